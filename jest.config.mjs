@@ -1,0 +1,7 @@
+export default {
+  testEnvironment: 'node',
+  watchman: false,
+  extensionsToTreatAsEsm: ['.ts'],
+  transform: { '\\.ts$': '<rootDir>/tools/strip-types.mjs' },
+  testMatch: ['<rootDir>/test/**/*.test.ts'],
+}

@@ -1,0 +1,46 @@
+/** The door of `daemon`: the loop. Hear, request, look, record. */
+import type { Clock } from '../model/clock.ts'
+import type { VersionView } from '../model/version.ts'
+import type { Watch } from '../model/watch.ts'
+import type { Queue } from '../queue/queue.ts'
+import type { Looking, PutOrder, Registry } from '../registry/registry.ts'
+import type { ChangeSource, Store } from '../storage/storage.ts'
+
+/** All that the loop needs, opened by `compose`. */
+export interface Parts {
+  readonly registry: Registry
+  readonly queue: Queue
+  readonly clock: Clock
+  readonly watches: readonly Watch[]
+  /** The sources that serve these watches. */
+  readonly sources: readonly ChangeSource[]
+  /** Opens the store of a watch; closed after each look. */
+  openStore(watch: Watch, memo: string | undefined): Promise<Store>
+  readonly log: Log
+  readonly tell: Tell
+  /** Names this process as the owner of leases. */
+  readonly owner: string
+  /** How often what is dirty or due is woken. */
+  readonly sweepMs: number
+  /** Looks at once. */
+  readonly concurrency: number
+}
+
+/** One structured line each; `fields` hold no secrets. */
+export interface Log {
+  info(fields: Readonly<Record<string, unknown>>, message: string): void
+  warn(fields: Readonly<Record<string, unknown>>, message: string): void
+  error(fields: Readonly<Record<string, unknown>>, message: string): void
+}
+
+/** What people see happen. */
+export interface Tell {
+  /** A new version. */
+  recorded(watch: string, version: VersionView): void
+  /** A watch came into another state, with the reason. */
+  state(watch: string, state: string, reason: string | undefined, action: string | undefined): void
+  /** Progress of a long look: objects met and bytes read so far. */
+  progress(name: string, objects: number, bytes: number): void
+}
+
+export type { Looking, PutOrder }

@@ -1,0 +1,125 @@
+// The shapes that `--json` prints and REST will answer: each is a promise. Times are ISO 8601 UTC, sizes bytes.
+import type { Skip } from './entry.ts'
+import type { Cause, WatchState } from './watch.ts'
+
+/** What a look saw, skipped and met; kept with the version. */
+export interface Certificate {
+  readonly startedAt: string
+  readonly endedAt: string
+  readonly kind: 'scan' | 'touch-up'
+  /** Objects met, whatever became of them. */
+  readonly seen: number
+  /** Entries of the version. */
+  readonly recorded: number
+  /** The first 1,000, in path order; the rest is counted, and whole in `show --skipped`. */
+  readonly skipped: readonly Skip[]
+  readonly skippedByReason: Readonly<Record<string, number>>
+  /** What `include` and `exclude` left out. */
+  readonly filtered: number
+  /** Paths that moved under the look and are looked at again: at most 1,000. */
+  readonly changedUnderLook: readonly string[]
+  /** True only when one whole pass found that nothing had moved: the version existed as a whole. */
+  readonly consistent: boolean
+  /** Requests made to the store (S3), or 0. */
+  readonly requests: number
+  /** Degradations, in words: no permission to list versions, object and prefix of one name… */
+  readonly notes: readonly string[]
+}
+
+export interface Changes {
+  readonly added: number
+  readonly modified: number
+  readonly removed: number
+  readonly moved: number
+  readonly bytesAdded: number
+  readonly bytesRemoved: number
+}
+
+/** A version, as `log`, `show` and `put` print it. */
+export interface VersionView {
+  /** `project/collection`. */
+  readonly artifact: string
+  readonly entity: string
+  /** `v3`. */
+  readonly version: string
+  readonly index: number
+  readonly type: string
+  readonly aliases: readonly string[]
+  /** `varve1:<hex>`. */
+  readonly digest: string
+  readonly createdAt: string
+  readonly entries: number
+  readonly sizeBytes: number
+  readonly cause: Cause
+  readonly changes: Changes
+  /** The name of the run that made it. */
+  readonly run: string
+  readonly description?: string
+  readonly certificate: Certificate
+}
+
+/** One object of a version, as `files` prints it, in path order. */
+export interface EntryView {
+  readonly path: string
+  readonly reference: string
+  readonly sizeBytes: number
+  readonly digest: string
+  readonly pin?: string
+  readonly latestPin?: string
+  readonly etag?: string
+  readonly checksums?: Readonly<Record<string, string>>
+}
+
+/** One line of a diff or of a path's history. */
+export interface ChangeView {
+  readonly change: 'added' | 'modified' | 'removed' | 'moved'
+  readonly path: string
+  /** Where a moved entry was before. */
+  readonly from?: string
+  readonly before?: EntryView
+  readonly after?: EntryView
+  /** The version that made the change (`history`). */
+  readonly version?: string
+}
+
+export interface CollectionView {
+  readonly artifact: string
+  readonly entity: string
+  readonly type: string
+  readonly versions: number
+  /** The head: `v3`. */
+  readonly head?: string
+  readonly entries: number
+  readonly sizeBytes: number
+  readonly updatedAt?: string
+}
+
+/** A watch, as `status` prints it. */
+export interface WatchView {
+  readonly watch: string
+  readonly artifact: string
+  readonly location: string
+  readonly state: WatchState
+  /** What is wrong, and what to do; absent when nothing is. */
+  readonly reason?: string
+  readonly action?: string
+  readonly head?: string
+  readonly generation: number
+  readonly committedGeneration: number
+  /** The set digest that a held look saw. */
+  readonly heldDigest?: string
+  readonly lastLook?: LastLook
+  /** The effective interval, stretched where a look is long. */
+  readonly pollEveryMs?: number
+  readonly nextReconcileAt?: string
+  /** Changes that only a reconcile found: lost hints. */
+  readonly reconcileFound: number
+}
+
+export interface LastLook {
+  readonly kind: 'scan' | 'touch-up'
+  readonly startedAt: string
+  readonly endedAt: string
+  readonly outcome: 'recorded' | 'same' | 'failed' | 'held'
+  readonly requests: number
+}

@@ -1,0 +1,226 @@
+/**
+ * The door of `registry`: what we have seen. Versions are ranges: an entry is a row that is valid for `[since, until)`, so a commit that changes
+ * k of N objects writes k rows. Two halves: `Ledger` writes (the daemon, `put`), `Catalog` reads (CLI, later REST). Times are wall ms, given by the caller.
+ * Throws REGISTRY_BUSY, REGISTRY_FULL (the disk under `data`), NOT_FOUND, CONFLICT.
+ */
+import type { Content, Row, Skip, SkipReason } from '../model/entry.ts'
+import type { Location } from '../model/location.ts'
+import type { Certificate, Changes, ChangeView, CollectionView, EntryView, LastLook, VersionView, WatchView } from '../model/version.ts'
+import type { Cause, CollectionName, Watch, WatchState } from '../model/watch.ts'
+
+export interface Registry extends Ledger, Catalog {
+  /** Made with the database: two installs on one Redis do not meet. */
+  readonly id: string
+  close(): Promise<void>
+}
+
+/** A wish that `path` (or WHOLE) of a watch be looked at. `hint` is the only cause that settles. */
+export interface LookRequest {
+  readonly watch: string
+  readonly path: string
+  readonly cause: Cause
+}
+
+export interface Ledger {
+  /**
+   * Makes the configured watches the ones that are looked at: a row, project, collection and run for each. A new watch, or one whose location, filters or
+   * `on_unreadable` differ from what its row was made with, gets a WHOLE request with cause `config`, and trusts no directory signature at its next look.
+   * A watch that is gone keeps its history and is no longer listed. Sweeps the scratch rows of looks that nobody owns.
+   * Throws CONFLICT for a collection of another type, or for two watches with one collection.
+   */
+  enroll(watches: readonly Watch[], nowMs: number): Promise<void>
+  /**
+   * Hop 2, the only entry. When it resolves, each watch's generation is raised and its paths are stored with it, durably (fsync), all in one transaction.
+   * A second request of a path raises its generation. More than 1,000 paths of a watch become WHOLE. Unknown watches are left out.
+   */
+  request(requests: readonly LookRequest[], nowMs: number): Promise<void>
+  watchRows(): Promise<readonly WatchRow[]>
+  watchRow(watch: string): Promise<WatchRow | undefined>
+  /**
+   * Takes the lease and raises the epoch, and in the same transaction reads generation, requests and head: before the first read of storage.
+   * Undefined when the watch is not dirty, not enrolled, or leased by another owner whose lease has not expired. State becomes `looking`.
+   */
+  begin(watch: string, owner: string, leaseMs: number, nowMs: number): Promise<Looking | undefined>
+  /** The same for `put`: no watch, no lease; the base check alone. Makes entity, project, collection and a run. Throws CONFLICT (type; a collection watched at another location). */
+  beginPut(order: PutOrder, nowMs: number): Promise<Looking>
+  /** Prolongs the lease. False when the look was overtaken: it must stop. */
+  renew(looking: Looking, leaseMs: number, nowMs: number): Promise<boolean>
+
+  /** Head rows with `after` < path (≤ `upTo`), in path order, at most `limit`. */
+  rowsBetween(looking: Looking, after: string, upTo: string | undefined, limit: number): Promise<readonly Row[]>
+  /** Head rows that are direct children of `directory` (`''` or `a/b/`), after the path `after`, in path order, at most `limit`. */
+  rowsIn(looking: Looking, directory: string, after: string, limit: number): Promise<readonly Row[]>
+  /** Head rows of exactly these paths. */
+  rowsAt(looking: Looking, paths: readonly string[]): Promise<readonly Row[]>
+  /** True when the head has rows under `path + '/'`. */
+  hasRowsUnder(looking: Looking, path: string): Promise<boolean>
+  /** Open skip rows of a stretch: of a directory's direct children, or of a range of paths (`upTo` undefined: to the end). */
+  skipsIn(looking: Looking, cover: { readonly after: string; readonly upTo?: string } | { readonly directory: string }): Promise<readonly Skip[]>
+  /** Pages of the directories of the head, with their signatures. Every head row of a `file:` location has one for its directory. */
+  directories(looking: Looking): AsyncIterable<readonly { readonly path: string; readonly signature?: string }[]>
+  /** Lays findings into scratch. A later one for the same path takes the place of an earlier one. */
+  stage(looking: Looking, findings: readonly Finding[]): Promise<void>
+  /** Forgets what was staged: a whole look begins again. */
+  unstage(looking: Looking): Promise<void>
+  /** What a commit of the staged findings would do. */
+  tally(looking: Looking): Promise<Tally>
+  /** Paths, staged as removed, that the accepted held look did not remove: at most `limit`. */
+  removedBeyondAccepted(looking: Looking, limit: number): Promise<readonly string[]>
+  /**
+   * Hop 4, one transaction: lease and epoch ours and head = base, also when nothing differs; else it writes nothing and answers `overtaken`.
+   * With differences: version base + 1, its rows, aliases, run; WHOLE for every other watch of the collection. Then `committedGeneration`, the covered
+   * requests go by generation, and what changed under the look is requested anew (generation + 1) in the same transaction. The lease is given back.
+   * Fingerprints, directory signatures, skip rows and `latestPin` are stored in either case.
+   */
+  record(looking: Looking, findings: Outcome, nowMs: number): Promise<Recorded>
+  /** A look that recorded nothing: writes the watch's state with reason and action, gives the lease back, deletes no request. Does nothing when overtaken. */
+  release(looking: Looking, verdict: Verdict, nowMs: number): Promise<void>
+  /** Lets a held watch's next look through as far as it removes nothing beyond what the held look removed (and takes its root). Requests WHOLE, cause `cli`. Throws CONFLICT when it is not held. */
+  accept(watch: string, nowMs: number): Promise<void>
+}
+
+/** What the registry knows of a watch. */
+export interface WatchRow {
+  readonly name: string
+  readonly generation: number
+  readonly committedGeneration: number
+  readonly epoch: number
+  readonly state: WatchState
+  readonly reason?: string
+  readonly action?: string
+  /** The first hint that no commit covers, and the last one. */
+  readonly firstHintAt?: number
+  readonly lastHintAt?: number
+  /** Not to be tried before, unless `cli` or `config` asked. */
+  readonly retryAt?: number
+  /** Failures in a row. */
+  readonly attempts: number
+  readonly leaseUntil?: number
+  /** Start of the last whole look that was recorded, and how long it took. */
+  readonly lastScanAt?: number
+  readonly lastScanMs?: number
+  readonly lastLook?: LastLook
+  /** `Root.identity` of the last recorded look. */
+  readonly root?: string
+  readonly memo?: string
+  readonly reconcileFound: number
+  readonly heldDigest?: string
+}
+
+/** A look that has begun: what it must cover, and against which head. */
+export interface Looking {
+  /** Names its scratch rows. */
+  readonly id: number
+  /** Absent for `put`. */
+  readonly watch?: string
+  readonly epoch: number
+  readonly generation: number
+  /** WHOLE, or the requested paths (at most 1,000). With none at all: WHOLE. */
+  readonly whole: boolean
+  readonly paths: readonly string[]
+  /** Of the WHOLE request if there is one (the strongest: put, cli, config, startup, interval), else `hint`. */
+  readonly cause: Cause
+  /** The head: its index, entries and bytes; undefined before v0. */
+  readonly base?: { readonly index: number; readonly entries: number; readonly sizeBytes: number }
+  /** Open skip rows of the head: none, no need to ask for them. */
+  readonly skips: number
+  /** False: directory signatures were made with other filters. */
+  readonly trustSignatures: boolean
+  /** True when the head's rows were recorded from other locations than this one (and no configuration change of this watch explains it). */
+  readonly foreign: boolean
+  readonly root?: string
+  readonly memo?: string
+  /** Set by `accept`: the root that the held look saw; consumed by the next record. */
+  readonly accepted?: { readonly root?: string }
+  readonly firstHintAt?: number
+}
+
+export interface PutOrder {
+  readonly location: Location
+  readonly collection: CollectionName
+  readonly type: string
+  readonly aliases: readonly string[]
+  readonly description?: string
+}
+
+/** One staged finding. `put` adds or modifies; `refresh` is the same content with newer stamps (`pin` here becomes `latestPin`). */
+export type Finding =
+  | { readonly op: 'put'; readonly path: string; readonly sizeBytes: number; readonly content: Content; readonly fingerprint?: string }
+  | { readonly op: 'refresh'; readonly path: string; readonly content?: Content; readonly fingerprint?: string }
+  | { readonly op: 'remove'; readonly path: string }
+  /** Takes back what was staged for the path: it is as the head has it. */
+  | { readonly op: 'keep'; readonly path: string }
+  | { readonly op: 'skip'; readonly path: string; readonly reason: SkipReason }
+  | { readonly op: 'unskip'; readonly path: string }
+  /** A directory that was looked at; without signature it is looked into next time. */
+  | { readonly op: 'directory'; readonly path: string; readonly signature?: string }
+  | { readonly op: 'undirectory'; readonly path: string }
+
+export interface Tally {
+  /** Moves counted out of added and removed. */
+  readonly changes: Changes
+  /** After the commit. */
+  readonly entries: number
+  readonly sizeBytes: number
+  /** The set digest after the commit. */
+  readonly digest: string
+  /** Open skip rows after the commit: counts, and the first 1,000 in path order. */
+  readonly skippedByReason: Readonly<Record<string, number>>
+  readonly skipped: readonly Skip[]
+}
+
+export interface Outcome {
+  readonly tally: Tally
+  readonly certificate: Certificate
+  /** A scan, not a touch-up: moves `lastScanAt`. */
+  readonly whole: boolean
+  /** Requested anew in the same transaction; WHOLE alone when the paths are unknown. */
+  readonly changedUnderLook: readonly string[]
+  readonly root?: string
+  readonly memo?: string
+  /** Adds to `reconcileFound`: what no hint had told. */
+  readonly foundByReconcile: number
+  /** After this commit: `clean`, or `empty` for a first look that found nothing (no version then). */
+  readonly state: 'clean' | 'empty'
+  readonly durationMs: number
+}
+
+export type Recorded =
+  | { readonly kind: 'recorded'; readonly version: VersionView }
+  /** Nothing differs from the head (undefined: there is none yet, state `empty`). */
+  | { readonly kind: 'same'; readonly version?: VersionView }
+  | { readonly kind: 'overtaken' }
+
+export interface Verdict {
+  readonly state: Exclude<WatchState, 'clean' | 'looking'>
+  readonly reason: string
+  readonly action?: string
+  /** When to try again; absent: at the next request or interval. */
+  readonly retryAt?: number
+  readonly lastLook?: LastLook
+  /** Of a held look: kept with the removed paths in scratch, so that `accept` can bound what it lets through. */
+  readonly held?: { readonly digest: string; readonly root?: string }
+}
+
+/** Names `project/collection` or `entity/project/collection`; `version` is `v3` or an alias. Each throws NOT_FOUND, naming what is missing and what there is. */
+export interface Catalog {
+  /** In name order. */
+  collections(project?: string): Promise<readonly CollectionView[]>
+  /** Pages, newest first. */
+  versions(collection: CollectionName): AsyncIterable<readonly VersionView[]>
+  version(collection: CollectionName, version: string): Promise<VersionView>
+  /** Pages in path order; with `path`: that entry, or all under `path/`. */
+  entries(collection: CollectionName, version: string, path?: string): AsyncIterable<readonly EntryView[]>
+  /** Pages in path order: all of them, unlike the certificate. */
+  skipped(collection: CollectionName, version: string): AsyncIterable<readonly Skip[]>
+  /** When did this path change: oldest first. Throws NOT_FOUND when no version ever had it. */
+  history(collection: CollectionName, path: string): Promise<readonly ChangeView[]>
+  /** Pages in path order: what turns `before` into `after`, from the ranges alone. */
+  diff(collection: CollectionName, before: string, after: string): AsyncIterable<readonly ChangeView[]>
+  /** Moves `alias` to that version. Throws USAGE for `latest`, `vN`, and text with `/`, `:`, spaces or control characters. */
+  addAlias(collection: CollectionName, version: string, alias: string): Promise<void>
+  /** Throws NOT_FOUND when that version does not bear it. */
+  removeAlias(collection: CollectionName, version: string, alias: string): Promise<void>
+  /** All enrolled watches, in name order. */
+  watchViews(nowMs: number): Promise<readonly WatchView[]>
+}

@@ -1,0 +1,93 @@
+/**
+ * The door of `storage`: where bytes lie, and how we hear that they moved. Read only: nothing here writes to, tags,
+ * locks or reconfigures what it looks at (law 10). Every method throws VarveError, translated in one `failures.ts` per scheme.
+ */
+import type { Listed, Skip } from '../model/entry.ts'
+
+/** Opened access to one location. */
+export interface Store {
+  /**
+   * What the root is: file system type, mount source and subpath, and the root marker; for S3 endpoint and bucket. It changes when another
+   * disk is in its place, never by a remount. Throws LOCATION_MISSING when the root is not there, LOCATION_DENIED.
+   */
+  root(signal: AbortSignal): Promise<Root>
+  /**
+   * One pass over all that lies below the location. The spans together cover it whole, none twice, and only the last has `end`: a listing without
+   * it was cut short. Rather than yield less than is there, it throws. `startMs` is the wall time of the look's start: for the racy window.
+   */
+  scan(startMs: number, signal: AbortSignal): AsyncIterable<Span>
+  /** A HEAD or lstat for each of `paths`, in any order, each once. `entry` has its fingerprint where one can be promised. */
+  find(paths: readonly string[], startMs: number, signal: AbortSignal): AsyncIterable<Found>
+  /**
+   * Reads what a listing could not tell: hashes files (stat, hash, stat), asks HEAD with checksums. Never on the main thread.
+   * Yields each of `listed` once, in any order, as batches are done.
+   */
+  inspect(listed: readonly Listed[], startMs: number, signal: AbortSignal): AsyncIterable<Found>
+  close(): Promise<void>
+}
+
+export interface Root {
+  /** Equal text, same root. */
+  readonly identity: string
+  /** The same in words, for `status`: `ext4 /dev/sda1 at /mnt`. */
+  readonly words: string
+  /** True on NFS, SMB, FUSE and the like, and where the native watcher hears nothing. */
+  readonly network: boolean
+}
+
+/** A stretch of a scan, whole within what it covers. */
+export interface Span {
+  /** Either all paths with `after` < path ≤ `upTo` (no `upTo`: to the end), or the direct children of one directory (`''` or `a/b/`). */
+  readonly cover: { readonly after: string; readonly upTo?: string } | { readonly directory: string }
+  /** Everything met in it: entries and skipped. */
+  readonly seen: number
+  /** The entries in path order (UTF-8 bytes). Lazy: a directory whose signature is known is never decoded. */
+  entries(): readonly Listed[]
+  readonly skipped: readonly Skip[]
+  /** For directories: over names and stats of all direct children, skipped ones too. Equal to an earlier pass: nothing in it moved. */
+  readonly stamp?: string
+  /** False while something in it is racy: then `stamp` may not be kept as the directory's signature. */
+  readonly settled: boolean
+  readonly end?: Pass
+}
+
+/** How a pass went; on its last span. */
+export interface Pass {
+  /** Requests made for it, on the wire. */
+  readonly requests: number
+  /** What was degraded, in words. */
+  readonly notes: readonly string[]
+  /** What the store wants to be told at its next opening on this watch (S3: how to list). Opaque. */
+  readonly memo?: string
+  /** The location turned out to name one object: its entry's path is the base name. */
+  readonly lone: boolean
+}
+
+export type Found =
+  /** The whole truth about one object: `listed.content` is there. `torn`: it moved while it was read, so look again. */
+  | { readonly kind: 'entry'; readonly listed: Listed }
+  | { readonly kind: 'torn'; readonly path: string }
+  | { readonly kind: 'absent'; readonly path: string }
+  | { readonly kind: 'skipped'; readonly skip: Skip }
+  /** A folder lies there: only a scan can tell. */
+  | { readonly kind: 'directory'; readonly path: string }
+
+/** A hint: it may be late, doubled, out of order or wrong. It says only where to look. */
+export interface Hint {
+  readonly scheme: 's3' | 'file'
+  readonly bucket: string
+  /** A full key or absolute path; with `whole` a prefix: all that lies under it (or that it lies under) is to be looked at. */
+  readonly key: string
+  readonly whole: boolean
+}
+
+/** What hears. */
+export interface ChangeSource {
+  /** For logs and `status`: `sqs mnist`, `inotify /mnt/runs/ckpt/`. */
+  readonly name: string
+  /**
+   * Hears until `signal` aborts, then resolves. A message is acknowledged upstream only after `emit` resolved for it. Each time it begins
+   * to hear it emits a `whole` hint for what it serves, since nobody knows what was missed. Rejects when it can no longer hear: it is started again.
+   */
+  listen(emit: (hints: readonly Hint[]) => Promise<void>, signal: AbortSignal): Promise<void>
+}
