@@ -46,22 +46,30 @@ export interface Ledger {
   /** Prolongs the lease. False when the look was overtaken: it must stop. */
   renew(looking: Looking, leaseMs: number, nowMs: number): Promise<boolean>
 
-  /** Head rows with `after` < path (≤ `upTo`), in path order, at most `limit`. */
+  /**
+   * For a look that goes on after its first pass: reads generation and requests anew under the same lease and epoch, before it reads storage again. `paths` and
+   * `whole` are then what was requested since, `generation` the new one. Undefined when the look was overtaken.
+   */
+  extend(looking: Looking, nowMs: number): Promise<Looking | undefined>
+
+  // The four `rows…` answer the head as this look would leave it: head rows, overlaid by what it has staged so far.
+  /** Rows with `after` < path (≤ `upTo`), in path order, at most `limit`. */
   rowsBetween(looking: Looking, after: string, upTo: string | undefined, limit: number): Promise<readonly Row[]>
-  /** Head rows that are direct children of `directory` (`''` or `a/b/`), after the path `after`, in path order, at most `limit`. */
+  /** Rows that are direct children of `directory` (`''` or `a/b/`), after the path `after`, in path order, at most `limit`. */
   rowsIn(looking: Looking, directory: string, after: string, limit: number): Promise<readonly Row[]>
-  /** Head rows of exactly these paths. */
+  /** Rows of exactly these paths. */
   rowsAt(looking: Looking, paths: readonly string[]): Promise<readonly Row[]>
-  /** True when the head has rows under `path + '/'`. */
+  /** True when there are rows under `path + '/'`. */
   hasRowsUnder(looking: Looking, path: string): Promise<boolean>
   /** Open skip rows of a stretch: of a directory's direct children, or of a range of paths (`upTo` undefined: to the end). */
   skipsIn(looking: Looking, cover: { readonly after: string; readonly upTo?: string } | { readonly directory: string }): Promise<readonly Skip[]>
   /** Pages of the directories of the head, with their signatures. Every head row of a `file:` location has one for its directory. */
   directories(looking: Looking): AsyncIterable<readonly { readonly path: string; readonly signature?: string }[]>
-  /** Lays findings into scratch. A later one for the same path takes the place of an earlier one. */
+  /**
+   * Lays findings into scratch. A later one for the same path takes the place of an earlier one. What a finding does is judged against the head alone: `put` of what the
+   * head has is a refresh, `remove` of what it lacks is nothing.
+   */
   stage(looking: Looking, findings: readonly Finding[]): Promise<void>
-  /** Forgets what was staged: a whole look begins again. */
-  unstage(looking: Looking): Promise<void>
   /** What a commit of the staged findings would do. */
   tally(looking: Looking): Promise<Tally>
   /** Paths, staged as removed, that the accepted held look did not remove: at most `limit`. */
@@ -148,8 +156,6 @@ export type Finding =
   | { readonly op: 'put'; readonly path: string; readonly sizeBytes: number; readonly content: Content; readonly fingerprint?: string }
   | { readonly op: 'refresh'; readonly path: string; readonly content?: Content; readonly fingerprint?: string }
   | { readonly op: 'remove'; readonly path: string }
-  /** Takes back what was staged for the path: it is as the head has it. */
-  | { readonly op: 'keep'; readonly path: string }
   | { readonly op: 'skip'; readonly path: string; readonly reason: SkipReason }
   | { readonly op: 'unskip'; readonly path: string }
   /** A directory that was looked at; without signature it is looked into next time. */
