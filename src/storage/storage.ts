@@ -31,6 +31,8 @@ export interface Root {
   readonly identity: string
   /** The same in words, for `status`: `ext4 /dev/sda1 at /mnt`. */
   readonly words: string
+  /** What holds it: the mount point, or endpoint and bucket. Another one than before means that what was mounted is not. */
+  readonly mount: string
   /** True on NFS, SMB, FUSE and the like, and where the native watcher hears nothing. */
   readonly network: boolean
 }

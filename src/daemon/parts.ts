@@ -1,26 +1,29 @@
-/** The door of `daemon`: the loop. Hear, request, look, record. */
 import type { Clock } from '../model/clock.ts'
 import type { VersionView } from '../model/version.ts'
 import type { Watch } from '../model/watch.ts'
 import type { Queue } from '../queue/queue.ts'
-import type { Looking, PutOrder, Registry } from '../registry/registry.ts'
+import type { Registry } from '../registry/registry.ts'
 import type { ChangeSource, Store } from '../storage/storage.ts'
 
-/** All that the loop needs, opened by `compose`. */
-export interface Parts {
+/** What one look needs, opened by `compose`. */
+export interface LookParts {
   readonly registry: Registry
-  readonly queue: Queue
   readonly clock: Clock
-  readonly watches: readonly Watch[]
-  /** The sources that serve these watches. */
-  readonly sources: readonly ChangeSource[]
   /** Opens the store of a watch; closed after each look. */
   openStore(watch: Watch, memo: string | undefined): Promise<Store>
   readonly log: Log
   readonly tell: Tell
   /** Names this process as the owner of leases. */
   readonly owner: string
-  /** How often what is dirty or due is woken. */
+}
+
+/** All that the loop needs. */
+export interface Parts extends LookParts {
+  readonly queue: Queue
+  readonly watches: readonly Watch[]
+  /** The sources that serve these watches. */
+  readonly sources: readonly ChangeSource[]
+  /** How often what is dirty or due is woken: 1 s inline, 15 s beside a queue. */
   readonly sweepMs: number
   /** Looks at once. */
   readonly concurrency: number
@@ -42,5 +45,3 @@ export interface Tell {
   /** Progress of a long look: objects met and bytes read so far. */
   progress(name: string, objects: number, bytes: number): void
 }
-
-export type { Looking, PutOrder }

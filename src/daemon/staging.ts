@@ -1,0 +1,184 @@
+import { isUnreadable, mayBeSame, sameContent } from '../model/entry.ts'
+import type { Content, Listed, Row, Skip } from '../model/entry.ts'
+import { VarveError } from '../model/errors.ts'
+import { directoryOf } from '../model/location.ts'
+import type { Watch } from '../model/watch.ts'
+import type { Finding, Looking } from '../registry/registry.ts'
+import type { Found, Store } from '../storage/storage.ts'
+import type { Filter } from './filter.ts'
+import type { LookParts } from './parts.ts'
+
+// Findings per statement: large enough that the crossing into SQL is paid rarely, small enough to stay a few hundred KB.
+const STAGE_MOST = 2_000
+// Objects per inspection and inspections at once: enough to keep all workers busy while the listing goes on, few enough that a bounded number is in memory.
+const INSPECT_MOST = 1_024
+const INSPECT_BYTES_MOST = 256 * 1024 * 1024
+const INSPECTIONS_MOST = 3
+// Removed paths, one per folder, that are kept to ask whether another object hides them.
+const SAMPLES_MOST = 1_000
+
+/** The state of one look: what it knows, and its way into scratch. Made by `beginStaging`. */
+export interface Staging {
+  readonly parts: LookParts
+  readonly watch: Watch
+  readonly store: Store
+  readonly filter: Filter
+  readonly signal: AbortSignal
+  looking: Looking
+  /** Wall time at which the present pass began: for the racy window. */
+  startMs: number
+  /** From the second pass on: what is found now moved under the look. */
+  again: boolean
+  /** Stamps of directories as last read in this look, or the signatures of the head; undefined: must be read. */
+  readonly stamps: Map<string, string | undefined>
+  /** Directories that were read into, with the signature they may keep. */
+  readonly signatures: Map<string, string | undefined>
+  /** Paths that moved since they were first read in this look. */
+  readonly moved: Set<string>
+  /** Paths that could not be read in one piece. */
+  readonly torn: Set<string>
+  /** A removed path for each folder that lost one. */
+  readonly removedSamples: Map<string, string>
+  /** Something staged had no fingerprint: it may still be moving. */
+  racy: boolean
+  /** Every entry of the last pass had stamps that never repeat. */
+  stampsHold: boolean
+  seen: number
+  taken: number
+  bytes: number
+  requests: number
+  memo: string | undefined
+  lone: boolean
+  readonly notes: Set<string>
+  readonly findings: Finding[]
+  wanted: Wanted[]
+  wantedBytes: number
+  readonly inspections: Set<Promise<void>>
+  failure: { readonly error: unknown } | undefined
+}
+
+interface Wanted {
+  readonly listed: Listed
+  readonly row: Row | undefined
+}
+
+/** Compares one object with its row, and stages what differs, or has it inspected first. */
+export async function meet(staging: Staging, listed: Listed, row: Row | undefined): Promise<void> {
+  if (++staging.taken > staging.watch.entriesMax) throw oversize(staging.watch.entriesMax)
+  if (row !== undefined && untouched(row, listed)) return
+  if (listed.content === undefined || (row !== undefined && row.here && differs(row, listed.content) && mayBeSame(row, listed))) {
+    staging.wanted.push({ listed, row })
+    staging.wantedBytes += listed.sizeBytes
+    if (staging.wanted.length >= INSPECT_MOST || staging.wantedBytes >= INSPECT_BYTES_MOST) await inspectWanted(staging)
+    return
+  }
+  await settle(staging, listed, listed.content, row)
+}
+
+/** Not touched since it was recorded: the same fingerprint and size, at this location, under a pin that the row knows. */
+function untouched(row: Row, listed: Listed): boolean {
+  if (!row.here || listed.fingerprint === undefined || row.fingerprint !== listed.fingerprint || row.sizeBytes !== listed.sizeBytes) return false
+  const pin = listed.content?.pin
+  return (pin === undefined || pin === row.content.pin || pin === row.latestPin) && !(listed.content !== undefined && differs(row, listed.content))
+}
+
+function differs(row: Row, content: Content): boolean {
+  return row.content.digest !== content.digest
+}
+
+/** Stages an object whose content is known: the same content is a refresh, any other is a put. */
+export async function settle(staging: Staging, listed: Listed, content: Content, row: Row | undefined): Promise<void> {
+  const { path, sizeBytes, fingerprint } = listed
+  const same = row !== undefined && row.here && sameContent(row, content, sizeBytes)
+  if (staging.again && !same) staging.moved.add(path)
+  if (fingerprint === undefined && !same) staging.racy = true
+  const stamp = fingerprint === undefined ? {} : { fingerprint }
+  // In a later pass the row may itself be staged, and a refresh would take its place: a put of what the head has is a refresh anyway.
+  if (same && !staging.again) await stage(staging, { op: 'refresh', path, content, ...stamp })
+  else await stage(staging, { op: 'put', path, sizeBytes, content, ...stamp })
+  if (staging.looking.skips > 0) await stage(staging, { op: 'unskip', path })
+}
+
+/** Stages the removal of an entry that is not there any more. */
+export async function removed(staging: Staging, row: Row): Promise<void> {
+  if (staging.again) staging.moved.add(row.path)
+  const folder = directoryOf(row.path)
+  if (folder !== '' && staging.removedSamples.size < SAMPLES_MOST && !staging.removedSamples.has(folder)) staging.removedSamples.set(folder, row.path)
+  await stage(staging, { op: 'remove', path: row.path })
+}
+
+/** Stages something that is no entry; what may not be read fails the look unless the watch says `skip`. */
+export async function skipped(staging: Staging, skip: Skip): Promise<void> {
+  if (isUnreadable(skip) && staging.watch.onUnreadable === 'fail')
+    throw new VarveError('UNREADABLE', `${skip.path || 'the root'} cannot be read (${skip.reason})`, {
+      hint: 'give Varve permission to read it, exclude it, or set on_unreadable: skip',
+    })
+  await stage(staging, { op: 'skip', path: skip.path, reason: skip.reason })
+}
+
+/** What a HEAD, lstat or hash found, against the row of its path. */
+export async function foundOne(staging: Staging, found: Found, row: Row | undefined): Promise<void> {
+  if (found.kind === 'entry' && found.listed.content !== undefined) {
+    staging.bytes += found.listed.sizeBytes
+    await settle(staging, found.listed, found.listed.content, row)
+  } else if (found.kind === 'skipped') {
+    if (row !== undefined) await removed(staging, row)
+    await skipped(staging, found.skip)
+  } else {
+    const path = found.kind === 'entry' ? found.listed.path : found.path
+    if (found.kind === 'torn') staging.torn.add(path)
+    staging.moved.add(path)
+    // What vanished or became a folder since it was listed moved its directory too: the next pass reads that again.
+    staging.stamps.set(directoryOf(path), undefined)
+    staging.signatures.set(directoryOf(path), undefined)
+  }
+}
+
+export async function stage(staging: Staging, finding: Finding): Promise<void> {
+  staging.findings.push(finding)
+  if (staging.findings.length >= STAGE_MOST) await flush(staging)
+}
+
+/** Starts an inspection of what waits for one; waits itself only when enough are going on. */
+export async function inspectWanted(staging: Staging): Promise<void> {
+  const wanted = staging.wanted
+  if (wanted.length === 0) return
+  staging.wanted = []
+  staging.wantedBytes = 0
+  const inspection: Promise<void> = inspect(staging, wanted)
+    .catch((error: unknown) => {
+      staging.failure ??= { error }
+    })
+    .finally(() => staging.inspections.delete(inspection))
+  staging.inspections.add(inspection)
+  while (staging.inspections.size >= INSPECTIONS_MOST) await Promise.race(staging.inspections)
+  if (staging.failure !== undefined) throw staging.failure.error
+}
+
+async function inspect(staging: Staging, wanted: readonly Wanted[]): Promise<void> {
+  const rows = new Map(wanted.map(({ listed, row }) => [listed.path, row]))
+  const listed = wanted.map((one) => one.listed)
+  for await (const found of staging.store.inspect(listed, staging.startMs, staging.signal)) {
+    const path = found.kind === 'entry' ? found.listed.path : found.kind === 'skipped' ? found.skip.path : found.path
+    await foundOne(staging, found, rows.get(path))
+  }
+}
+
+/** Waits for every inspection, and lays all findings into scratch. */
+export async function drain(staging: Staging): Promise<void> {
+  await inspectWanted(staging)
+  while (staging.inspections.size > 0) await Promise.race(staging.inspections)
+  if (staging.failure !== undefined) throw staging.failure.error
+  await flush(staging)
+}
+
+async function flush(staging: Staging): Promise<void> {
+  if (staging.findings.length > 0) await staging.parts.registry.stage(staging.looking, staging.findings.splice(0))
+}
+
+/** The refusal of a prefix with too many entries: never truncated. */
+export function oversize(entriesMax: number): VarveError {
+  return new VarveError('OVERSIZE', `more than ${entriesMax} entries (max_objects)`, {
+    hint: 'raise max_objects, or narrow the location or include; nothing was recorded, the last version stays',
+  })
+}

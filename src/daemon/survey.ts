@@ -1,0 +1,143 @@
+import { comparePaths } from '../model/location.ts'
+import { VarveError } from '../model/errors.ts'
+import type { Row } from '../model/entry.ts'
+import type { Span } from '../storage/storage.ts'
+import { drain, meet, removed, skipped, stage } from './staging.ts'
+import type { Staging } from './staging.ts'
+
+// Rows per page of a merge: a page of listings is 1,000, so mostly one query each.
+const PAGE = 1_000
+
+/**
+ * One pass over the whole location, merged with the rows as this look would leave them: in flat memory, directory by directory or page by page. What differs is
+ * staged. Throws rather than take less than the whole for the whole.
+ */
+export async function survey(staging: Staging): Promise<void> {
+  staging.startMs = staging.parts.clock.now()
+  staging.seen = 0
+  staging.taken = 0
+  staging.stampsHold = true
+  staging.torn.clear()
+  const met = new Set<string>()
+  let after: string | undefined = ''
+  let ended = false
+  for await (const span of staging.store.scan(staging.startMs, staging.signal)) {
+    if (ended) throw new VarveError('STORAGE_INVALID', 'the listing went on after its end')
+    if ('directory' in span.cover) met.add(span.cover.directory)
+    else after = nextStretch(after, span.cover)
+    await mergeSpan(staging, span)
+    staging.seen += span.seen
+    staging.parts.tell.progress(staging.watch.name, staging.seen, staging.bytes)
+    if (span.end !== undefined) {
+      ended = true
+      staging.requests += span.end.requests
+      for (const note of span.end.notes) staging.notes.add(note)
+      staging.memo = span.end.memo
+      staging.lone = span.end.lone
+    }
+  }
+  if (!ended) throw new VarveError('STORAGE_INVALID', 'the listing ended before its end', { hint: 'it is tried again; nothing was recorded' })
+  if (met.size === 0 && after !== undefined) throw new VarveError('STORAGE_INVALID', 'the listing does not reach the end of the location')
+  await drain(staging)
+  await removeUnmet(staging, met)
+  await drain(staging)
+}
+
+/** Stretches must follow one another without a gap: a page that was dropped would look like a removal. */
+function nextStretch(after: string | undefined, cover: { readonly after: string; readonly upTo?: string }): string | undefined {
+  if (after === undefined || comparePaths(cover.after, after) !== 0)
+    throw new VarveError('STORAGE_INVALID', `the listing jumped from ${JSON.stringify(after)} to ${JSON.stringify(cover.after)}`)
+  return cover.upTo
+}
+
+async function mergeSpan(staging: Staging, span: Span): Promise<void> {
+  const directory = 'directory' in span.cover ? span.cover.directory : undefined
+  if (!span.settled) staging.stampsHold = false
+  if (directory !== undefined) {
+    const known = staging.stamps.get(directory)
+    staging.stamps.set(directory, span.stamp)
+    if (known !== undefined && known === span.stamp) return
+    staging.signatures.set(directory, span.settled ? span.stamp : undefined)
+  }
+  const rows = new RowCursor(staging, span.cover)
+  let row = await rows.next()
+  let last: string | undefined
+  for (const listed of span.entries()) {
+    if (last !== undefined && comparePaths(last, listed.path) >= 0)
+      throw new VarveError('STORAGE_INVALID', `the listing is out of order at ${JSON.stringify(listed.path)}`)
+    last = listed.path
+    if (staging.watch.location.scheme !== 'file' && listed.content?.pin === undefined) staging.stampsHold = false
+    if (!staging.filter.takes(listed.path)) continue
+    while (row !== undefined && comparePaths(row.path, listed.path) < 0) {
+      await removed(staging, row)
+      row = await rows.next()
+    }
+    if (row !== undefined && row.path === listed.path) {
+      await meet(staging, listed, row)
+      row = await rows.next()
+    } else await meet(staging, listed, undefined)
+  }
+  for (; row !== undefined; row = await rows.next()) await removed(staging, row)
+  await mergeSkips(staging, span)
+}
+
+async function mergeSkips(staging: Staging, span: Span): Promise<void> {
+  const known = new Map<string, string>()
+  if (staging.looking.skips > 0)
+    for (const skip of await staging.parts.registry.skipsIn(staging.looking, span.cover)) known.set(skip.path, skip.reason)
+  for (const skip of span.skipped) {
+    const folder = skip.reason === 'unreadable-directory' || skip.reason === 'symlink-directory'
+    const dropped = folder ? staging.filter.dropsAll(skip.path.replace(/\/$/, '')) : !staging.filter.takes(skip.path)
+    if (dropped && skip.reason !== 'left-out') continue
+    if (known.get(skip.path) !== skip.reason) await skipped(staging, skip)
+    known.delete(skip.path)
+  }
+  for (const path of known.keys()) await stage(staging, { op: 'unskip', path })
+}
+
+/** Directories of the head that the pass did not meet are gone, with all that lay directly in them. */
+async function removeUnmet(staging: Staging, met: ReadonlySet<string>): Promise<void> {
+  for (const directory of staging.stamps.keys()) {
+    if (met.has(directory)) continue
+    const rows = new RowCursor(staging, { directory })
+    for (let row = await rows.next(); row !== undefined; row = await rows.next()) await removed(staging, row)
+    if (staging.looking.skips > 0)
+      for (const skip of await staging.parts.registry.skipsIn(staging.looking, { directory })) await stage(staging, { op: 'unskip', path: skip.path })
+    await stage(staging, { op: 'undirectory', path: directory })
+    staging.stamps.delete(directory)
+    staging.signatures.delete(directory)
+  }
+}
+
+/** The rows of a stretch in path order, page by page. */
+class RowCursor {
+  readonly #staging: Staging
+  readonly #cover: Span['cover']
+  #page: readonly Row[] = []
+  #at = 0
+  #after: string
+  #done: boolean
+
+  constructor(staging: Staging, cover: Span['cover']) {
+    this.#staging = staging
+    this.#cover = cover
+    this.#after = 'directory' in cover ? cover.directory : cover.after
+    // Before the first version, and in the first pass, there is nothing to read.
+    this.#done = staging.looking.base === undefined && !staging.again
+  }
+
+  async next(): Promise<Row | undefined> {
+    if (this.#at < this.#page.length) return this.#page[this.#at++]
+    if (this.#done) return undefined
+    const { parts, looking } = this.#staging
+    const cover = this.#cover
+    this.#page =
+      'directory' in cover
+        ? await parts.registry.rowsIn(looking, cover.directory, this.#after, PAGE)
+        : await parts.registry.rowsBetween(looking, this.#after, cover.upTo, PAGE)
+    this.#at = 0
+    this.#done = this.#page.length < PAGE
+    this.#after = this.#page.at(-1)?.path ?? this.#after
+    return this.#page[this.#at++]
+  }
+}
