@@ -17,7 +17,7 @@ const INSPECTIONS_MOST = 3
 // Removed paths, one per folder, that are kept to ask whether another object hides them.
 const SAMPLES_MOST = 1_000
 
-/** The state of one look: what it knows, and its way into scratch. Made by `beginStaging`. */
+/** The state of one look: what it knows, and its way into scratch.  */
 export interface Staging {
   readonly parts: LookParts
   readonly watch: Watch
@@ -41,6 +41,8 @@ export interface Staging {
   readonly removedSamples: Map<string, string>
   /** Something staged had no fingerprint: it may still be moving. */
   racy: boolean
+  /** Something other than a refresh was staged. */
+  changed: boolean
   /** Every entry of the last pass had stamps that never repeat. */
   stampsHold: boolean
   seen: number
@@ -91,6 +93,7 @@ export async function settle(staging: Staging, listed: Listed, content: Content,
   const { path, sizeBytes, fingerprint } = listed
   const same = row !== undefined && row.here && sameContent(row, content, sizeBytes)
   if (staging.again && !same) staging.moved.add(path)
+  if (!same) staging.changed = true
   if (fingerprint === undefined && !same) staging.racy = true
   const stamp = fingerprint === undefined ? {} : { fingerprint }
   // In a later pass the row may itself be staged, and a refresh would take its place: a put of what the head has is a refresh anyway.
@@ -102,6 +105,7 @@ export async function settle(staging: Staging, listed: Listed, content: Content,
 /** Stages the removal of an entry that is not there any more. */
 export async function removed(staging: Staging, row: Row): Promise<void> {
   if (staging.again) staging.moved.add(row.path)
+  staging.changed = true
   const folder = directoryOf(row.path)
   if (folder !== '' && staging.removedSamples.size < SAMPLES_MOST && !staging.removedSamples.has(folder)) staging.removedSamples.set(folder, row.path)
   await stage(staging, { op: 'remove', path: row.path })

@@ -1,0 +1,113 @@
+/** The door of `daemon`: the loop. Hear, request, look, record; and the same way for one look by hand. */
+import { describe, isFailure, VarveError } from '../model/errors.ts'
+import type { VersionView } from '../model/version.ts'
+import { WHOLE } from '../model/watch.ts'
+import type { Watch } from '../model/watch.ts'
+import type { PutOrder, WatchRow } from '../registry/registry.ts'
+import { dueAt, startAt } from './interval.ts'
+import { look } from './look.ts'
+import type { LookParts, Parts } from './parts.ts'
+import { request, router } from './router.ts'
+import { supervise } from './supervise.ts'
+import { turn } from './turn.ts'
+
+export type { Log, LookParts, Parts, Tell } from './parts.ts'
+export { intervalMs } from './interval.ts'
+
+/**
+ * Runs until `signal` aborts, then resolves when the running looks have stopped. Requests all at the start; hears, sweeps and looks. Rejects only when the
+ * registry refuses the watches: one broken watch or source never stops another.
+ */
+export async function runDaemon(parts: Parts, signal: AbortSignal): Promise<void> {
+  await parts.registry.enroll(parts.watches, parts.clock.now())
+  await request(parts, parts.watches.map(({ name }) => ({ watch: name, path: WHOLE, cause: 'startup' as const })))
+  const byName = new Map(parts.watches.map((watch) => [watch.name, watch]))
+  const emit = router(parts)
+  const lookAt = async (name: string, stop: AbortSignal): Promise<number | undefined> => {
+    const watch = byName.get(name)
+    if (watch === undefined) return undefined
+    try {
+      return await turn(parts, watch, stop)
+    } catch (error) {
+      // The registry itself failed: the sweep wakes what is still dirty.
+      parts.log.error({ watch: name, error: describe(error) }, 'a look could not begin')
+      return undefined
+    }
+  }
+  await Promise.all([
+    ...parts.sources.map((source) => supervise(source.name, (stop) => source.listen(emit, stop), parts.clock, parts.log, signal)),
+    supervise('queue', (stop) => parts.queue.work(lookAt, parts.concurrency, stop), parts.clock, parts.log, signal),
+    supervise('sweep', (stop) => sweep(parts, stop), parts.clock, parts.log, signal),
+  ])
+}
+
+/** Requests what is due by the clock, and wakes what is dirty: so no wake-up is ever needed for safety. */
+async function sweep(parts: Parts, signal: AbortSignal): Promise<void> {
+  const byName = new Map(parts.watches.map((watch) => [watch.name, watch]))
+  let trouble: string | undefined
+  while (!signal.aborted) {
+    const now = parts.clock.now()
+    const rows = await parts.registry.watchRows()
+    const due = rows.filter((row) => isDue(byName.get(row.name), row, now))
+    await request(parts, due.map(({ name }) => ({ watch: name, path: WHOLE, cause: 'interval' as const })))
+    for (const row of rows) {
+      const watch = byName.get(row.name)
+      if (watch === undefined || row.generation <= row.committedGeneration || (row.leaseUntil ?? 0) > now) continue
+      const wait = startAt(watch, row, now) - now
+      if (wait <= parts.sweepMs) await parts.queue.wake(row.name, Math.max(0, wait)).then(() => (trouble = undefined), (error: unknown) => {
+        // Said once until it is over: a queue that is down for an hour is one line, not thousands.
+        if (trouble === undefined) parts.log.warn({ error: describe(error) }, 'the queue could not be woken')
+        trouble = describe(error)
+      })
+    }
+    await parts.clock.sleep(parts.sweepMs, signal)
+  }
+}
+
+function isDue(watch: Watch | undefined, row: WatchRow, now: number): boolean {
+  return watch !== undefined && row.generation <= row.committedGeneration && dueAt(watch, row, now) <= now
+}
+
+/**
+ * Looks at one watch in this process until its generation of now is committed: for `scan` and `accept` where no daemon runs. Waits for a lease that another holds.
+ * Throws what the watch's state says when it cannot be committed.
+ */
+export async function lookNow(parts: LookParts, watch: Watch, signal: AbortSignal): Promise<WatchRow> {
+  const wanted = (await rowOf(parts, watch)).generation
+  for (;;) {
+    signal.throwIfAborted()
+    const wait = await turn(parts, watch, signal)
+    const row = await rowOf(parts, watch)
+    if (row.committedGeneration >= wanted) return row
+    if (row.reason !== undefined && row.state !== 'looking')
+      throw new VarveError('CONFLICT', `${watch.name} is ${row.state}: ${row.reason}`, row.action === undefined ? {} : { hint: row.action })
+    await parts.clock.sleep(Math.min(wait ?? 1_000, 1_000), signal)
+  }
+}
+
+async function rowOf(parts: LookParts, watch: Watch): Promise<WatchRow> {
+  const row = await parts.registry.watchRow(watch.name)
+  if (row === undefined) throw new VarveError('NOT_FOUND', `no watch ${watch.name}`)
+  return row
+}
+
+// A put that another commit overtook looks again at once; three in a row is a fight that a person must end.
+const PUT_TRIES = 3
+
+/** Looks at `order.location` once and records it: the version made, or the one found. `watch` says how to look. Throws what stopped it; then nothing is recorded. */
+export async function putOnce(parts: LookParts, order: PutOrder, watch: Watch, signal: AbortSignal): Promise<{ version: VersionView; created: boolean }> {
+  for (let tries = 1; ; tries++) {
+    const looking = await parts.registry.beginPut(order, parts.clock.now())
+    try {
+      const recorded = await look(parts, watch, looking, signal)
+      if (recorded.kind !== 'overtaken') {
+        if (recorded.version === undefined) throw new VarveError('EMPTY', 'nothing was found to record')
+        return { version: recorded.version, created: recorded.kind === 'recorded' }
+      }
+    } catch (error) {
+      await parts.registry.release(looking, { state: 'dirty', reason: describe(error) }, parts.clock.now())
+      if (!isFailure(error, 'OVERTAKEN')) throw error
+    }
+    if (tries >= PUT_TRIES) throw new VarveError('OVERTAKEN', `other commits came first ${PUT_TRIES} times`, { hint: 'try again when they have ended' })
+  }
+}

@@ -1,0 +1,168 @@
+import { isFailure, VarveError } from '../model/errors.ts'
+import { directoryOf, formatLocation } from '../model/location.ts'
+import type { Certificate } from '../model/version.ts'
+import { WHOLE } from '../model/watch.ts'
+import type { Watch } from '../model/watch.ts'
+import type { Looking, Outcome, Recorded, Tally } from '../registry/registry.ts'
+import type { Root, Store } from '../storage/storage.ts'
+import { filterOf } from './filter.ts'
+import { checkComplete, checkHidden, checkRoot, checkTally, Held, rootText } from './guards.ts'
+import type { LookParts } from './parts.ts'
+import { oversize, stage } from './staging.ts'
+import type { Staging } from './staging.ts'
+import { survey } from './survey.ts'
+import { touchUp } from './touch.ts'
+
+// A request names at most so many paths before it becomes the whole; the certificate names no more either.
+const NAMED_MOST = 1_000
+
+/** Hops 3 and 4: looks, and records what differs. Throws what stopped it; then nothing was recorded. Its scratch is swept by `release`, or at start. */
+export async function look(parts: LookParts, watch: Watch, looking: Looking, signal: AbortSignal): Promise<Recorded> {
+  const startedAt = parts.clock.now()
+  const startedMs = parts.clock.monotonic()
+  const store = await parts.openStore(watch, looking.memo)
+  try {
+    const root = await store.root(signal)
+    checkRoot(looking, root, watch)
+    if (looking.foreign)
+      throw new Held(`the head of ${watch.collection.project}/${watch.collection.collection} was recorded from another location than ${formatLocation(watch.location)}`,
+        `give the watch another artifact, or run: varve accept ${watch.name}`, {})
+    const staging = beginStaging(parts, watch, looking, store, signal)
+    const seen = await lookUntilStill(staging, (looking.firstHintAt ?? startedAt) + watch.maxWaitMs)
+    const after = await store.root(signal)
+    if (after.identity !== root.identity)
+      throw new VarveError('LOCATION_MISSING', `the root changed while it was looked at: it was ${root.words}, now it is ${after.words}`)
+    return await record(staging, root, { ...seen, startedAt, startedMs })
+  } finally {
+    await store.close()
+  }
+}
+
+function beginStaging(parts: LookParts, watch: Watch, looking: Looking, store: Store, signal: AbortSignal): Staging {
+  return {
+    parts, watch, store, looking, signal,
+    filter: filterOf(watch),
+    startMs: 0, again: false, racy: false, changed: false, stampsHold: false, lone: false,
+    stamps: new Map(), signatures: new Map(), moved: new Set(), torn: new Set(), removedSamples: new Map(),
+    seen: 0, taken: 0, bytes: 0, requests: 0, memo: looking.memo, notes: new Set(),
+    findings: [], wanted: [], wantedBytes: 0, inspections: new Set(), failure: undefined,
+  }
+}
+
+interface Seen {
+  readonly whole: boolean
+  readonly consistent: boolean
+  /** What moved and was not seen to hold still. */
+  readonly restless: readonly string[]
+}
+
+/**
+ * Looks, and looks again where something moved or was hinted meanwhile, until all held still for `settle`, or until `deadline`. Before a scan's changes are
+ * recorded, one whole pass must find that nothing moved (files, or `confirm`): then the version existed as a whole.
+ */
+async function lookUntilStill(staging: Staging, deadline: number): Promise<Seen> {
+  const { watch, parts, signal } = staging
+  const confirms = watch.location.scheme === 'file' || watch.confirm
+  const everMoved = new Set<string>()
+  let whole = staging.looking.whole || !(await touchUp(staging, staging.looking.paths.filter((path) => staging.filter.takes(path))))
+  if (whole) await firstSurvey(staging)
+  let confirmed = false
+  for (;;) {
+    for (const path of [...staging.moved, ...staging.torn]) if (everMoved.size < NAMED_MOST) everMoved.add(path)
+    const still = staging.moved.size === 0 && staging.torn.size === 0
+    const hinted = await wasHinted(staging)
+    if (still && !hinted && (confirmed || !(whole && confirms && staging.changed))) return { whole, consistent: confirmed && staging.stampsHold, restless: [] }
+    if (parts.clock.now() >= deadline) return { whole, consistent: false, restless: still && !hinted ? [] : [...everMoved] }
+    if (!still || hinted || staging.racy) await parts.clock.sleep(Math.min(watch.settleMs, deadline - parts.clock.now()), signal)
+    signal.throwIfAborted()
+    const again = [...staging.moved, ...staging.torn, ...(await extend(staging))]
+    staging.moved.clear()
+    staging.again = true
+    staging.racy = false
+    const escalated = again.includes(WHOLE) || again.length > NAMED_MOST || (again.length > 0 && !(await touchUp(staging, again)))
+    if (escalated || (whole && confirms)) {
+      if (whole) await survey(staging)
+      else await firstSurvey(staging)
+      whole = true
+      confirmed = staging.moved.size === 0
+    }
+  }
+}
+
+/** The first pass over the whole: what is known of the head's directories decides which are read into. */
+async function firstSurvey(staging: Staging): Promise<void> {
+  const { looking, parts } = staging
+  if (looking.base !== undefined && staging.watch.location.scheme === 'file')
+    for await (const page of parts.registry.directories(looking))
+      for (const { path, signature } of page) staging.stamps.set(path, looking.trustSignatures ? signature : undefined)
+  await survey(staging)
+}
+
+async function wasHinted(staging: Staging): Promise<boolean> {
+  if (staging.looking.watch === undefined) return false
+  const row = await staging.parts.registry.watchRow(staging.looking.watch)
+  return row !== undefined && row.generation > staging.looking.generation
+}
+
+/** Takes what was requested since into this look: the generation is read before storage is. */
+async function extend(staging: Staging): Promise<readonly string[]> {
+  if (!(await wasHinted(staging))) return []
+  const looking = await staging.parts.registry.extend(staging.looking, staging.parts.clock.now())
+  if (looking === undefined) throw new VarveError('OVERTAKEN', 'another look overtook this one')
+  staging.looking = looking
+  return looking.whole ? [WHOLE] : looking.paths.filter((path) => staging.filter.takes(path))
+}
+
+async function record(staging: Staging, root: Root, seen: Seen & { startedAt: number; startedMs: number }): Promise<Recorded> {
+  const { parts, watch } = staging
+  for (const path of seen.restless) staging.signatures.delete(directoryOf(path))
+  for (const [path, signature] of staging.signatures) await stage(staging, signature === undefined ? { op: 'directory', path } : { op: 'directory', path, signature })
+  if (staging.findings.length > 0) await parts.registry.stage(staging.looking, staging.findings.splice(0))
+  const tally = await parts.registry.tally(staging.looking)
+  if (tally.entries > watch.entriesMax) throw oversize(watch.entriesMax)
+  await checkHidden(staging, staging.looking.paths)
+  const { added, modified, removed, moved } = tally.changes
+  const changes = added + modified + removed + moved
+  if (changes > 0) await checkComplete(staging)
+  await checkTally(staging, tally, root)
+  const nothing = staging.looking.base === undefined && tally.entries === 0
+  if (nothing && staging.looking.watch === undefined)
+    throw new VarveError('EMPTY', `nothing is recorded: ${formatLocation(watch.location)} holds no entry`, { hint: 'check the location, include and exclude' })
+  const unheard = staging.looking.cause === 'interval' && staging.looking.firstHintAt === undefined
+  const outcome: Outcome = {
+    tally,
+    certificate: certify(staging, tally, seen),
+    whole: seen.whole,
+    changedUnderLook: seen.restless.length >= NAMED_MOST ? [WHOLE] : seen.restless,
+    root: rootText(root),
+    ...(staging.memo === undefined ? {} : { memo: staging.memo }),
+    foundByReconcile: unheard ? changes : 0,
+    state: nothing ? 'empty' : 'clean',
+    durationMs: Math.round(parts.clock.monotonic() - seen.startedMs),
+  }
+  return parts.registry.record(staging.looking, outcome, parts.clock.now())
+}
+
+function certify(staging: Staging, tally: Tally, seen: Seen & { startedAt: number }): Certificate {
+  const skips = Object.values(tally.skippedByReason).reduce((sum, count) => sum + count, 0)
+  return {
+    startedAt: new Date(seen.startedAt).toISOString(),
+    endedAt: new Date(staging.parts.clock.now()).toISOString(),
+    kind: seen.whole ? 'scan' : 'touch-up',
+    seen: staging.seen,
+    recorded: tally.entries,
+    skipped: tally.skipped,
+    skippedByReason: tally.skippedByReason,
+    // Of a touch-up only the requested paths were seen, and those had passed the filters.
+    filtered: seen.whole ? Math.max(0, staging.seen - tally.entries - skips) : 0,
+    changedUnderLook: seen.restless,
+    consistent: seen.consistent,
+    requests: staging.requests,
+    notes: [...staging.notes],
+  }
+}
+
+/** True for what only says that this look has lost: there is nothing to report, the next one looks. */
+export function isOvertaken(error: unknown): boolean {
+  return isFailure(error, 'OVERTAKEN')
+}
