@@ -4,7 +4,7 @@ import type { VersionView } from '../model/version.ts'
 import { WHOLE } from '../model/watch.ts'
 import type { Watch } from '../model/watch.ts'
 import type { PutOrder, WatchRow } from '../registry/registry.ts'
-import { dueAt, startAt } from './interval.ts'
+import { dueAt, intervalMs, startAt } from './interval.ts'
 import { look } from './look.ts'
 import type { LookParts, Parts } from './parts.ts'
 import { request, router } from './router.ts'
@@ -44,11 +44,13 @@ export async function runDaemon(parts: Parts, signal: AbortSignal): Promise<void
 /** Requests what is due by the clock, and wakes what is dirty: so no wake-up is ever needed for safety. */
 async function sweep(parts: Parts, signal: AbortSignal): Promise<void> {
   const byName = new Map(parts.watches.map((watch) => [watch.name, watch]))
+  const requestedAt = new Map<string, number>()
   let trouble: string | undefined
   while (!signal.aborted) {
     const now = parts.clock.now()
     const rows = await parts.registry.watchRows()
-    const due = rows.filter((row) => isDue(byName.get(row.name), row, now))
+    const due = rows.filter((row) => isDue(byName.get(row.name), row, requestedAt.get(row.name), now))
+    for (const row of due) requestedAt.set(row.name, now)
     await request(parts, due.map(({ name }) => ({ watch: name, path: WHOLE, cause: 'interval' as const })))
     for (const row of rows) {
       const watch = byName.get(row.name)
@@ -64,8 +66,10 @@ async function sweep(parts: Parts, signal: AbortSignal): Promise<void> {
   }
 }
 
-function isDue(watch: Watch | undefined, row: WatchRow, now: number): boolean {
-  return watch !== undefined && row.generation <= row.committedGeneration && dueAt(watch, row, now) <= now
+/** A watch that is never clean, since hints keep coming, is reconciled all the same: asked for once an interval. */
+function isDue(watch: Watch | undefined, row: WatchRow, requestedAt: number | undefined, now: number): boolean {
+  if (watch === undefined || dueAt(watch, row, now) > now) return false
+  return row.generation <= row.committedGeneration || requestedAt === undefined || Math.abs(now - requestedAt) > intervalMs(watch, row.lastScanMs)
 }
 
 /**
