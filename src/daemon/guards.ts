@@ -9,13 +9,11 @@ const SHARE_FROM_ENTRIES = 20
 
 /** A look that a guard stopped. Thrown with what `accept` needs to know of it. */
 export class Held extends VarveError {
-  readonly digest: string | undefined
-  readonly root: string | undefined
+  readonly seen: { readonly digest?: string; readonly root?: string }
 
-  constructor(message: string, hint: string, seen: { digest?: string; root?: string }) {
+  constructor(message: string, hint: string, seen: { readonly digest?: string; readonly root?: string }) {
     super('HELD', message, { hint })
-    this.digest = seen.digest
-    this.root = seen.root
+    this.seen = seen
   }
 }
 

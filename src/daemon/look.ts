@@ -133,6 +133,7 @@ async function record(staging: Staging, root: Root, seen: Seen & { startedAt: nu
     tally,
     certificate: certify(staging, tally, seen),
     whole: seen.whole,
+    lone: staging.lone,
     changedUnderLook: seen.restless.length >= NAMED_MOST ? [WHOLE] : seen.restless,
     root: rootText(root),
     ...(staging.memo === undefined ? {} : { memo: staging.memo }),

@@ -162,6 +162,7 @@ export async function inspectWanted(staging: Staging): Promise<void> {
 async function inspect(staging: Staging, wanted: readonly Wanted[]): Promise<void> {
   const rows = new Map(wanted.map(({ listed, row }) => [listed.path, row]))
   const listed = wanted.map((one) => one.listed)
+  if (staging.watch.location.scheme !== 'file') staging.requests += listed.length
   for await (const found of staging.store.inspect(listed, staging.startMs, staging.signal)) {
     const path = found.kind === 'entry' ? found.listed.path : found.kind === 'skipped' ? found.skip.path : found.path
     await foundOne(staging, found, rows.get(path))

@@ -1,15 +1,18 @@
 import type { Row } from '../model/entry.ts'
-import { directoryOf } from '../model/location.ts'
+import { baseName, directoryOf } from '../model/location.ts'
 import { drain, foundOne, removed, stage } from './staging.ts'
 import type { Staging } from './staging.ts'
 
 /**
- * Looks at just these paths. False when only a scan can tell: a folder lies at one of them, or the head has rows under it.
+ * Looks at just these paths. False when only a scan can tell: a folder lies at one of them, the head has rows under it, or the location may be the object itself.
  * What is found is staged; a file that moved while it was read is in `staging.torn`.
  */
 export async function touchUp(staging: Staging, paths: readonly string[]): Promise<boolean> {
   const { registry, clock } = staging.parts
+  const { object, scheme } = staging.watch.location
+  if (object !== undefined && paths.includes(baseName(object))) return false
   staging.startMs = clock.now()
+  if (scheme !== 'file') staging.requests += paths.length
   for (const path of paths) if (await registry.hasRowsUnder(staging.looking, path)) return false
   const rows = new Map<string, Row>((await registry.rowsAt(staging.looking, paths)).map((row) => [row.path, row]))
   for (const path of paths) staging.torn.delete(path)
@@ -24,7 +27,7 @@ export async function touchUp(staging: Staging, paths: readonly string[]): Promi
       if (staging.looking.skips > 0) await stage(staging, { op: 'unskip', path })
     }
     // The directory's signature no longer tells what lies in it.
-    if (staging.watch.location.scheme === 'file') await stage(staging, { op: 'directory', path: directoryOf(path) })
+    if (scheme === 'file') await stage(staging, { op: 'directory', path: directoryOf(path) })
   }
   await drain(staging)
   return true

@@ -109,6 +109,6 @@ function verdictOf(error: unknown, watch: Watch, row: WatchRow, parts: LookParts
     reason: isFailure(error) ? `${error.code}: ${describe(error)}` : describe(error),
     ...(action === undefined ? {} : { action }),
     retryAt: parts.clock.now() + wait,
-    ...(held === undefined ? {} : { held: { digest: held.digest ?? '', ...(held.root === undefined ? {} : { root: held.root }) } }),
+    ...(held === undefined ? {} : { held: held.seen }),
   }
 }

@@ -83,7 +83,8 @@ export interface Ledger {
   record(looking: Looking, findings: Outcome, nowMs: number): Promise<Recorded>
   /** A look that recorded nothing: writes the watch's state with reason and action, gives the lease back, deletes no request. Does nothing when overtaken. */
   release(looking: Looking, verdict: Verdict, nowMs: number): Promise<void>
-  /** Lets a held watch's next look through as far as it removes nothing beyond what the held look removed (and takes its root). Requests WHOLE, cause `cli`. Throws CONFLICT when it is not held. */
+  /** Lets a held watch's next look through as far as it removes nothing beyond what the held look removed (and takes its root). Requests WHOLE, cause `cli`. Throws CONFLICT when
+   * its last verdict brought no `held`. */
   accept(watch: string, nowMs: number): Promise<void>
 }
 
@@ -123,7 +124,7 @@ export interface Looking {
   readonly watch?: string
   readonly epoch: number
   readonly generation: number
-  /** WHOLE, or the requested paths (at most 1,000). With none at all: WHOLE. */
+  /** The whole was requested, or nothing at all was though the watch is dirty. `paths` are what was requested by name beside it (at most 1,000). */
   readonly whole: boolean
   readonly paths: readonly string[]
   /** Of the WHOLE request if there is one (the strongest: put, cli, config, startup, interval), else `hint`. */
@@ -180,6 +181,8 @@ export interface Outcome {
   readonly certificate: Certificate
   /** A scan, not a touch-up: moves `lastScanAt`. */
   readonly whole: boolean
+  /** The location turned out to name one object: references of the new rows are its own, not the prefix's. */
+  readonly lone: boolean
   /** Requested anew in the same transaction; WHOLE alone when the paths are unknown. */
   readonly changedUnderLook: readonly string[]
   readonly root?: string
@@ -205,7 +208,7 @@ export interface Verdict {
   readonly retryAt?: number
   readonly lastLook?: LastLook
   /** Of a held look: kept with the removed paths in scratch, so that `accept` can bound what it lets through. */
-  readonly held?: { readonly digest: string; readonly root?: string }
+  readonly held?: { readonly digest?: string; readonly root?: string }
 }
 
 /** Names `project/collection` or `entity/project/collection`; `version` is `v3` or an alias. Each throws NOT_FOUND, naming what is missing and what there is. */
