@@ -1,0 +1,24 @@
+// `npm run bench`: ratios against a named peer or limit, measured in one run. Exit 1 when a row does not hold. `npm run bench -- NAME…` runs some.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { firstScan, unchangedScan } from './files.ts'
+import { listing } from './listing.ts'
+import { print } from './measure.ts'
+import type { Result } from './measure.ts'
+import { oneChange } from './scale.ts'
+
+const ROWS: Readonly<Record<string, (folder: string) => Promise<readonly Result[]>>> = { unchanged: unchangedScan, first: firstScan, listing, scale: oneChange }
+
+const wanted = process.argv.slice(2)
+let held = true
+for (const [name, row] of Object.entries(ROWS)) {
+  if (wanted.length > 0 && !wanted.includes(name)) continue
+  const folder = mkdtempSync(join(tmpdir(), 'varve-bench-'))
+  try {
+    for (const result of await row(folder)) held = print(result) && held
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+process.exitCode = held ? 0 : 1

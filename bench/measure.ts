@@ -1,0 +1,44 @@
+import { spawnSync } from 'node:child_process'
+
+/** One row of the report: a ratio or a number, measured in this run, against a limit. */
+export interface Result {
+  readonly name: string
+  readonly value: number
+  readonly limit: number
+  readonly unit: string
+  readonly detail: string
+}
+
+/** The middle of an odd number of measurements. */
+export function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] as number
+}
+
+/** Wall seconds of a command from its start to its end. Throws when it fails. */
+export function secondsOf(command: string, args: readonly string[]): number {
+  const started = process.hrtime.bigint()
+  const { status, stderr } = spawnSync(command, args, { stdio: ['ignore', 'ignore', 'pipe'], maxBuffer: 1 << 26 })
+  const seconds = Number(process.hrtime.bigint() - started) / 1e9
+  if (status !== 0) throw new Error(`${command} ${args.join(' ')}: exit ${status}: ${String(stderr)}`)
+  return seconds
+}
+
+/** Medians of five alternating pairs, after one warm-up of each, so that a busy moment hits both sides. */
+export function pair(ours: () => number, peer: () => number): { ours: number; peer: number } {
+  const a: number[] = []
+  const b: number[] = []
+  ours()
+  peer()
+  for (let i = 0; i < 5; i++) {
+    a.push(ours())
+    b.push(peer())
+  }
+  return { ours: median(a), peer: median(b) }
+}
+
+/** One line per row, and whether it holds. */
+export function print(result: Result): boolean {
+  const holds = result.value <= result.limit
+  process.stdout.write(`${holds ? 'ok  ' : 'FAIL'}  ${result.name}: ${result.value.toFixed(2)}${result.unit} (limit ${result.limit}${result.unit})  ${result.detail}\n`)
+  return holds
+}
