@@ -1,10 +1,246 @@
+import { createReadStream } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import type { z } from 'zod'
+import { DEFAULTS, parseCollection } from './config.ts'
 import type { Config, Environment } from './config.ts'
-import { VarveError } from './model/errors.ts'
+import { configSchema, durationMs, jsonSchema, shareOf } from './config-schema.ts'
+import type { ConfigText, WatchText } from './config-schema.ts'
+import { parseTree } from './config-yaml.ts'
+import type { Problem, Tree } from './config-yaml.ts'
+import { VarveError, describe, isFailure } from './model/errors.ts'
+import { parseLocation } from './model/location.ts'
+import type { Location } from './model/location.ts'
+import { formatCollection } from './model/watch.ts'
+import type { S3Access, Watch } from './model/watch.ts'
 
+/** No configuration that a person wrote is larger. */
+const BYTES_MAX = 10 * 1024 * 1024
+
+/** The text of a configuration file, without byte order mark. Throws CONFIG_INVALID with one line that says why it cannot be read. */
 export async function readText(file: string): Promise<string> {
-  throw new VarveError('CONFIG_INVALID', `${file} cannot be read`)
+  const chunks: Buffer[] = []
+  try {
+    for await (const chunk of createReadStream(file, { end: BYTES_MAX })) chunks.push(chunk as Buffer)
+  } catch (error) {
+    throw new VarveError('CONFIG_INVALID', `${file}: ${wordsOf((error as NodeJS.ErrnoException).code, describe(error))}`, { cause: error })
+  }
+  const bytes = Buffer.concat(chunks)
+  if (bytes.length > BYTES_MAX) throw new VarveError('CONFIG_INVALID', `${file}: this is larger than 10 MB, so no configuration; name another file`)
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch (error) {
+    throw new VarveError('CONFIG_INVALID', `${file}: this is not UTF-8 text; save it as UTF-8`, { cause: error })
+  }
 }
 
-export function loadConfig(_text: string, file: string, _surroundings: Environment): Config {
-  throw new VarveError('CONFIG_INVALID', `${file} cannot be read`)
+function wordsOf(code: string | undefined, message: string): string {
+  if (code === 'ENOENT' || code === 'ENOTDIR') return 'there is no such file; name another with --config'
+  if (code === 'EISDIR') return 'this is a folder; name the file in it'
+  if (code === 'EACCES' || code === 'EPERM') return 'no permission to read it; give this user read access'
+  return `it cannot be read: ${message}`
+}
+
+/** The configuration that `text` describes. `file` is absolute: relative paths are relative to its folder. Throws CONFIG_INVALID with all mistakes. */
+export function loadConfig(text: string, file: string, surroundings: Environment): Config {
+  const tree = parseTree(text, surroundings.variables)
+  const parsed = configSchema.safeParse(tree.value)
+  if (parsed.success && tree.problems.length === 0) {
+    const config = build(parsed.data, file, surroundings)
+    const clashes = [...clashesOf(tree, config.defaultEntity), ...enclosuresOf(tree, config)]
+    if (clashes.length === 0) return config
+    throw invalid(file, tree, clashes)
+  }
+  if (tree.value === undefined && tree.problems.length > 0) throw invalid(file, tree, tree.problems)
+  if (tree.value === null || tree.value === undefined)
+    throw new VarveError('CONFIG_INVALID', `${file}:1:1: the file is empty; begin with watch:`)
+  const found = parsed.success ? [] : parsed.error.issues.flatMap((issue) => problemsOf(issue, tree))
+  throw invalid(file, tree, [...tree.problems, ...found, ...clashesOf(tree, textAt(tree.value, 'entity') ?? DEFAULTS.entity)])
+}
+
+/** One line for each place, in the order of the text. The first that was found at a place explains the others there. */
+function invalid(file: string, tree: Tree, problems: readonly Problem[]): VarveError {
+  const first = new Map<number, string>()
+  for (const problem of problems) if (!first.has(problem.offset)) first.set(problem.offset, problem.text)
+  const lines = [...first].toSorted(([a], [b]) => a - b).map(([offset, words]) => {
+    const { line, column } = tree.position(offset)
+    return `${file}:${line}:${column}: ${words}`
+  })
+  return new VarveError('CONFIG_INVALID', lines.join('\n'))
+}
+
+function problemsOf(issue: z.core.$ZodIssue, tree: Tree): Problem[] {
+  if (issue.code === 'unrecognized_keys')
+    return issue.keys.map((key) => ({ offset: tree.atKey([...issue.path, key]), text: unknownKey(key, knownKeys(issue.path)) }))
+  const key = issue.path.at(-1)
+  const value = valueAt(tree.value, issue.path)
+  if (value === undefined && key !== undefined)
+    return [{ offset: tree.at(issue.path.slice(0, -1)), text: `\`${String(key)}\` is missing here; add it` }]
+  const label = typeof key === 'string' ? `\`${key}\`: ` : ''
+  if (value === null) return [{ offset: tree.atKey(issue.path), text: `${label}nothing follows; ${issue.message}` }]
+  return [{ offset: tree.at(issue.path), text: `${label}${issue.message}` }]
+}
+
+function unknownKey(key: string, known: readonly string[]): string {
+  const words = `unknown key ${JSON.stringify(key.slice(0, 64))}`
+  const closest = known
+    .map((candidate) => ({ candidate, distance: key.length > 64 ? Infinity : editDistance(key, candidate) }))
+    .toSorted((a, b) => a.distance - b.distance)[0]
+  if (closest !== undefined && closest.distance <= Math.max(2, closest.candidate.length / 3)) return `${words}; did you mean \`${closest.candidate}\`?`
+  return `${words}; known here: ${known.join(', ')}`
+}
+
+function knownKeys(path: readonly PropertyKey[]): string[] {
+  let schema = jsonSchema()
+  for (const step of path) schema = ((typeof step === 'number' ? schema.items : schema.properties?.[String(step)]) ?? {}) as typeof schema
+  return Object.keys(schema.properties ?? {})
+}
+
+/** Insertions, deletions and replacements that turn `a` into `b`. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)
+      next.push(Math.min(replaced, row[j]! + 1, next[j - 1]! + 1))
+    }
+    row = next
+  }
+  return row[b.length]!
+}
+
+/** What no single key shows. Works on the bare text, so that it is found in the same run as other mistakes. */
+function clashesOf(tree: Tree, defaultEntity: string): Problem[] {
+  const watches = valueAt(tree.value, ['watch'])
+  const problems: Problem[] = []
+  const names = new Map<string, number>()
+  const artifacts = new Map<string, number>()
+  for (const [index, watch] of (Array.isArray(watches) ? watches : []).entries()) {
+    const path = ['watch', index]
+    problems.push(...schemeClashes(tree, path, watch))
+    const name = textAt(watch, 'name')
+    if (name !== undefined) problems.push(...twice(tree, [...path, 'name'], name, names, (line) =>
+      `the watch at line ${line} has the name ${JSON.stringify(name)}, too; give each its own`))
+    const artifact = wholeName(textAt(watch, 'artifact'), defaultEntity)
+    if (artifact !== undefined) problems.push(...twice(tree, [...path, 'artifact'], artifact, artifacts, (line) =>
+      `the watch at line ${line} writes to ${artifact}, too; one artifact has one watch`))
+  }
+  return problems
+}
+
+function twice(tree: Tree, path: readonly PropertyKey[], value: string, seen: Map<string, number>, words: (line: number) => string): Problem[] {
+  const offset = tree.at(path)
+  const before = seen.get(value)
+  if (before !== undefined) return [{ offset, text: words(tree.position(before).line) }]
+  seen.set(value, offset)
+  return []
+}
+
+function schemeClashes(tree: Tree, path: readonly PropertyKey[], watch: unknown): Problem[] {
+  const location = textAt(watch, 'location')
+  if (location === undefined || /^s3:\/\//i.test(location)) return []
+  return [['events', 'sqs'], ['s3']]
+    .filter((keys) => (valueAt(watch, keys) ?? undefined) !== undefined)
+    .map((keys) => ({ offset: tree.atKey([...path, ...keys]), text: `\`${keys.at(-1)}\` is for s3:// locations; take it out` }))
+}
+
+/** A watch that holds the registry would see its own commits as changes, for ever. */
+function enclosuresOf(tree: Tree, config: Config): Problem[] {
+  return config.watches.flatMap((watch, index) => {
+    const { scheme, prefix } = watch.location
+    if (scheme !== 'file' || !`${config.dataFolder}/`.startsWith(prefix)) return []
+    const text = `\`location\`: the folder of Varve's own data, ${config.dataFolder}, lies in it; set \`data\` to a folder outside`
+    return [{ offset: tree.at(['watch', index, 'location']), text }]
+  })
+}
+
+function wholeName(artifact: string | undefined, defaultEntity: string): string | undefined {
+  try {
+    return artifact === undefined ? undefined : formatCollection(parseCollection(artifact, defaultEntity), '')
+  } catch (error) {
+    if (isFailure(error, 'USAGE')) return undefined
+    throw error
+  }
+}
+
+function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
+  let at = value
+  for (const step of path) {
+    if (at === null || typeof at !== 'object' || !Object.hasOwn(at, step)) return undefined
+    at = (at as Record<PropertyKey, unknown>)[step]
+  }
+  return at
+}
+
+function textAt(value: unknown, key: string): string | undefined {
+  const text = valueAt(value, [key])
+  return typeof text === 'string' ? text : undefined
+}
+
+function build(text: ConfigText, file: string, surroundings: Environment): Config {
+  const defaultEntity = text.entity ?? DEFAULTS.entity
+  return freeze({
+    file,
+    dataFolder: resolve(dirname(file), text.data ?? DEFAULTS.dataFolder),
+    queue: text.queue === undefined || text.queue === 'inline' ? 'inline' : { url: text.queue },
+    defaultEntity,
+    watches: text.watch.map((watch) => buildWatch({ ...text.defaults, ...given(watch) }, dirname(file), defaultEntity, surroundings)),
+  })
+}
+
+function buildWatch(text: WatchText, folder: string, defaultEntity: string, surroundings: Environment): Watch {
+  const location = parseLocation(text.location, folder)
+  const endpoint = location.scheme === 's3' ? plainEndpoint(text.s3?.endpoint ?? surroundings.s3Endpoint) : undefined
+  return {
+    name: text.name,
+    location: endpoint === undefined ? location : ({ ...location, endpoint } satisfies Location),
+    collection: parseCollection(text.artifact, defaultEntity),
+    type: text.type,
+    aliases: [...new Set(text.aliases)],
+    include: text.include ?? [],
+    exclude: text.exclude ?? [],
+    settleMs: lengthOf(text.settle, DEFAULTS.settleMs),
+    maxWaitMs: lengthOf(text.max_wait, DEFAULTS.maxWaitMs),
+    reconcileMs: lengthOf(text.reconcile, DEFAULTS.reconcileMs),
+    pollMs: lengthOf(text.poll, DEFAULTS.pollMs),
+    entriesMax: Number(text.max_objects ?? DEFAULTS.entriesMax),
+    guard: {
+      removedShareMax: text.guard?.max_removed === undefined ? DEFAULTS.removedShareMax : shareOf(text.guard.max_removed),
+      ...given({ rootMarker: text.guard?.root_marker, completeMarker: text.guard?.complete_marker }),
+    },
+    onUnreadable: text.on_unreadable ?? 'fail',
+    confirm: isOn(text.confirm) ?? false,
+    clockSlackMs: lengthOf(text.clock_slack, DEFAULTS.clockSlackMs),
+    ...given({ sqs: text.events?.sqs }),
+    s3: buildAccess(text, endpoint),
+  }
+}
+
+function buildAccess(text: WatchText, endpoint: string | undefined): S3Access {
+  return given({ region: text.s3?.region, endpoint, pathStyle: isOn(text.s3?.path_style), profile: text.s3?.profile })
+}
+
+function lengthOf(duration: string | undefined, otherwiseMs: number): number {
+  return duration === undefined ? otherwiseMs : durationMs(duration)
+}
+
+function isOn(flag: boolean | string | undefined): boolean | undefined {
+  return flag === undefined ? undefined : String(flag) === 'true'
+}
+
+/** The same endpoint with and without a slash at its end is one place. */
+function plainEndpoint(endpoint: string | undefined): string | undefined {
+  return endpoint?.replace(/\/+$/, '')
+}
+
+type Given<T> = { [K in keyof T]?: Exclude<T[K], undefined> } & { [K in keyof T as undefined extends T[K] ? never : K]: T[K] }
+
+/** Without the keys that have no value. */
+function given<T extends object>(value: T): Given<T> {
+  return Object.fromEntries(Object.entries(value).filter(([, held]) => held !== undefined)) as Given<T>
+}
+
+function freeze<T>(value: T): T {
+  if (value !== null && typeof value === 'object') for (const held of Object.values(Object.freeze(value))) freeze(held)
+  return value
 }

@@ -73,7 +73,8 @@ async function lookUntilStill(staging: Staging, deadline: number): Promise<Seen>
     const hinted = await wasHinted(staging)
     if (still && !hinted && (confirmed || !(whole && confirms && staging.changed))) return { whole, consistent: confirmed && staging.stampsHold, restless: [] }
     if (parts.clock.now() >= deadline) return { whole, consistent: false, restless: still && !hinted ? [] : [...everMoved] }
-    if (!still || hinted || staging.racy) await parts.clock.sleep(Math.min(watch.settleMs, deadline - parts.clock.now()), signal)
+    // What is still young may be half-written: a watch waits for quiet; who says `put` says that it is done.
+    if (!still || hinted || (staging.racy && staging.looking.watch !== undefined)) await parts.clock.sleep(Math.min(watch.settleMs, deadline - parts.clock.now()), signal)
     signal.throwIfAborted()
     const again = [...staging.moved, ...staging.torn, ...(await extend(staging))]
     staging.moved.clear()

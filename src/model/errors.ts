@@ -31,7 +31,7 @@ export const FAILURES = {
 
 export type FailureCode = keyof typeof FAILURES
 
-/** An error that Varve knows: what happened (`message`), and what to do (`hint`). `cause` is kept. */
+/** An error that Varve knows: what happened (`message`; one line, but for CONFIG_INVALID one for each mistake), and what to do (`hint`). `cause` is kept. */
 export class VarveError extends Error {
   readonly code: FailureCode
   readonly hint: string | undefined
@@ -58,13 +58,12 @@ export function isRetryable(error: unknown): boolean {
 /** One line without credentials, URL queries or control characters: fit for logs, `status` and terminals. */
 export function describe(error: unknown): string {
   const text = (error as { message?: unknown } | null | undefined)?.message
-  return scrub(typeof text === 'string' && text !== '' ? text : String(error))
+  return scrub(typeof text === 'string' && text !== '' ? text : String(error)).replace(/[\r\n]+/g, ' ')
 }
 
-/** Takes `user:password@` and `?query` out of every URL in `text`, and folds line breaks. */
+/** Takes `user:password@` and `?query` out of every URL in `text`. */
 export function scrub(text: string): string {
   return text
     .replace(/\b([a-z][a-z0-9+.-]*:\/\/)[^\s/@?#"']*@/gi, '$1')
     .replace(/\b(https?:\/\/[^\s?#"']*)\?[^\s"']*/gi, '$1?…')
-    .replace(/[\r\n]+/g, ' ')
 }
