@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import type { z } from 'zod'
-import { DEFAULTS, parseCollection } from './config.ts'
+import { DEFAULTS, parseCollection, plainEndpoint } from './config.ts'
 import type { Config, Environment } from './config.ts'
 import { configSchema, durationMs, jsonSchema, shareOf } from './config-schema.ts'
 import type { ConfigText, WatchText } from './config-schema.ts'
@@ -25,7 +25,7 @@ export async function readText(file: string): Promise<string> {
     throw new VarveError('CONFIG_INVALID', `${file}: ${wordsOf((error as NodeJS.ErrnoException).code, describe(error))}`, { cause: error })
   }
   const bytes = Buffer.concat(chunks)
-  if (bytes.length > BYTES_MAX) throw new VarveError('CONFIG_INVALID', `${file}: this is larger than 10 MB, so no configuration; name another file`)
+  if (bytes.length > BYTES_MAX) throw new VarveError('CONFIG_INVALID', `${file}: larger than 10 MB is no configuration; name another file`)
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch (error) {
@@ -85,8 +85,8 @@ function unknownKey(key: string, known: readonly string[]): string {
   const closest = known
     .map((candidate) => ({ candidate, distance: key.length > 64 ? Infinity : editDistance(key, candidate) }))
     .toSorted((a, b) => a.distance - b.distance)[0]
-  if (closest !== undefined && closest.distance <= Math.max(2, closest.candidate.length / 3)) return `${words}; did you mean \`${closest.candidate}\`?`
-  return `${words}; known here: ${known.join(', ')}`
+  const near = closest !== undefined && closest.distance <= Math.max(2, closest.candidate.length / 3)
+  return near ? `${words}; did you mean \`${closest.candidate}\`?` : `${words}; known here: ${known.join(', ')}`
 }
 
 function knownKeys(path: readonly PropertyKey[]): string[] {
@@ -226,11 +226,6 @@ function lengthOf(duration: string | undefined, otherwiseMs: number): number {
 
 function isOn(flag: boolean | string | undefined): boolean | undefined {
   return flag === undefined ? undefined : String(flag) === 'true'
-}
-
-/** The same endpoint with and without a slash at its end is one place. */
-function plainEndpoint(endpoint: string | undefined): string | undefined {
-  return endpoint?.replace(/\/+$/, '')
 }
 
 type Given<T> = { [K in keyof T]?: Exclude<T[K], undefined> } & { [K in keyof T as undefined extends T[K] ? never : K]: T[K] }

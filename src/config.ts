@@ -30,7 +30,7 @@ export interface Environment {
   readonly logLevel: LogLevel
   /** True where nobody watches the terminal: no progress there. */
   readonly ci: boolean
-  /** Where S3 and SQS are when not at AWS. A watch's own `s3.endpoint` goes before. */
+  /** Where S3 and SQS are when not at AWS, without `/` at the end. A watch's own `s3.endpoint` goes before. */
   readonly s3Endpoint?: string
   readonly sqsEndpoint?: string
 }
@@ -56,8 +56,8 @@ export function environment(env: Readonly<Record<string, string | undefined>> = 
   const set = (name: string): string | undefined => (env[name] === '' ? undefined : env[name])
   const configFile = set('VARVE_CONFIG')
   const level = LOG_LEVELS.find((known) => known === set('LOG_LEVEL')?.toLowerCase())
-  const s3Endpoint = set('AWS_ENDPOINT_URL_S3') ?? set('AWS_S3_ENDPOINT_URL') ?? set('AWS_ENDPOINT_URL')
-  const sqsEndpoint = set('AWS_ENDPOINT_URL_SQS') ?? set('AWS_ENDPOINT_URL')
+  const s3Endpoint = plainEndpoint(set('AWS_ENDPOINT_URL_S3') ?? set('AWS_S3_ENDPOINT_URL') ?? set('AWS_ENDPOINT_URL'))
+  const sqsEndpoint = plainEndpoint(set('AWS_ENDPOINT_URL_SQS') ?? set('AWS_ENDPOINT_URL'))
   const colours = coloursWanted(set('NO_COLOR'), set('FORCE_COLOR'))
   return Object.freeze({
     variables: env,
@@ -68,6 +68,11 @@ export function environment(env: Readonly<Record<string, string | undefined>> = 
     ...(s3Endpoint !== undefined && { s3Endpoint }),
     ...(sqsEndpoint !== undefined && { sqsEndpoint }),
   })
+}
+
+/** An endpoint with and without slashes at its end is one place, so it is written without. */
+export function plainEndpoint(endpoint: string | undefined): string | undefined {
+  return endpoint?.replace(/\/+$/, '')
 }
 
 /** `NO_COLOR` goes before: who asks for plain text may be unable to read anything else. */
@@ -123,6 +128,6 @@ export function nameTrouble(name: string): string | undefined {
 
 /** What is wrong with an alias that a person gives; undefined when nothing is. `latest` and `vN` are given by Varve alone. */
 export function aliasTrouble(alias: string): string | undefined {
-  if (alias === 'latest' || /^v\d+$/.test(alias)) return `${alias} is given by Varve itself`
+  if (alias === 'latest' || /^v\d+$/.test(alias)) return `the alias ${alias} is given by Varve itself; choose another`
   return /\s/.test(alias) ? `the alias ${JSON.stringify(alias)} holds a space` : nameTrouble(alias)?.replace(/\bname\b/, 'alias')
 }

@@ -31,7 +31,7 @@ export const FAILURES = {
 
 export type FailureCode = keyof typeof FAILURES
 
-/** An error that Varve knows: what happened (`message`; one line, but for CONFIG_INVALID one for each mistake), and what to do (`hint`). `cause` is kept. */
+/** An error that Varve knows: what happened (`message`: one line, for CONFIG_INVALID one per mistake), and what to do (`hint`). */
 export class VarveError extends Error {
   readonly code: FailureCode
   readonly hint: string | undefined
