@@ -25,7 +25,7 @@ export async function readText(file: string): Promise<string> {
     throw new VarveError('CONFIG_INVALID', `${file}: ${wordsOf((error as NodeJS.ErrnoException).code, describe(error))}`, { cause: error })
   }
   const bytes = Buffer.concat(chunks)
-  if (bytes.length > BYTES_MAX) throw new VarveError('CONFIG_INVALID', `${file}: larger than 10 MB is no configuration; name another file`)
+  if (bytes.length > BYTES_MAX) throw new VarveError('CONFIG_INVALID', `${file}: more than 10 MB is no configuration; name another`)
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch (error) {
