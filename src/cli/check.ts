@@ -1,0 +1,34 @@
+import { formatLocation } from '../model/location.ts'
+import { formatCollection } from '../model/watch.ts'
+import type { Watch } from '../model/watch.ts'
+import type { Context, Options } from './context.ts'
+import { configOf } from './place.ts'
+import { formatDuration, plural, visible } from './words.ts'
+
+/** Reads the configuration and prints what it would watch, a line for each watch; opens nothing. Throws CONFIG_INVALID with all that is wrong. */
+export async function check(context: Context, options: Options): Promise<void> {
+  const config = await configOf(context, options)
+  await context.screen.print(
+    `${visible(config.file)}: ${plural(config.watches.length, 'watch', 'watches')}, no errors`,
+    ...config.watches.map((watch) => watchLine(watch, config.defaultEntity)),
+  )
+}
+
+/** What a watch keeps equal to what, and where it looks, in words. */
+export function watchLine(watch: Watch, defaultEntity: string): string {
+  const artifact = `${formatCollection(watch.collection, defaultEntity)} (${watch.type})`
+  return `  ${visible(`${watch.name}: ${formatLocation(watch.location)} -> ${artifact}; ${scopeOf(watch)}; ${hearingOf(watch)}`)}`
+}
+
+function scopeOf({ location }: Watch): string {
+  if (location.object === undefined) return 'all that lies below it'
+  // The slash is the boundary: without it, one object may be meant.
+  return `the object of that name, or, if there is none, all that lies below ${formatLocation(location)}/ (write the / to mean only that)`
+}
+
+function hearingOf(watch: Watch): string {
+  const reconcile = `scanned every ${formatDuration(watch.reconcileMs)}`
+  if (watch.sqs !== undefined) return `hears by SQS, ${reconcile}`
+  if (watch.location.scheme === 'file') return `hears the local file system, walked every ${formatDuration(watch.pollMs)}`
+  return `hears nothing, listed every ${formatDuration(Math.min(watch.pollMs, watch.reconcileMs))}`
+}

@@ -1,0 +1,47 @@
+import type { Config, Environment } from '../config.ts'
+import type { LookParts, Tell } from '../daemon/daemon.ts'
+import type { Clock } from '../model/clock.ts'
+import type { Registry } from '../registry/registry.ts'
+import type { Screen } from './screen.ts'
+
+/** What every command is handed. */
+export interface Context {
+  readonly screen: Screen
+  readonly surroundings: Environment
+  readonly clock: Clock
+  /** Aborts at SIGINT, SIGTERM, or when nobody reads stdout any more (EPIPE); the reason is that name. */
+  readonly signal: AbortSignal
+  readonly opener: Opener
+  /** How to call Varve again from here: `varve`, or what works in a checkout. */
+  readonly self: string
+}
+
+/** Opens what a command drives. What it opened is the command's to close. */
+export interface Opener {
+  /** The registry in `folder`. With `create` false it throws NOT_FOUND, and makes nothing, where there is none. */
+  registry(folder: string, create: boolean): Promise<Registry>
+  /** True while a daemon works on `folder`. */
+  daemonRuns(folder: string): Promise<boolean>
+  /** What one look in this process needs. */
+  lookParts(registry: Registry, tell: Tell, verbose: boolean): LookParts
+  /** Asks a running daemon to look at a watch now rather than at its next sweep. Never rejects: the sweep will. */
+  wake(config: Config, registry: Registry, watch: string): Promise<void>
+  /** The whole loop. Throws REGISTRY_REFUSED when another daemon works on the same folder. */
+  daemon(config: Config, tell: Tell): Promise<Daemon>
+}
+
+/** An opened daemon. */
+export interface Daemon {
+  readonly registry: Registry
+  /** Resolves when `signal` has aborted and the running looks have stopped. */
+  run(signal: AbortSignal): Promise<void>
+  close(): Promise<void>
+}
+
+/** The options that more than one command takes. */
+export interface Options {
+  readonly config?: string
+  readonly data?: string
+  readonly json?: boolean
+  readonly verbose?: boolean
+}

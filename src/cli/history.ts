@@ -1,0 +1,19 @@
+import type { ChangeView } from '../model/version.ts'
+import { changeLine } from './change.ts'
+import type { Context, Options } from './context.ts'
+import { parseArtifact } from './names.ts'
+import { reading } from './place.ts'
+
+/** Prints when a path changed, oldest first. Throws NOT_FOUND when no version ever had it. */
+export function history(context: Context, artifact: string, path: string, options: Options): Promise<void> {
+  return reading(context, options, async (registry, { defaultEntity }) => {
+    const changes = await registry.history(parseArtifact(artifact, defaultEntity), path)
+    if (options.json === true) return context.screen.json(changes)
+    const width = Math.max(...changes.map((change) => versionOf(change).length))
+    return context.screen.print(...changes.map((change) => `${versionOf(change).padEnd(width)}  ${changeLine(change, context.screen)}`))
+  })
+}
+
+function versionOf(change: ChangeView): string {
+  return change.version ?? '-'
+}

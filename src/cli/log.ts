@@ -1,0 +1,38 @@
+import type { VersionView } from '../model/version.ts'
+import type { Context, Options } from './context.ts'
+import { parseArtifact } from './names.ts'
+import { reading } from './place.ts'
+import { formatChanges, formatCount, formatSize, formatWhen, visible } from './words.ts'
+
+/** Prints the versions of an artifact, newest first. */
+export function log(context: Context, artifact: string, options: Options): Promise<void> {
+  return reading(context, options, async (registry, { defaultEntity }) => {
+    const pages = registry.versions(parseArtifact(artifact, defaultEntity))
+    if (options.json === true) {
+      for await (const page of pages) await context.screen.json(page)
+      return
+    }
+    const { tableLines } = await import('./table.ts')
+    let first = true
+    for await (const page of pages) {
+      const lines = tableLines(HEAD, page.map((view) => cells(view, context.clock.now())), ['entries', 'size'])
+      await context.screen.print(...lines.slice(first ? 0 : 1))
+      first = false
+    }
+    if (first) context.screen.note('no versions yet')
+  })
+}
+
+const HEAD = ['version', 'made', 'changes', 'entries', 'size', 'cause', 'aliases']
+
+function cells(view: VersionView, now: number): string[] {
+  return [
+    view.version,
+    formatWhen(view.createdAt, now),
+    formatChanges(view.changes),
+    formatCount(view.entries),
+    formatSize(view.sizeBytes),
+    view.cause,
+    view.aliases.map(visible).join(', '),
+  ]
+}

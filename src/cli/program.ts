@@ -1,0 +1,147 @@
+import { readFileSync } from 'node:fs'
+import { inspect } from 'node:util'
+import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import { describe, FAILURES, isFailure, scrub } from '../model/errors.ts'
+import type { Context, Options } from './context.ts'
+import type { PutOptions } from './put.ts'
+import type { ScanOptions } from './scan.ts'
+import type { ShowOptions } from './show.ts'
+import { visible } from './words.ts'
+
+const EXIT = { failed: 1, usage: 2, compared: 3, SIGINT: 130, SIGTERM: 143, EPIPE: 0 } as const
+
+// Where 1 means "different", a failure must not.
+const COMPARING: readonly string[] = ['diff', 'status']
+
+/**
+ * Runs one command line (without program and script) and answers its exit code: 0 done, 1 failed, 2 usage, 78 configuration; `diff` and `status` 0 same, 1 different,
+ * 3 failed; 130 and 143 when a signal cut it short. Never throws: what went wrong is on stderr, in one line, or one for each error of a configuration.
+ */
+export async function execute(words: readonly string[], context: Context): Promise<number> {
+  const running: Running = { status: 0, verb: '' }
+  const program = describeProgram(context, running)
+  try {
+    await program.parseAsync(words, { from: 'user' })
+    return running.status
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT.usage
+    if (context.signal.aborted) return EXIT[context.signal.reason as 'SIGINT' | 'SIGTERM' | 'EPIPE']
+    context.screen.settle()
+    for (const line of errorLines(error, program.opts<Options>().verbose === true)) context.screen.note(line)
+    const exit = isFailure(error) ? FAILURES[error.code].exit : EXIT.failed
+    return exit === EXIT.failed && COMPARING.includes(running.verb) ? EXIT.compared : exit
+  }
+}
+
+interface Running {
+  status: number
+  verb: string
+}
+
+/** `varve: what; what to do`. Every error of a configuration has a line of its own. */
+function errorLines(error: unknown, verbose: boolean): string[] {
+  if (verbose) return inspect(error).split('\n').map((line) => visible(scrub(line)))
+  if (!isFailure(error)) return [`varve: ${visible(describe(error))}; this may be a defect of Varve: --verbose shows where`]
+  const lines = error.message.split('\n').filter((line) => line !== '')
+  const hint = error.hint === undefined ? '' : `; ${error.hint}`
+  return lines.map((line, i) => `varve: ${visible(line)}${i === lines.length - 1 ? visible(scrub(hint)) : ''}`)
+}
+
+/** The commands with their options. Each is loaded only when it runs. */
+function describeProgram(context: Context, running: Running): Command {
+  const program = new Command('varve')
+    .description('Versions the data you already store: metadata only, each time the content really changed.')
+    .version(version(), '-V, --version')
+    .option('--config <file>', 'configuration (else VARVE_CONFIG, ./varve.yaml, /etc/varve/config.yaml)')
+    .option('--verbose', 'show where an error came from')
+    .exitOverride()
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({
+      writeOut: (text) => context.screen.say(text.trimEnd()),
+      writeErr: (text) => context.screen.note(text.trimEnd()),
+      outputError: (text, write) => write(`varve: ${visible(text.replace(/^error: /, '').trim().replace(/\s*\n\s*/g, ' '))}; see varve --help`),
+    })
+  const verb: Verb = (words, summary, options, act) => {
+    const command = program.command(words).description(summary)
+    for (const add of options) add(command)
+    command.action((...given: unknown[]) => perform(running, command, act(command.optsWithGlobals(), ...(given.slice(0, -2) as string[]))))
+  }
+  describeDaemon(verb, context)
+  describeReading(verb, context)
+  describeAliases(program, context, running)
+  return program
+}
+
+async function perform(running: Running, command: Command, doing: Promise<number | void>): Promise<void> {
+  running.verb = command.name()
+  running.status = (await doing) ?? 0
+}
+
+type Verb = <O extends Options>(words: string, summary: string, options: readonly Option[], act: (options: O, ...taken: string[]) => Promise<number | void>) => void
+type Option = (command: Command) => unknown
+
+const data: Option = (command) => command.option('--data <folder>', 'where the registry lies (else that of the configuration, else ./.varve)')
+const json: Option = (command) => command.option('--json', 'one JSON object per line')
+const wait: Option = (command) => command.option('--wait', 'end when the look is recorded')
+
+function describeDaemon(verb: Verb, context: Context): void {
+  verb('run', 'watch, look and record until stopped', [], async (options) => (await import('./run.ts')).run(context, options))
+  verb('check', 'check the configuration and print what it would watch', [], async (options) => (await import('./check.ts')).check(context, options))
+  verb<PutOptions>('put <uri>', 'look at a location once and record it', [putting, data, json],
+    async (options, uri) => (await import('./put.ts')).put(context, uri, options))
+  verb<ScanOptions>('scan <watch>', 'look at the whole of a watch now', [wait, json],
+    async (options, watch) => (await import('./scan.ts')).scan(context, watch, options))
+  verb<ScanOptions>('accept <watch>', 'let a held watch record what it saw', [wait, json],
+    async (options, watch) => (await import('./scan.ts')).accept(context, watch, options))
+  verb('status', 'the state of every watch, and what to do (exit 1 when one needs it)', [data, json],
+    async (options) => (await import('./status.ts')).status(context, options))
+}
+
+const putting: Option = (command) =>
+  command
+    .requiredOption('--name <artifact>', 'project/name or entity/project/name')
+    .requiredOption('--type <type>', 'dataset, model…')
+    .option('--alias <alias>', 'besides latest; may be given again', (alias: string, before: readonly string[]) => [...before, alias], [])
+    .option('--max-objects <count>', 'fail above so many objects (10000)', positive)
+    .option('--description <text>', 'kept with the version')
+
+function positive(text: string): number {
+  const count = Number(text)
+  if (!Number.isSafeInteger(count) || count < 1) throw new InvalidArgumentError('It is not a positive whole number.')
+  return count
+}
+
+function describeReading(verb: Verb, context: Context): void {
+  verb('ls [project]', 'the artifacts', [data, json], async (options, project) => (await import('./ls.ts')).ls(context, project, options))
+  verb('log <artifact>', 'the versions of an artifact, newest first', [data, json],
+    async (options, artifact) => (await import('./log.ts')).log(context, artifact, options))
+  verb<ShowOptions>('show <version>', 'one version (project/name:ALIAS) with its certificate', [(command) => command.option('--skipped', 'all that it skipped'), data, json],
+    async (options, version) => (await import('./show.ts')).show(context, version, options))
+  verb('files <version> [path]', 'the entries of a version, or those at and under a path', [data, json],
+    async (options, version, path) => (await import('./files.ts')).files(context, version, path, options))
+  verb('history <artifact> <path>', 'when a path changed', [data, json],
+    async (options, artifact, path) => (await import('./history.ts')).history(context, artifact, path, options))
+  verb('diff <version> <other>', 'what turns project/name:v1 into v2 (exit 1 when they differ)', [data, json],
+    async (options, version, other) => (await import('./diff.ts')).diff(context, version, other, options))
+}
+
+function describeAliases(program: Command, context: Context, running: Running): void {
+  const alias = program.command('alias').description('move an alias')
+  const words = '<version> <alias>'
+  const add = alias.command(`add ${words}`).description('give an alias to a version, from whichever has it now')
+  const remove = alias.command(`rm ${words}`).description('take an alias from a version')
+  for (const command of [add, remove]) {
+    data(command)
+    command.action(async (version: string, name: string) => {
+      const { addAlias, removeAlias } = await import('./alias.ts')
+      const act = command === add ? addAlias : removeAlias
+      await perform(running, command, act(context, version, name, command.optsWithGlobals()))
+    })
+  }
+}
+
+/** Of the package that this file lies in, in a checkout and installed alike. */
+function version(): string {
+  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+  return version
+}

@@ -1,0 +1,89 @@
+import { aliasTrouble, DEFAULTS, nameTrouble } from '../config.ts'
+import type { Config } from '../config.ts'
+import { putOnce } from '../daemon/daemon.ts'
+import { isFailure, VarveError } from '../model/errors.ts'
+import { locationIdentity, parseLocation } from '../model/location.ts'
+import type { Location } from '../model/location.ts'
+import type { CollectionName, Watch } from '../model/watch.ts'
+import type { Context, Options } from './context.ts'
+import { parseArtifact } from './names.ts'
+import { placeOf } from './place.ts'
+import { tellOn } from './tell.ts'
+import { formatArtifact, formatVersion } from './words.ts'
+
+// How long what moves under the look is left to come to rest before it is looked at again.
+const SETTLE_MS = 1_000
+
+export interface PutOptions extends Options {
+  readonly name: string
+  readonly type: string
+  readonly alias: readonly string[]
+  readonly maxObjects?: number
+  readonly description?: string
+}
+
+/** Looks at a location once and records it; prints the version made, or the one found when nothing differs. */
+export async function put(context: Context, uri: string, options: PutOptions): Promise<void> {
+  const place = await placeOf(context, options)
+  const collection = parseArtifact(options.name, place.defaultEntity)
+  const trouble = nameTrouble(options.type) ?? options.alias.map((alias) => aliasTrouble(alias)).find((one) => one !== undefined)
+  if (trouble !== undefined) throw new VarveError('USAGE', trouble)
+  const location = locate(uri, context)
+  if (location.scheme === 'file' && `${place.dataFolder}/`.startsWith(location.prefix))
+    throw new VarveError('USAGE', `the folder of Varve's own data, ${place.dataFolder}, lies in ${uri}`, { hint: 'name one outside with --data' })
+  const order = {
+    location,
+    collection,
+    type: options.type,
+    aliases: options.alias,
+    ...(options.description !== undefined && { description: options.description }),
+  }
+  const watch = watchFor(location, collection, options, place.config)
+  const registry = await context.opener.registry(place.dataFolder, true)
+  try {
+    const parts = context.opener.lookParts(registry, tellOn(context.screen), options.verbose === true)
+    const { version, created } = await putOnce(parts, order, watch, context.signal).catch((error: unknown) => {
+      // A put has no watch that could accept: the person who held it back is the one who asks.
+      throw isFailure(error, 'HELD') ? new VarveError('HELD', error.message, { hint: 'nothing was recorded', cause: error }) : error
+    })
+    if (options.json === true) await context.screen.json([version])
+    else if (created) await context.screen.print(formatVersion(version, place.defaultEntity))
+    else await context.screen.print(`unchanged: ${formatArtifact(version, place.defaultEntity)}:${version.version}`)
+  } finally {
+    context.screen.settle()
+    await registry.close()
+  }
+}
+
+function locate(uri: string, context: Context): Location {
+  const location = parseLocation(uri, process.cwd())
+  const endpoint = context.surroundings.s3Endpoint
+  return location.scheme === 's3' && endpoint !== undefined ? { ...location, endpoint } : location
+}
+
+/** How to look: as the watch of this collection and location does, so that the two record the same; else by the defaults. */
+function watchFor(location: Location, collection: CollectionName, options: PutOptions, config: Config | undefined): Watch {
+  const key = JSON.stringify(collection)
+  const watched = config?.watches.find((watch) => JSON.stringify(watch.collection) === key && locationIdentity(watch.location) === locationIdentity(location))
+  return {
+    maxWaitMs: DEFAULTS.maxWaitMs,
+    reconcileMs: DEFAULTS.reconcileMs,
+    pollMs: DEFAULTS.pollMs,
+    include: [],
+    exclude: [],
+    onUnreadable: 'fail',
+    confirm: false,
+    clockSlackMs: DEFAULTS.clockSlackMs,
+    s3: location.endpoint === undefined ? {} : { endpoint: location.endpoint },
+    ...watched,
+    name: options.name,
+    settleMs: SETTLE_MS,
+    // A person asks for this very state: only that all of it is gone is doubted.
+    guard: { ...watched?.guard, removedShareMax: 1 },
+    location,
+    collection,
+    type: options.type,
+    aliases: options.alias,
+    entriesMax: options.maxObjects ?? watched?.entriesMax ?? DEFAULTS.entriesMax,
+  }
+}

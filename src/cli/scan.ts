@@ -1,0 +1,87 @@
+import { lookNow } from '../daemon/daemon.ts'
+import { VarveError } from '../model/errors.ts'
+import type { WatchView } from '../model/version.ts'
+import { WHOLE } from '../model/watch.ts'
+import type { Registry, WatchRow } from '../registry/registry.ts'
+import type { Context, Options } from './context.ts'
+import { configOf } from './place.ts'
+import { stateLine, tellOn } from './tell.ts'
+import { visible } from './words.ts'
+
+// How often a running daemon's progress is read: fast enough for a person, cheap for the registry.
+const READ_EVERY_MS = 200
+
+export interface ScanOptions extends Options {
+  readonly wait?: boolean
+}
+
+/** Asks for a look at the whole of a watch. A running daemon looks; `wait` then ends when that look is recorded. Without a daemon this process looks. */
+export function scan(context: Context, name: string, options: ScanOptions): Promise<void> {
+  return ask(context, name, options, (registry, now) => registry.request([{ watch: name, path: WHOLE, cause: 'cli' }], now))
+}
+
+/** Lets a held watch's next look through as far as the held one went, and has it look. Throws CONFLICT when it is not held. */
+export function accept(context: Context, name: string, options: ScanOptions): Promise<void> {
+  return ask(context, name, options, (registry, now) => registry.accept(name, now))
+}
+
+async function ask(context: Context, name: string, options: ScanOptions, request: (registry: Registry, now: number) => Promise<void>): Promise<void> {
+  const config = await configOf(context, options)
+  const { clock, opener, screen } = context
+  const watch = config.watches.find((one) => one.name === name)
+  if (watch === undefined)
+    throw new VarveError('NOT_FOUND', `no watch ${name} in ${config.file}`, { hint: `there is: ${config.watches.map((one) => one.name).join(', ')}` })
+  const registry = await opener.registry(config.dataFolder, true)
+  try {
+    const runs = await opener.daemonRuns(config.dataFolder)
+    if (!runs) await registry.enroll(config.watches, clock.now())
+    const before = await viewOf(registry, name, clock.now())
+    const row = await rowOf(registry, name)
+    await request(registry, clock.now())
+    if (!runs) await lookNow(opener.lookParts(registry, tellOn(screen), options.verbose === true), watch, context.signal)
+    else {
+      await opener.wake(config, registry, name)
+      if (options.wait === true) await committed(context, registry, row)
+    }
+    const after = await viewOf(registry, name, clock.now())
+    if (options.json === true) await screen.json([after])
+    else await screen.print(runs && options.wait !== true ? `${visible(name)}: the daemon looks at it now` : outcome(before, after))
+  } finally {
+    screen.settle()
+    await registry.close()
+  }
+}
+
+/** Resolves when the generation that stands now is committed. Throws the state that a look begun after `before` ended in. */
+async function committed(context: Context, registry: Registry, before: WatchRow): Promise<void> {
+  const wanted = (await rowOf(registry, before.name)).generation
+  for (;;) {
+    const row = await rowOf(registry, before.name)
+    if (row.committedGeneration >= wanted) return
+    const ended = row.epoch > before.epoch && row.reason !== undefined && !['looking', 'dirty', 'clean'].includes(row.state)
+    if (ended) throw new VarveError('CONFLICT', stateLine(row.name, row.state, row.reason, undefined), row.action === undefined ? {} : { hint: row.action })
+    await context.clock.sleep(READ_EVERY_MS, context.signal)
+    context.signal.throwIfAborted()
+  }
+}
+
+function outcome(before: WatchView, after: WatchView): string {
+  if (after.head === undefined) return stateLine(after.watch, after.state, after.reason, after.action)
+  return `${before.head === after.head ? 'unchanged: ' : ''}${visible(after.artifact)}:${after.head}`
+}
+
+async function rowOf(registry: Registry, name: string): Promise<WatchRow> {
+  const row = await registry.watchRow(name)
+  if (row === undefined) throw unknown(name)
+  return row
+}
+
+async function viewOf(registry: Registry, name: string, now: number): Promise<WatchView> {
+  const view = (await registry.watchViews(now)).find((one) => one.watch === name)
+  if (view === undefined) throw unknown(name)
+  return view
+}
+
+function unknown(name: string): VarveError {
+  return new VarveError('CONFLICT', `the running daemon does not know the watch ${name}`, { hint: 'restart it: it read its configuration before the watch was in it' })
+}

@@ -1,0 +1,80 @@
+import { once } from 'node:events'
+import { styleText } from 'node:util'
+import type { Environment } from '../config.ts'
+import { formatCount, formatDuration, formatSize, visible } from './words.ts'
+
+// A terminal shows nothing faster; more would only cost time.
+const PROGRESS_EVERY_MS = 100
+
+export type Colour = 'green' | 'yellow' | 'red' | 'cyan' | 'dim' | 'bold'
+
+/** Where a command writes: results on stdout, all else on stderr. */
+export interface Screen {
+  /** Writes each line to stdout; resolves when the reader can take more. Throws when the signal has aborted. */
+  print(...lines: string[]): Promise<void>
+  /** Writes each value to stdout as one line of JSON, in order. */
+  json(values: readonly unknown[]): Promise<void>
+  /** Writes a line to stdout without waiting: for lines that are few. */
+  say(line: string): void
+  /** Writes a line to stderr. */
+  note(line: string): void
+  /** Shows on stderr how far `name` has come, when stderr is a terminal that somebody watches; a line written later takes its place. */
+  progress(name: string, objects: number, bytes: number): void
+  /** Takes the progress line away. */
+  settle(): void
+  /** `text` in a colour where stdout shows colours, else as it is. */
+  paint(colour: Colour, text: string): string
+  /** True when stdout is a terminal. */
+  readonly terminal: boolean
+}
+
+/** A screen over two streams. `monotonic` is for the rate of progress; `signal` ends long output. */
+export function screenOn(
+  stdout: NodeJS.WritableStream & { isTTY?: boolean },
+  stderr: NodeJS.WritableStream & { isTTY?: boolean },
+  surroundings: Pick<Environment, 'colours' | 'ci'>,
+  monotonic: () => number,
+  signal: AbortSignal,
+): Screen {
+  const terminal = stdout.isTTY === true
+  const colours = surroundings.colours ?? terminal
+  const watched = stderr.isTTY === true && !surroundings.ci
+  let shownMs: number | undefined
+  let startedMs: number | undefined
+
+  const settle = (): void => {
+    if (shownMs !== undefined) stderr.write('\r\x1b[K')
+    shownMs = undefined
+  }
+  const write = async (text: string): Promise<void> => {
+    signal.throwIfAborted()
+    settle()
+    // A million lines must not pile up in memory before a slow pipe.
+    if (text !== '' && !stdout.write(text)) await once(stdout, 'drain', { signal })
+  }
+  return {
+    terminal,
+    print: (...lines) => write(lines.map((line) => `${line}\n`).join('')),
+    json: (values) => write(values.map((value) => `${JSON.stringify(value)}\n`).join('')),
+    say(line) {
+      settle()
+      stdout.write(`${line}\n`)
+    },
+    note(line) {
+      settle()
+      stderr.write(`${line}\n`)
+    },
+    progress(name, objects, bytes) {
+      if (!watched) return
+      const now = monotonic()
+      startedMs ??= now
+      if (now - (shownMs ?? startedMs) < PROGRESS_EVERY_MS) return
+      shownMs = now
+      const rate = Math.round((objects * 1_000) / Math.max(1, now - startedMs))
+      const facts = [`${formatCount(objects)} objects`, `${formatSize(bytes)} read`, `${formatCount(rate)} objects/s`, formatDuration(now - startedMs)]
+      stderr.write(`\r\x1b[K${visible(name)}: ${facts.join(', ')}`)
+    },
+    settle,
+    paint: (colour, text) => (colours ? styleText(colour, text, { validateStream: false }) : text),
+  }
+}

@@ -1,0 +1,54 @@
+import type { WatchView } from '../model/version.ts'
+import type { WatchState } from '../model/watch.ts'
+import type { Context, Options } from './context.ts'
+import { reading } from './place.ts'
+import type { Colour } from './screen.ts'
+import { formatDuration, formatWhen, plural, visible } from './words.ts'
+
+// Work that is going on is well; what waits for a person, or for something to come back, is not.
+const COLOURS: Readonly<Record<WatchState, Colour>> = {
+  clean: 'green', dirty: 'green', looking: 'green',
+  held: 'yellow', empty: 'yellow', unavailable: 'red', oversize: 'red', backoff: 'red',
+}
+
+/** Prints every watch with its state, reason and what to do. Answers 0 when all are clean, dirty or looking, else 1. */
+export function status(context: Context, options: Options): Promise<number> {
+  return reading(context, options, async (registry, { dataFolder, defaultEntity }) => {
+    const now = context.clock.now()
+    const views = await registry.watchViews(now)
+    const answer = views.some(({ state }) => COLOURS[state] !== 'green') ? 1 : 0
+    if (options.json === true) await context.screen.json(views)
+    else {
+      const { tableLines } = await import('./table.ts')
+      const lines = tableLines(['watch', 'artifact', 'state', 'head', 'last look', 'next scan'], views.map((view) => cells(view, defaultEntity, now)))
+      const [head, ...rows] = lines
+      if (views.length > 0) await context.screen.print(head as string, ...views.flatMap((view, i) => [rows[i] as string, ...remarks(view, context)]))
+      else context.screen.note('nothing is watched')
+    }
+    if (!(await context.opener.daemonRuns(dataFolder))) context.screen.note(`no daemon runs on ${visible(dataFolder)}: start one with ${context.self} run`)
+    return answer
+  })
+}
+
+function cells(view: WatchView, defaultEntity: string, now: number): string[] {
+  const own = `${defaultEntity}/`
+  return [
+    visible(view.watch),
+    visible(view.artifact.startsWith(own) && view.artifact.split('/').length === 3 ? view.artifact.slice(own.length) : view.artifact),
+    view.state,
+    view.head ?? '-',
+    view.lastLook === undefined ? '-' : `${view.lastLook.kind}, ${view.lastLook.outcome}, ${formatWhen(view.lastLook.endedAt, now)}`,
+    view.nextReconcileAt === undefined ? '-' : formatWhen(view.nextReconcileAt, now),
+  ]
+}
+
+function remarks(view: WatchView, context: Context): string[] {
+  const paint = (text: string): string => `  ${context.screen.paint(COLOURS[view.state], text)}`
+  return [
+    ...(view.reason === undefined ? [] : [paint(visible(view.reason))]),
+    ...(view.action === undefined ? [] : [paint(`to do: ${visible(view.action)}`)]),
+    ...(view.heldDigest === undefined ? [] : [`  seen: ${view.heldDigest}`]),
+    ...(view.reconcileFound === 0 ? [] : [`  ${plural(view.reconcileFound, 'change was', 'changes were')} found only by a reconcile: hints were lost`]),
+    ...(view.pollEveryMs === undefined ? [] : [`  looked at every ${formatDuration(view.pollEveryMs)}`]),
+  ]
+}
