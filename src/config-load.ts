@@ -40,7 +40,7 @@ function wordsOf(code: string | undefined, message: string): string {
   return `it cannot be read: ${message}`
 }
 
-/** The configuration that `text` describes. `file` is absolute: relative paths are relative to its folder. Throws CONFIG_INVALID with all mistakes. */
+/** The configuration that `text` describes. `file` is absolute: relative paths are relative to its folder. Throws CONFIG_INVALID: all mistakes. */
 export function loadConfig(text: string, file: string, surroundings: Environment): Config {
   const tree = parseTree(text, surroundings.variables)
   const parsed = configSchema.safeParse(tree.value)
@@ -63,7 +63,7 @@ function invalid(file: string, tree: Tree, problems: readonly Problem[]): VarveE
   for (const problem of problems) if (!first.has(problem.offset)) first.set(problem.offset, problem.text)
   const lines = [...first].toSorted(([a], [b]) => a - b).map(([offset, words]) => {
     const { line, column } = tree.position(offset)
-    return `${file}:${line}:${column}: ${words}`
+    return `${file}:${line}:${column}: ${tree.withoutValues(offset, words)}`
   })
   return new VarveError('CONFIG_INVALID', lines.join('\n'))
 }
@@ -138,7 +138,7 @@ function twice(tree: Tree, path: readonly PropertyKey[], value: string, seen: Ma
 
 function schemeClashes(tree: Tree, path: readonly PropertyKey[], watch: unknown): Problem[] {
   const location = textAt(watch, 'location')
-  if (location === undefined || /^s3:\/\//i.test(location)) return []
+  if (location === undefined || /^(?!file:)[a-z][a-z0-9+.-]*:\/\//i.test(location)) return []
   return [['events', 'sqs'], ['s3']]
     .filter((keys) => (valueAt(watch, keys) ?? undefined) !== undefined)
     .map((keys) => ({ offset: tree.atKey([...path, ...keys]), text: `\`${keys.at(-1)}\` is for s3:// locations; take it out` }))

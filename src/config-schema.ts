@@ -53,7 +53,10 @@ function shareTrouble(value: string): string | undefined {
 // A `${VAR}` is text when it is replaced, so numbers and switches may be given as text, too.
 const COUNT_ERROR = 'expected a whole number above 0, such as 10000'
 const count = z.union(
-  [z.int().positive(), text('a number', (value) => (/^[1-9]\d{0,14}$/.test(value) ? undefined : COUNT_ERROR)).meta({ pattern: COUNT_PATTERN })],
+  [
+    z.int({ error: COUNT_ERROR }).positive({ error: COUNT_ERROR }),
+    text('a number', (value) => (/^[1-9]\d{0,14}$/.test(value) ? undefined : COUNT_ERROR)).meta({ pattern: COUNT_PATTERN }),
+  ],
   { error: COUNT_ERROR },
 )
 const FLAG_ERROR = 'expected true or false'
@@ -133,7 +136,7 @@ const access = mapping({
 const guard = mapping({
   max_removed: key(
     text('a percentage; write 50%', shareTrouble).meta({ pattern: SHARE_PATTERN }),
-    `A look that would remove more than this share of the entries is held for a person, from 20 entries on. Default ${DEFAULTS.removedShareMax * 100}%.`,
+    `A look that would remove more of the entries is held for a person, from 20 entries on. Default ${DEFAULTS.removedShareMax * 100}%.`,
   ),
   root_marker: key(
     text('a path', pathTrouble),
@@ -155,7 +158,7 @@ const watch = mapping({
   include: key(list(pattern, '["**/*.png"]'), 'Globs over paths below the location: only these. Without any, all.'),
   exclude: key(list(pattern, '["**/_tmp/**"]'), 'Globs over paths: not these, whatever include says.'),
   ...pacing,
-  events: key(mapping({ sqs: key(webUrl, 'URL of the queue that the bucket notifies; several watches may share it.') }), 'Where S3 tells of changes.'),
+  events: key(mapping({ sqs: key(webUrl, 'URL of the queue that the bucket notifies; watches may share it.') }), 'Where S3 tells of changes.'),
   s3: key(access, 'How to reach S3; credentials are the SDK\'s own.'),
   guard: key(guard, 'What must hold before a version is recorded.'),
   on_unreadable: key(

@@ -18,7 +18,15 @@ export interface Tree {
   /** Where its key stands: a key that is written twice is found at its first place. */
   atKey(path: readonly PropertyKey[]): number
   position(offset: number): { readonly line: number; readonly column: number }
+  /** `words` about the text at `offset`, with the names of its variables for what they held: that may be a secret. */
+  withoutValues(offset: number, words: string): string
 }
+
+/** What stood in a variable, by the place in the text that named it. */
+type Replaced = Map<number, { readonly name: string; readonly value: string }[]>
+
+/** Shorter values are no secrets, and too likely to be part of other words. */
+const SECRET_LENGTH_MIN = 6
 
 /** Aliases are for repeating a list of globs, not for bombs. */
 const ALIASES_MAX = 1_000
@@ -30,23 +38,34 @@ export function parseTree(text: string, variables: Readonly<Record<string, strin
     const { line, col } = lines.linePos(offset)
     return { line: Math.max(1, line), column: Math.max(1, col) }
   }
-  const broken = (problems: readonly Problem[]): Tree => ({ value: undefined, problems, at: () => 0, atKey: () => 0, position })
+  const replaced: Replaced = new Map()
+  const withoutValues = (offset: number, words: string): string =>
+    (replaced.get(offset) ?? []).reduce((told, { name, value }) => hide(told, value, `\${${name}}`), words)
+  const broken = (problems: readonly Problem[]): Tree => ({ value: undefined, problems, at: () => 0, atKey: () => 0, position, withoutValues })
   try {
     const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'error' })
     const mistakes = [...document.errors, ...document.warnings]
     const problems = mistakes.map((mistake) => ({ offset: mistake.pos[0], text: wordsOf(mistake.code, mistake.message) }))
     if (mistakes.some((mistake) => mistake.code !== 'DUPLICATE_KEY')) return broken(problems)
-    problems.push(...replaceVariables(document, variables))
+    const loose = unresolvedAliases(document)
+    if (loose.length > 0) return broken([...problems, ...loose])
+    problems.push(...replaceVariables(document, variables, replaced))
     return {
       value: document.toJS({ maxAliasCount: ALIASES_MAX }),
       problems,
       at: (path) => find(document, path).value,
       atKey: (path) => find(document, path).key,
       position,
+      withoutValues,
     }
   } catch (error) {
     return broken([{ offset: 0, text: wordsOf('', (error as Error).message) }])
   }
+}
+
+/** Also where `value` stands as JSON, as names in messages do. */
+function hide(words: string, value: string, name: string): string {
+  return words.replaceAll(value, () => name).replaceAll(JSON.stringify(value).slice(1, -1), () => name)
 }
 
 function wordsOf(code: string, message: string): string {
@@ -62,25 +81,39 @@ function oneLine(text: string): string {
   return text.replace(/\s+/g, ' ').slice(0, 300)
 }
 
+function unresolvedAliases(document: Document): Problem[] {
+  const problems: Problem[] = []
+  visit(document, {
+    Alias(_, node) {
+      const text = `no anchor &${node.source} stands before this; put quotes around a text that begins with *`
+      if (node.resolve(document) === undefined) problems.push({ offset: node.range?.[0] ?? 0, text })
+    },
+  })
+  return problems
+}
+
 /** Works on scalars of the parsed document, so that a value can never become structure. Keys stay as they are. */
-function replaceVariables(document: Document, variables: Readonly<Record<string, string | undefined>>): Problem[] {
+function replaceVariables(document: Document, variables: Readonly<Record<string, string | undefined>>, replaced: Replaced): Problem[] {
   const problems: Problem[] = []
   visit(document, {
     Scalar(key, node) {
       if (key === 'key' || typeof node.value !== 'string' || !node.value.includes('$')) return
       const offset = node.range?.[0] ?? 0
-      node.value = interpolate(node.value, variables, (text) => problems.push({ offset, text }))
+      const used: { name: string; value: string }[] = []
+      const lookUp = (name: string): string | undefined => {
+        const value = Object.hasOwn(variables, name) ? variables[name] : undefined
+        if (value !== undefined && value.length >= SECRET_LENGTH_MIN) used.push({ name, value })
+        return value
+      }
+      node.value = interpolate(node.value, lookUp, (text) => problems.push({ offset, text }))
+      replaced.set(offset, used)
     },
   })
   return problems
 }
 
 /** `$$` is a dollar, `${VAR}` a variable that must be set, `${VAR:-text}` one with a default for unset or empty. Any other `$` is itself. */
-export function interpolate(
-  text: string,
-  variables: Readonly<Record<string, string | undefined>>,
-  report: (problem: string) => void,
-): string {
+function interpolate(text: string, lookUp: (name: string) => string | undefined, report: (problem: string) => void): string {
   return text.replace(/\$\$|\$\{([^}]*)\}?/g, (whole, inside: string | undefined) => {
     if (inside === undefined) return '$'
     const [, name, fallback] = /^([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?$/s.exec(inside) ?? []
@@ -88,7 +121,7 @@ export function interpolate(
       report('a ${ begins no variable; write ${NAME}, ${NAME:-default}, or $$ for a dollar')
       return whole
     }
-    const value = Object.hasOwn(variables, name) ? variables[name] : undefined
+    const value = lookUp(name)
     if (fallback !== undefined) return value === undefined || value === '' ? fallback : value
     if (value === undefined) report(`the variable ${name} is not set; set it, or write \${${name}:-default}`)
     return value ?? whole

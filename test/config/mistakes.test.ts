@@ -1,0 +1,180 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe as group, afterAll, beforeAll, expect, test } from '@jest/globals'
+import { environment, readConfig } from '../../src/config.ts'
+import { loadConfig } from '../../src/config-load.ts'
+
+const FILE = '/c.yaml'
+
+/** The lines of the error, without the file's name; none when the text is taken. */
+function mistakes(text: string): string[] {
+  try {
+    loadConfig(text, FILE, environment({}))
+    return []
+  } catch (error) {
+    expect(error).toMatchObject({ name: 'VarveError', code: 'CONFIG_INVALID' })
+    return (error as Error).message.split('\n').map((line) => line.slice(FILE.length + 1))
+  }
+}
+
+/** `more` begins at line 6, column 5. */
+function watching(more: string, location = 's3://my-bucket/data/'): string {
+  return `watch:\n  - name: mnist\n    location: ${location}\n    artifact: vision/mnist\n    type: dataset\n${more.replace(/^(?=.)/gm, '    ')}\n`
+}
+
+test('all mistakes are told at once, each at its place, in the order of the text', () => {
+  expect(mistakes(`dta: ./x
+queue: redis//host
+defaults: { settle: 5, maxwait: 2m }
+watch:
+  - name: a
+    location: ftp://host/x
+    artifact: mnist
+    aliases: [latest]
+    s3: { pathStyle: true }
+  - name: a
+    location: ./d
+    artifact: v/m
+    type: t
+    events: { sqs: "http://127.0.0.1/q" }
+    settle: 400d
+    settle: 1s
+  - artifact: local/v/m
+    name: b
+    type: t
+    location: ./e
+    s3:
+`)).toEqual([
+    '1:1: unknown key "dta"; did you mean `data`?',
+    '2:8: `queue`: neither inline nor a URL that begins with redis://… or rediss://…',
+    '3:21: `settle`: expected a duration with its unit; write 5s, 2m, 6h or 1d, 365d at the most',
+    '3:24: unknown key "maxwait"; did you mean `max_wait`?',
+    '5:5: `type` is missing here; add it',
+    '6:15: `location`: the scheme of ftp://host/x is not supported; use s3:// or file://',
+    '7:15: `artifact`: "mnist" is not an artifact\'s name; write project/name or entity/project/name',
+    '8:15: the alias latest is given by Varve itself; choose another',
+    '9:11: unknown key "pathStyle"; did you mean `path_style`?',
+    '10:11: the watch at line 5 has the name "a", too; give each its own',
+    '14:15: `sqs` is for s3:// locations; take it out',
+    '16:5: this key stands here twice; take one out',
+    '17:15: the watch at line 12 writes to local/v/m, too; one artifact has one watch',
+    '21:5: `s3`: nothing follows; expected keys with values below it, each indented',
+  ])
+})
+
+group('one mistake, one line', () => {
+  test.each([
+    ['settle: 5', '6:13: `settle`: expected a duration with its unit; write 5s'],
+    ['settle: "5"', '6:13: `settle`: not a duration with its unit; write 5s'],
+    ['settle: 0s', '6:13: `settle`: the duration is out of bounds'],
+    ['settle: -5s', '6:13: `settle`: not a duration'],
+    ['settle: 5 parsecs', '6:13: `settle`: not a duration'],
+    ['settle: 0.1ms', '6:13: `settle`: the duration is out of bounds'],
+    ['reconcile: 366d', '6:16: `reconcile`: the duration is out of bounds'],
+    ['max_objects: 0', '6:18: `max_objects`: expected a whole number above 0'],
+    ['max_objects: 1.5', '6:18: `max_objects`: expected a whole number above 0'],
+    ['max_objects: many', '6:18: `max_objects`: expected a whole number above 0'],
+    ['max_objects: "$${N}"', '6:18: `max_objects`: expected a whole number above 0'],
+    ['guard: {max_removed: 50}', '6:26: `max_removed`: expected a percentage; write 50%'],
+    ['guard: {max_removed: 101%}', '6:26: `max_removed`: not a percentage'],
+    ['guard: {root_marker: ../x}', '6:26: `root_marker`: the path is relative to the location'],
+    ['guard: {complete_marker: /x}', '6:30: `complete_marker`: the path is relative to the location'],
+    ['guard: 50%', '6:12: `guard`: expected keys with values below it'],
+    ['on_unreadable: ignore', '6:20: `on_unreadable`: expected fail or skip'],
+    ['confirm: yes', '6:14: `confirm`: expected true or false'],
+    ['include: "*.png"', '6:14: `include`: expected a list; write ["**/*.png"]'],
+    ['include: [""]', '6:15: the glob is empty'],
+    ['include: ["a\\0b"]', '6:15: the glob is empty or holds a NUL'],
+    ['aliases: [v3]', '6:15: the alias v3 is given by Varve itself'],
+    ['aliases: ["a/b"]', '6:15: the alias "a/b" holds / or :'],
+    ['events: {sqs: mnist}', '6:19: `sqs`: not a URL that begins with https://… or http://…'],
+    ['s3: {endpoint: "127.0.0.1:9000"}', '6:20: `endpoint`: not a URL'],
+    ['maxObjects: 5', '6:5: unknown key "maxObjects"; did you mean `max_objects`?'],
+    ['colour: red', '6:5: unknown key "colour"; known here: name, location'],
+    ['? [a, b]\n: c', 'unknown key "[ a, b ]"'],
+  ])('%s', (more, expected) => {
+    const lines = mistakes(watching(more))
+    expect(lines).toHaveLength(1)
+    expect(lines[0]).toContain(expected)
+  })
+
+  test.each([
+    ['~/data', '`location`: ~ is not expanded'],
+    ['s3:/my-bucket/x', '`location`: a scheme is followed by two slashes; write s3://…'],
+    ['s3://x', '`location`: s3://x names no valid bucket'],
+    ['file://data/', '`location`: file://data/ is not a local file URI'],
+    ['"a\\0b"', '`location`: the location "a\\u0000b" holds a NUL'],
+    ['""', '`location`: the location is empty'],
+    ['/', '`location`: the folder of Varve\'s own data, /.varve, lies in it'],
+  ])('location: %s', (location, expected) => {
+    expect(mistakes(watching('', location))).toEqual([expect.stringContaining(`3:15: ${expected}`)])
+  })
+
+  test.each([
+    ['', '1:1: the file is empty; begin with watch:'],
+    ['# nothing\n', '1:1: the file is empty'],
+    ['hello', '1:1: expected keys with values below it'],
+    ['- a', '1:1: expected keys with values below it'],
+    ['data: ./x', '1:1: `watch` is missing here'],
+    ['watch:', '1:1: `watch`: nothing follows; expected a list'],
+    ['watch: []', '1:8: `watch`: nothing is watched; add a watch'],
+    ['watch: [5]', '1:9: expected keys with values below it'],
+    ['watch: {name: a}', '1:8: `watch`: expected a list'],
+    ['watch: [\n a: {b: "\n', 'not valid YAML: Missing closing "quote'],
+    ['watch:\n\t- name: a', '2:1: a tab indents this line'],
+    ['watch: []\n---\nwatch: []', '2:1: a second document begins'],
+    ['watch: *nowhere', '1:8: no anchor &nowhere stands before this'],
+    ['watch: !!thing []', '1:8: not valid YAML: Unresolved tag'],
+    ['['.repeat(100_000), 'the YAML is nested too deeply'],
+  ])('%.20s', (text, expected) => {
+    expect(mistakes(text)[0]).toContain(expected)
+  })
+})
+
+test('a bomb of aliases is refused in no time', () => {
+  const levels = 'bcdefghij'.split('').map((name, i) => `${name}: &${name} [${Array(9).fill(`*${'abcdefghi'[i]}`).join(',')}]`)
+  const started = performance.now()
+  expect(mistakes(['a: &a [x,x,x,x,x,x,x,x,x]', ...levels].join('\n'))).toEqual([expect.stringContaining('Excessive alias count')])
+  expect(performance.now() - started).toBeLessThan(2_000)
+})
+
+test('a value that loops through its own anchor is told, not followed', () => {
+  expect(mistakes('watch: &w [*w]')).not.toEqual([])
+})
+
+test('a key that every object has is as unknown as any other', () => {
+  expect(mistakes(watching('__proto__: {x: 1}'))).toEqual([expect.stringContaining('unknown key "__proto__"')])
+  expect(mistakes(watching('constructor: 1'))).toEqual([expect.stringContaining('unknown key "constructor"')])
+})
+
+test.each(['hunter2secret', 'hunter"2\\secret'])('no mistake repeats what may be a secret: %s', (secret) => {
+  const more = 's3: {endpoint: "u:${PW}@host", region: " ${PW}"}\nevents: {sqs: "x://${PW}"}\nsettle: ${PW}\naliases: ["a ${PW}"]'
+  const text = `queue: "redis//:\${PW}@host"\n${watching(more, 's3://u:${PW}@b/c')}`
+  const read = (): unknown => loadConfig(text, FILE, environment({ PW: secret }))
+  expect(read).toThrow(expect.objectContaining({ message: expect.stringMatching(/^(.*\n){6}.*$/) }))
+  expect(read).toThrow(expect.objectContaining({ message: expect.not.stringMatching(/hunter|secret/) }))
+})
+
+group('a file that cannot be read is one clear error', () => {
+  let folder: string
+  beforeAll(() => { folder = mkdtempSync(join(tmpdir(), 'varve-config-')) })
+  afterAll(() => rmSync(folder, { recursive: true }))
+  const refusal = (file: string): Promise<string> =>
+    readConfig(file, environment({})).then(() => 'taken', (error: Error) => error.message.slice(file.length))
+
+  test('missing, a folder, endless, not UTF-8', async () => {
+    const latin1 = join(folder, 'latin1.yaml')
+    writeFileSync(latin1, Buffer.from([0x61, 0x3a, 0x20, 0xe9]))
+    expect(await refusal(join(folder, 'none.yaml'))).toBe(': there is no such file; name another with --config')
+    expect(await refusal(folder)).toBe(': this is a folder; name the file in it')
+    expect(await refusal('/dev/zero')).toBe(': more than 10 MB is no configuration; name another')
+    expect(await refusal(latin1)).toBe(': this is not UTF-8 text; save it as UTF-8')
+  })
+
+  test('a byte order mark is no part of the text', async () => {
+    const file = join(folder, 'bom.yaml')
+    writeFileSync(file, `\uFEFF${watching('')}`)
+    expect(await readConfig(file, environment({}))).toMatchObject({ file, dataFolder: join(folder, '.varve') })
+  })
+})
