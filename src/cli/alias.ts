@@ -1,22 +1,24 @@
 import { VarveError } from '../model/errors.ts'
 import type { Context, Options } from './context.ts'
 import { parseVersion } from './names.ts'
-import { reading } from './place.ts'
+import { placeOf, reading } from './place.ts'
 import { visible } from './words.ts'
 
 /** Gives `alias` to the named version, from whichever has it now. Throws USAGE for `latest` and `vN`. */
-export function addAlias(context: Context, name: string, alias: string, options: Options): Promise<void> {
-  return reading(context, options, async (registry, { defaultEntity }) => {
-    const { collection, version } = versionGiven(name, defaultEntity)
+export async function addAlias(context: Context, name: string, alias: string, options: Options): Promise<void> {
+  const place = await placeOf(context, options)
+  const { collection, version } = versionGiven(name, place.defaultEntity)
+  return reading(context, place, async (registry) => {
     await registry.addAlias(collection, version, alias)
     await context.screen.print(`${visible(name)} is now ${visible(alias)}`)
   })
 }
 
 /** Takes `alias` from the named version. Throws NOT_FOUND when it does not bear it. */
-export function removeAlias(context: Context, name: string, alias: string, options: Options): Promise<void> {
-  return reading(context, options, async (registry, { defaultEntity }) => {
-    const { collection, version } = versionGiven(name, defaultEntity)
+export async function removeAlias(context: Context, name: string, alias: string, options: Options): Promise<void> {
+  const place = await placeOf(context, options)
+  const { collection, version } = versionGiven(name, place.defaultEntity)
+  return reading(context, place, async (registry) => {
     await registry.removeAlias(collection, version, alias)
     await context.screen.print(`${visible(name)} is no longer ${visible(alias)}`)
   })

@@ -2,14 +2,17 @@ import { VarveError } from '../model/errors.ts'
 import { changeLine } from './change.ts'
 import type { Context, Options } from './context.ts'
 import { parseVersion } from './names.ts'
-import { reading } from './place.ts'
+import { placeOf, reading } from './place.ts'
+
+const WRITE = 'write: varve diff project/name:v1 v2'
 
 /** Prints what turns the version `name` names into `other`, in path order. Answers 0 when they are the same, 1 when they differ. */
-export function diff(context: Context, name: string, other: string, options: Options): Promise<number> {
-  return reading(context, options, async (registry, { defaultEntity }) => {
-    const { collection, version } = parseVersion(name, defaultEntity)
-    if (!name.includes(':')) throw new VarveError('USAGE', `${name} names no version`, { hint: 'write: varve diff project/name:v1 v2' })
-    if (/[:/]/.test(other)) throw new VarveError('USAGE', `${other} is no version of the same artifact`, { hint: 'write: varve diff project/name:v1 v2' })
+export async function diff(context: Context, name: string, other: string, options: Options): Promise<number> {
+  const place = await placeOf(context, options)
+  if (!name.includes(':')) throw new VarveError('USAGE', `${name} names no version`, { hint: WRITE })
+  if (/[:/]/.test(other)) throw new VarveError('USAGE', `${other} is no version of the same artifact`, { hint: WRITE })
+  const { collection, version } = parseVersion(name, place.defaultEntity)
+  return reading(context, place, async (registry) => {
     let changed = false
     for await (const page of registry.diff(collection, version, other)) {
       changed ||= page.length > 0

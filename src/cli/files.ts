@@ -1,13 +1,14 @@
 import type { EntryView } from '../model/version.ts'
 import type { Context, Options } from './context.ts'
 import { parseVersion } from './names.ts'
-import { reading } from './place.ts'
+import { placeOf, reading } from './place.ts'
 import { formatSize, visible } from './words.ts'
 
 /** Prints the entries of a version in path order: all, the one at `path`, or all under `path/`. Throws NOT_FOUND when `path` names nothing. */
-export function files(context: Context, name: string, path: string | undefined, options: Options): Promise<void> {
-  return reading(context, options, async (registry, { defaultEntity }) => {
-    const { collection, version } = parseVersion(name, defaultEntity)
+export async function files(context: Context, name: string, path: string | undefined, options: Options): Promise<void> {
+  const place = await placeOf(context, options)
+  const { collection, version } = parseVersion(name, place.defaultEntity)
+  return reading(context, place, async (registry) => {
     for await (const page of registry.entries(collection, version, path?.replace(/\/+$/, '')))
       if (options.json === true) await context.screen.json(page)
       else await context.screen.print(...page.map(line))

@@ -1,13 +1,15 @@
 import type { VersionView } from '../model/version.ts'
 import type { Context, Options } from './context.ts'
 import { parseArtifact } from './names.ts'
-import { reading } from './place.ts'
+import { placeOf, reading } from './place.ts'
 import { formatChanges, formatCount, formatSize, formatWhen, visible } from './words.ts'
 
 /** Prints the versions of an artifact, newest first. */
-export function log(context: Context, artifact: string, options: Options): Promise<void> {
-  return reading(context, options, async (registry, { defaultEntity }) => {
-    const pages = registry.versions(parseArtifact(artifact, defaultEntity))
+export async function log(context: Context, artifact: string, options: Options): Promise<void> {
+  const place = await placeOf(context, options)
+  const collection = parseArtifact(artifact, place.defaultEntity)
+  return reading(context, place, async (registry) => {
+    const pages = registry.versions(collection)
     if (options.json === true) {
       for await (const page of pages) await context.screen.json(page)
       return

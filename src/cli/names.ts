@@ -13,6 +13,7 @@ export function parseArtifact(text: string, defaultEntity: string): CollectionNa
 export function parseVersion(text: string, defaultEntity: string): { collection: CollectionName; version: string } {
   const colon = text.indexOf(':')
   const version = colon < 0 ? 'latest' : text.slice(colon + 1)
-  if (version === '' || version.includes(':')) throw new VarveError('USAGE', `${text} names no version`, { hint: 'write project/name:v3 or project/name:ALIAS' })
+  if (version === '' || version.includes(':'))
+    throw new VarveError('USAGE', `${text} names no version`, { hint: 'write project/name:v3 or project/name:ALIAS' })
   return { collection: parseCollection(colon < 0 ? text : text.slice(0, colon), defaultEntity), version }
 }

@@ -33,12 +33,11 @@ export async function configOf(context: Context, options: Options): Promise<Conf
   return readConfig(file, context.surroundings)
 }
 
-/** Calls `read` with the registry of this place, and closes it. Makes nothing where there is none: throws NOT_FOUND. */
-export async function reading<T>(context: Context, options: Options, read: (registry: Registry, place: Place) => Promise<T>): Promise<T> {
-  const place = await placeOf(context, options)
+/** Calls `read` with the registry of a place, and closes it. Makes nothing where there is none: throws NOT_FOUND. */
+export async function reading<T>(context: Context, place: Place, read: (registry: Registry) => Promise<T>): Promise<T> {
   const registry = await context.opener.registry(place.dataFolder, false)
   try {
-    return await read(registry, place)
+    return await read(registry)
   } finally {
     await registry.close()
   }

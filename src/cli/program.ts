@@ -14,8 +14,9 @@ const EXIT = { failed: 1, usage: 2, compared: 3, SIGINT: 130, SIGTERM: 143, EPIP
 const COMPARING: readonly string[] = ['diff', 'status']
 
 /**
- * Runs one command line (without program and script) and answers its exit code: 0 done, 1 failed, 2 usage, 78 configuration; `diff` and `status` 0 same, 1 different,
- * 3 failed; 130 and 143 when a signal cut it short. Never throws: what went wrong is on stderr, in one line, or one for each error of a configuration.
+ * Runs one command line (without program and script) and answers its exit code: 0 done, 1 failed, 2 usage, 78 configuration; `diff` and `status`
+ * 0 same, 1 different, 3 failed; 130 and 143 when a signal cut it short. Never throws: what went wrong is on stderr, in one line, or in one for
+ * each mistake of a configuration.
  */
 export async function execute(words: readonly string[], context: Context): Promise<number> {
   const running: Running = { status: 0, verb: '' }
@@ -77,11 +78,13 @@ async function perform(running: Running, command: Command, doing: Promise<number
   running.status = (await doing) ?? 0
 }
 
-type Verb = <O extends Options>(words: string, summary: string, options: readonly Option[], act: (options: O, ...taken: string[]) => Promise<number | void>) => void
+type Verb = <O extends Options>(words: string, summary: string, options: readonly Option[], act: Act<O>) => void
+type Act<O> = (options: O, ...taken: string[]) => Promise<number | void>
 type Option = (command: Command) => unknown
 
 const data: Option = (command) => command.option('--data <folder>', 'where the registry lies (else that of the configuration, else ./.varve)')
 const json: Option = (command) => command.option('--json', 'one JSON object per line')
+const skipped: Option = (command) => command.option('--skipped', 'only what it skipped, all of it')
 const wait: Option = (command) => command.option('--wait', 'end when the look is recorded')
 
 function describeDaemon(verb: Verb, context: Context): void {
@@ -115,7 +118,7 @@ function describeReading(verb: Verb, context: Context): void {
   verb('ls [project]', 'the artifacts', [data, json], async (options, project) => (await import('./ls.ts')).ls(context, project, options))
   verb('log <artifact>', 'the versions of an artifact, newest first', [data, json],
     async (options, artifact) => (await import('./log.ts')).log(context, artifact, options))
-  verb<ShowOptions>('show <version>', 'one version (project/name:ALIAS) with its certificate', [(command) => command.option('--skipped', 'all that it skipped'), data, json],
+  verb<ShowOptions>('show <version>', 'one version (project/name:ALIAS) with its certificate', [skipped, data, json],
     async (options, version) => (await import('./show.ts')).show(context, version, options))
   verb('files <version> [path]', 'the entries of a version, or those at and under a path', [data, json],
     async (options, version, path) => (await import('./files.ts')).files(context, version, path, options))

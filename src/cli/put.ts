@@ -27,7 +27,7 @@ export async function put(context: Context, uri: string, options: PutOptions): P
   const place = await placeOf(context, options)
   const collection = parseArtifact(options.name, place.defaultEntity)
   const trouble = nameTrouble(options.type) ?? options.alias.map((alias) => aliasTrouble(alias)).find((one) => one !== undefined)
-  if (trouble !== undefined) throw new VarveError('USAGE', trouble)
+  if (trouble !== undefined) throw new VarveError('USAGE', trouble, { hint: 'give another' })
   const location = locate(uri, context)
   if (location.scheme === 'file' && `${place.dataFolder}/`.startsWith(location.prefix))
     throw new VarveError('USAGE', `the folder of Varve's own data, ${place.dataFolder}, lies in ${uri}`, { hint: 'name one outside with --data' })
@@ -64,7 +64,8 @@ function locate(uri: string, context: Context): Location {
 /** How to look: as the watch of this collection and location does, so that the two record the same; else by the defaults. */
 function watchFor(location: Location, collection: CollectionName, options: PutOptions, config: Config | undefined): Watch {
   const key = JSON.stringify(collection)
-  const watched = config?.watches.find((watch) => JSON.stringify(watch.collection) === key && locationIdentity(watch.location) === locationIdentity(location))
+  const place = locationIdentity(location)
+  const watched = config?.watches.find((watch) => JSON.stringify(watch.collection) === key && locationIdentity(watch.location) === place)
   return {
     maxWaitMs: DEFAULTS.maxWaitMs,
     reconcileMs: DEFAULTS.reconcileMs,

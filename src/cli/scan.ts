@@ -15,7 +15,7 @@ export interface ScanOptions extends Options {
   readonly wait?: boolean
 }
 
-/** Asks for a look at the whole of a watch. A running daemon looks; `wait` then ends when that look is recorded. Without a daemon this process looks. */
+/** Has the whole of a watch looked at: by the running daemon (`wait` then resolves when that look is recorded), or else in this process. */
 export function scan(context: Context, name: string, options: ScanOptions): Promise<void> {
   return ask(context, name, options, (registry, now) => registry.request([{ watch: name, path: WHOLE, cause: 'cli' }], now))
 }
@@ -59,7 +59,8 @@ async function committed(context: Context, registry: Registry, before: WatchRow)
     const row = await rowOf(registry, before.name)
     if (row.committedGeneration >= wanted) return
     const ended = row.epoch > before.epoch && row.reason !== undefined && !['looking', 'dirty', 'clean'].includes(row.state)
-    if (ended) throw new VarveError('CONFLICT', stateLine(row.name, row.state, row.reason, undefined), row.action === undefined ? {} : { hint: row.action })
+    const hint = row.action === undefined ? {} : { hint: row.action }
+    if (ended) throw new VarveError('CONFLICT', stateLine(row.name, row.state, row.reason, undefined), hint)
     await context.clock.sleep(READ_EVERY_MS, context.signal)
     context.signal.throwIfAborted()
   }
@@ -83,5 +84,6 @@ async function viewOf(registry: Registry, name: string, now: number): Promise<Wa
 }
 
 function unknown(name: string): VarveError {
-  return new VarveError('CONFLICT', `the running daemon does not know the watch ${name}`, { hint: 'restart it: it read its configuration before the watch was in it' })
+  const hint = 'restart it: it read its configuration before the watch was in it'
+  return new VarveError('CONFLICT', `the running daemon does not know the watch ${name}`, { hint })
 }

@@ -71,8 +71,8 @@ export function screenOn(
       if (now - (shownMs ?? startedMs) < PROGRESS_EVERY_MS) return
       shownMs = now
       const rate = Math.round((objects * 1_000) / Math.max(1, now - startedMs))
-      const facts = [`${formatCount(objects)} objects`, `${formatSize(bytes)} read`, `${formatCount(rate)} objects/s`, formatDuration(now - startedMs)]
-      stderr.write(`\r\x1b[K${visible(name)}: ${facts.join(', ')}`)
+      const facts = [`${formatCount(objects)} objects`, `${formatSize(bytes)} read`, `${formatCount(rate)} objects/s`]
+      stderr.write(`\r\x1b[K${visible(name)}: ${facts.join(', ')}, ${formatDuration(now - startedMs)}`)
     },
     settle,
     paint: (colour, text) => (colours ? styleText(colour, text, { validateStream: false }) : text),

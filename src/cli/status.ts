@@ -1,7 +1,7 @@
 import type { WatchView } from '../model/version.ts'
 import type { WatchState } from '../model/watch.ts'
 import type { Context, Options } from './context.ts'
-import { reading } from './place.ts'
+import { placeOf, reading } from './place.ts'
 import type { Colour } from './screen.ts'
 import { formatDuration, formatWhen, plural, visible } from './words.ts'
 
@@ -11,30 +11,30 @@ const COLOURS: Readonly<Record<WatchState, Colour>> = {
   held: 'yellow', empty: 'yellow', unavailable: 'red', oversize: 'red', backoff: 'red',
 }
 
+const HEAD = ['watch', 'artifact', 'state', 'head', 'last look', 'next scan']
+
 /** Prints every watch with its state, reason and what to do. Answers 0 when all are clean, dirty or looking, else 1. */
-export function status(context: Context, options: Options): Promise<number> {
-  return reading(context, options, async (registry, { dataFolder, defaultEntity }) => {
+export async function status(context: Context, options: Options): Promise<number> {
+  const place = await placeOf(context, options)
+  return reading(context, place, async (registry) => {
     const now = context.clock.now()
     const views = await registry.watchViews(now)
     const answer = views.some(({ state }) => COLOURS[state] !== 'green') ? 1 : 0
     if (options.json === true) await context.screen.json(views)
     else {
       const { tableLines } = await import('./table.ts')
-      const lines = tableLines(['watch', 'artifact', 'state', 'head', 'last look', 'next scan'], views.map((view) => cells(view, defaultEntity, now)))
-      const [head, ...rows] = lines
-      if (views.length > 0) await context.screen.print(head as string, ...views.flatMap((view, i) => [rows[i] as string, ...remarks(view, context)]))
-      else context.screen.note('nothing is watched')
+      const [head, ...rows] = tableLines(HEAD, views.map((view) => cells(view, now)))
+      await context.screen.print(head as string, ...views.flatMap((view, i) => [rows[i] as string, ...remarks(view, context)]))
     }
-    if (!(await context.opener.daemonRuns(dataFolder))) context.screen.note(`no daemon runs on ${visible(dataFolder)}: start one with ${context.self} run`)
+    if (!(await context.opener.daemonRuns(place.dataFolder))) context.screen.note(`no daemon runs on ${visible(place.dataFolder)}`)
     return answer
   })
 }
 
-function cells(view: WatchView, defaultEntity: string, now: number): string[] {
-  const own = `${defaultEntity}/`
+function cells(view: WatchView, now: number): string[] {
   return [
     visible(view.watch),
-    visible(view.artifact.startsWith(own) && view.artifact.split('/').length === 3 ? view.artifact.slice(own.length) : view.artifact),
+    visible(view.artifact),
     view.state,
     view.head ?? '-',
     view.lastLook === undefined ? '-' : `${view.lastLook.kind}, ${view.lastLook.outcome}, ${formatWhen(view.lastLook.endedAt, now)}`,
@@ -48,7 +48,7 @@ function remarks(view: WatchView, context: Context): string[] {
     ...(view.reason === undefined ? [] : [paint(visible(view.reason))]),
     ...(view.action === undefined ? [] : [paint(`to do: ${visible(view.action)}`)]),
     ...(view.heldDigest === undefined ? [] : [`  seen: ${view.heldDigest}`]),
-    ...(view.reconcileFound === 0 ? [] : [`  ${plural(view.reconcileFound, 'change was', 'changes were')} found only by a reconcile: hints were lost`]),
+    ...(view.reconcileFound === 0 ? [] : [`  ${plural(view.reconcileFound, 'change', 'changes')} found only by a reconcile: hints were lost`]),
     ...(view.pollEveryMs === undefined ? [] : [`  looked at every ${formatDuration(view.pollEveryMs)}`]),
   ]
 }

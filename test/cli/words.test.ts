@@ -16,7 +16,8 @@ const VERSION: VersionView = {
 }
 
 test.each([
-  [0, '0 B'], [999, '999 B'], [1_000, '1.0 kB'], [1_234, '1.2 kB'], [999_949, '999.9 kB'], [999_950, '1.0 MB'], [5_000_000_000, '5.0 GB'], [2 ** 53, '9.0 PB'],
+  [0, '0 B'], [999, '999 B'], [1_000, '1.0 kB'], [1_234, '1.2 kB'], [999_949, '999.9 kB'], [999_950, '1.0 MB'],
+  [5_000_000_000, '5.0 GB'], [2 ** 53, '9.0 PB'],
 ])('a size of %d bytes reads %s', (bytes, words) => {
   expect(formatSize(bytes)).toBe(words)
 })
@@ -64,7 +65,8 @@ test('a change shows its sign, its names and its sizes', () => {
 })
 
 test('a table aligns what is wide, and has no borders', () => {
-  expect(tableLines(['name', 'size'], [['猫', '1'], ['long name', '22']], ['size'])).toEqual(['name       size', '猫            1', 'long name    22'])
+  const lines = tableLines(['name', 'size'], [['猫', '1'], ['long name', '22']], ['size'])
+  expect(lines).toEqual(['name       size', '猫            1', 'long name    22'])
 })
 
 test('a version is named by number, alias, or not at all: then it is the latest', () => {

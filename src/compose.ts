@@ -1,0 +1,121 @@
+// Opens every part in order and closes them in reverse. The only file that knows all rooms.
+import { randomUUID } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Daemon, Opener } from './cli/context.ts'
+import type { Screen } from './cli/screen.ts'
+import type { Config, Environment } from './config.ts'
+import type { Log, LookParts, Tell } from './daemon/daemon.ts'
+import type { Clock } from './model/clock.ts'
+import { VarveError } from './model/errors.ts'
+import type { Queue } from './queue/queue.ts'
+import type { Registry } from './registry/registry.ts'
+
+// The longest that a Node timer can wait; a longer sleep ends early, and its loop sees that it is not due.
+const TIMER_MOST_MS = 2 ** 31 - 1
+
+/** The clock of this machine. */
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  sleep: (ms, signal) =>
+    sleep(Math.min(ms, TIMER_MOST_MS), undefined, signal === undefined ? {} : { signal }).catch(() => undefined),
+  random: () => Math.random(),
+}
+
+/** What the commands drive, opened as they ask for it. */
+export function compose(clock: Clock, surroundings: Environment, screen: Screen): Opener {
+  const owner = `${hostname()}:${process.pid}:${randomUUID()}`
+  const lookParts = (registry: Registry, tell: Tell, log: Log): LookParts => ({
+    registry,
+    clock,
+    owner,
+    log,
+    tell,
+    openStore: async (watch, memo) => (await import('./storage/open.ts')).openStore(watch, memo, clock),
+  })
+  return {
+    registry: (folder, create) => openRegistry(folder, create, false),
+    daemonRuns: async (folder) => (await import('./registry/lock.ts')).daemonRuns(folder),
+    lookParts: (registry, tell, verbose) => lookParts(registry, tell, verbose ? spoken(screen) : SILENT),
+    async wake(config, registry, watch) {
+      if (config.queue === 'inline') return
+      const queue = await openQueue(config, registry, clock, SILENT)
+      await queue.wake(watch, 0).catch(() => undefined)
+      await queue.close()
+    },
+    daemon: (config, tell) => openDaemon(config, clock, surroundings, (registry, log) => lookParts(registry, tell, log)),
+  }
+}
+
+async function openRegistry(folder: string, create: boolean, thread: boolean): Promise<Registry> {
+  if (!create && !existsSync(join(folder, 'varve.db')))
+    throw new VarveError('NOT_FOUND', `no registry in ${folder}`, {
+      hint: 'record something first with varve put or varve run, or name the folder with --data or --config',
+    })
+  const { openRegistry: open } = await import('./registry/open.ts')
+  return open(folder, { thread })
+}
+
+async function openQueue(config: Config, registry: Registry, clock: Clock, log: Log): Promise<Queue> {
+  if (config.queue === 'inline') return (await import('./queue/inline.ts')).inlineQueue(clock)
+  return (await import('./queue/bullmq.ts')).bullmqQueue({ url: config.queue.url, registryId: registry.id, log })
+}
+
+// Looks at once: listing waits for the network and hashing for the disk, so a few more than the workers that hash.
+const LOOKS_AT_ONCE = 4
+const SWEEP_INLINE_MS = 1_000
+const SWEEP_QUEUE_MS = 15_000
+
+type PartsOf = (registry: Registry, log: Log) => LookParts
+
+async function openDaemon(config: Config, clock: Clock, surroundings: Environment, partsOf: PartsOf): Promise<Daemon> {
+  const closing: (() => Promise<void> | void)[] = []
+  const close = async (): Promise<void> => {
+    for (const one of closing.splice(0).reverse()) await one()
+  }
+  try {
+    const log = await openLog(surroundings)
+    closing.push((await import('./registry/lock.ts')).lockDaemon(config.dataFolder))
+    const registry = await openRegistry(config.dataFolder, true, true)
+    closing.push(() => registry.close())
+    const queue = await openQueue(config, registry, clock, log)
+    closing.push(() => queue.close())
+    const { openSources } = await import('./storage/open.ts')
+    const { runDaemon } = await import('./daemon/daemon.ts')
+    const parts = {
+      ...partsOf(registry, log),
+      queue,
+      watches: config.watches,
+      sources: await openSources(config.watches, clock, log),
+      sweepMs: config.queue === 'inline' ? SWEEP_INLINE_MS : SWEEP_QUEUE_MS,
+      concurrency: LOOKS_AT_ONCE,
+    }
+    return { registry, run: (signal) => runDaemon(parts, signal), close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+/** JSON lines on stderr, so that stdout stays readable. */
+async function openLog(surroundings: Environment): Promise<Log> {
+  const { pino } = await import('pino')
+  const formatters = { level: (level: string) => ({ level }) }
+  const options = { level: surroundings.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters }
+  const logger = pino(options, pino.destination({ fd: 2, sync: true }))
+  return {
+    info: (fields, message) => logger.info(fields, message),
+    warn: (fields, message) => logger.warn(fields, message),
+    error: (fields, message) => logger.error(fields, message),
+  }
+}
+
+const SILENT: Log = { info: () => undefined, warn: () => undefined, error: () => undefined }
+
+function spoken(screen: Screen): Log {
+  const line = (fields: Readonly<Record<string, unknown>>, message: string): void => screen.note(`${message} ${JSON.stringify(fields)}`)
+  return { info: line, warn: line, error: line }
+}

@@ -1,0 +1,45 @@
+#!/usr/bin/env node
+// Argv in, exit code out. Nothing is imported before this line: an older Node must be refused in words, not by a syntax error.
+if (Number(process.versions.node.split('.', 1)[0]) < 24) {
+  process.stderr.write(`varve: Node 24 or newer is needed, this is ${process.versions.node}; install it from https://nodejs.org\n`)
+  process.exit(1)
+}
+
+const [{ environment }, { compose, systemClock }, { execute }, { screenOn }] = await Promise.all([
+  import('./config.ts'),
+  import('./compose.ts'),
+  import('./cli/program.ts'),
+  import('./cli/screen.ts'),
+])
+
+// Kubernetes kills after 30 s: what has not stopped by then is left to the next start.
+const STOP_MOST_MS = 20_000
+// A socket that will not close must not keep alive a command that is done.
+const LINGER_MOST_MS = 2_000
+
+const stopping = new AbortController()
+const stop = (reason: 'SIGINT' | 'SIGTERM' | 'EPIPE', exit: number): void => {
+  setTimeout(() => process.exit(exit), STOP_MOST_MS).unref()
+  stopping.abort(reason)
+}
+for (const [name, exit] of [['SIGINT', 130], ['SIGTERM', 143]] as const)
+  // Asked twice: at once.
+  process.on(name, () => (stopping.signal.aborted ? process.exit(exit) : stop(name, exit)))
+for (const stream of [process.stdout, process.stderr])
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    // `varve log … | head`: the reader has seen enough. Anything else is a failure to say what was asked.
+    if (error.code !== 'EPIPE') process.exit(1)
+    if (!stopping.signal.aborted) stop('EPIPE', 0)
+  })
+
+const surroundings = environment()
+const screen = screenOn(process.stdout, process.stderr, surroundings, systemClock.monotonic, stopping.signal)
+process.exitCode = await execute(process.argv.slice(2), {
+  screen,
+  surroundings,
+  clock: systemClock,
+  signal: stopping.signal,
+  opener: compose(systemClock, surroundings, screen),
+  self: import.meta.url.endsWith('.ts') ? 'npm run -s varve --' : 'varve',
+})
+setTimeout(() => process.exit(), LINGER_MOST_MS).unref()
