@@ -1,0 +1,88 @@
+// The daemon as people start it: real processes, a real folder.
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from '@jest/globals'
+import { ended, says, start, varve } from './process.ts'
+
+let folder: string
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'varve-run-'))
+  mkdirSync(join(folder, 'files'))
+  writeFileSync(join(folder, 'files/one'), 'one')
+  writeFileSync(join(folder, 'quickstart.yaml'), [
+    'data: .varve',
+    'watch:',
+    '  - { name: quick, location: files/, artifact: demo/files, type: dataset, settle: 300ms, max_wait: 2s, poll: 1s }',
+  ].join('\n'))
+})
+afterEach(() => rmSync(folder, { recursive: true }))
+
+test('run prints what it watches, what to try, each version within two seconds, and ends with 0 at SIGTERM', async () => {
+  const daemon = start(folder, 'run', '--config', 'quickstart.yaml')
+  const end = ended(daemon)
+  const opening = await says(daemon, /demo\/files:v0 .*\n/, 10_000)
+  expect(opening).toContain('quick: file://')
+  expect(opening).toContain('-> demo/files (dataset)')
+  expect(opening).toContain('demo/files:v0  +1 ~0 -0  (3 B added, startup)')
+  const tries = opening.split('\n').filter((line) => line.startsWith('  npm run -s varve -- '))
+  expect(tries.length).toBeGreaterThanOrEqual(3)
+  const changed = says(daemon, /demo\/files:v1 {2}\+1 ~0 -0 {2}\(5 B added, (hint|interval)\)\n/, 5_000)
+  writeFileSync(join(folder, 'files/two'), 'two\n\n')
+  const writtenMs = performance.now()
+  await changed
+  expect(performance.now() - writtenMs).toBeLessThan(2_000)
+  for (const line of tries) {
+    const words = line.replace('  npm run -s varve -- ', '').split(' ')
+    expect([0, 1]).toContain((await varve(folder, ...words)).exit)
+  }
+  daemon.kill('SIGTERM')
+  expect(await end).toMatchObject({ exit: 0, stderr: '' })
+}, 40_000)
+
+test('beside a running daemon, scan asks it and waits; a second daemon is refused', async () => {
+  const daemon = start(folder, 'run', '--config', 'quickstart.yaml')
+  const end = ended(daemon)
+  await says(daemon, /demo\/files:v0 .*\n/, 10_000)
+  const common = ['--config', 'quickstart.yaml'] as const
+  expect(await varve(folder, 'scan', 'quick', '--wait', ...common)).toEqual({ exit: 0, stdout: 'unchanged: demo/files:v0\n', stderr: '' })
+  expect(await varve(folder, 'scan', 'quick', ...common)).toEqual({ exit: 0, stdout: 'quick: the daemon looks at it now\n', stderr: '' })
+  expect(await varve(folder, 'scan', 'quikc', ...common)).toMatchObject({ exit: 1, stdout: '', stderr: expect.stringContaining('there is: quick') })
+  expect(await varve(folder, 'accept', 'quick', ...common)).toMatchObject({ exit: 1, stdout: '', stderr: expect.stringMatching(/^varve: [^\n]+\n$/) })
+  expect(await varve(folder, 'run', ...common)).toMatchObject({ exit: 1, stderr: expect.stringMatching(/^varve: [^\n]+\n$/) })
+  expect(await varve(folder, 'status', ...common)).toMatchObject({ exit: 0, stderr: '' })
+  daemon.kill('SIGINT')
+  expect(await end).toMatchObject({ exit: 0 })
+}, 40_000)
+
+test('what a guard holds, accept lets through: without a daemon in this process', async () => {
+  const common = ['--config', 'quickstart.yaml'] as const
+  expect(await varve(folder, 'scan', 'quick', ...common)).toMatchObject({ exit: 0, stdout: 'demo/files:v0\n' })
+  rmSync(join(folder, 'files/one'))
+  const held = await varve(folder, 'scan', 'quick', ...common)
+  expect(held).toMatchObject({ exit: 1, stdout: '', stderr: expect.stringMatching(/^varve: quick is held: .*varve accept quick\n$/) })
+  expect((await varve(folder, 'status', ...common)).stdout).toContain('to do:')
+  expect(await varve(folder, 'accept', 'quick', ...common)).toEqual({ exit: 0, stdout: 'demo/files:v1\n', stderr: '' })
+  expect((await varve(folder, 'status', ...common)).exit).toBe(0)
+}, 40_000)
+
+test('a reader who has seen enough ends a listing quietly', async () => {
+  for (let i = 0; i < 3_000; i++) writeFileSync(join(folder, `files/${String(i).padStart(80, '0')}`), String(i))
+  await varve(folder, 'put', 'files/', '--name', 'a/b', '--type', 't')
+  const child = start(folder, 'files', 'a/b')
+  child.stdout?.once('data', () => child.stdout?.destroy())
+  const { exit, stderr } = await ended(child)
+  expect({ exit, stderr }).toEqual({ exit: 0, stderr: '' })
+}, 40_000)
+
+test('a put that is interrupted exits with 130 and records nothing', async () => {
+  // A file that grows without end keeps the look going until it is stopped.
+  const child = start(folder, 'put', 'files/', '--name', 'a/b', '--type', 't')
+  const growing = setInterval(() => writeFileSync(join(folder, 'files/one'), String(Math.random()).repeat(1 + Math.random() * 9), { flag: 'a' }), 1)
+  const end = ended(child)
+  await new Promise((resolve) => setTimeout(resolve, 2_000))
+  child.kill('SIGINT')
+  const { exit, stdout } = await end
+  clearInterval(growing)
+  expect({ exit, stdout }).toEqual({ exit: 130, stdout: '' })
+}, 40_000)
