@@ -1,0 +1,97 @@
+import { stat } from 'node:fs/promises'
+import type { Listed, Skip } from '../../model/entry.ts'
+import { baseName, comparePaths } from '../../model/location.ts'
+import type { Pass, Span } from '../storage.ts'
+import { FIELDS, fingerprintOf, kindOfStat, listedOf, namesOf, numbersOf, placeAt, skipsOf } from './block.ts'
+import type { Place } from './block.ts'
+import { fileFailure } from './failures.ts'
+import { flow } from './flow.ts'
+import type { Pool } from './pool.ts'
+import type { Walked } from './walk.ts'
+
+// Folders per task: enough that trees of tiny folders need few messages, few enough that there is work for all.
+const FOLDERS_MOST = 64
+// Batches that wait for a slow reader, a quarter of a megabyte each.
+const WAITING_MOST = 8
+
+const END: Pass = { requests: 0, notes: [], lone: false }
+
+/** Walks all below `prefix`: a span for each directory. Throws LOCATION_MISSING, LOCATION_DENIED, STORAGE_UNAVAILABLE. */
+export async function* walkAll(pool: Pool, prefix: string, racyFrom: bigint, signal: AbortSignal): AsyncGenerator<Span> {
+  pool.warm()
+  // Last in, first out: depth first, so that few are in hand at a time.
+  const folders = ['']
+  const next = (): Promise<Walked> | undefined => {
+    if (folders.length === 0) return undefined
+    const directories = folders.splice(-Math.min(FOLDERS_MOST, Math.ceil(folders.length / pool.width)))
+    return pool.walk({ kind: 'walk', prefix, directories, racyFrom }).then((walked) => {
+      for (const folder of walked.left) folders.push(folder)
+      return walked
+    })
+  }
+  let last: DirectorySpan | undefined
+  for await (const walked of flow(next, pool.width + WAITING_MOST, signal))
+    for (let index = 0; index < walked.directories.length; index++) {
+      if (last !== undefined) yield last
+      last = new DirectorySpan(walked, index, racyFrom)
+    }
+  if (last !== undefined) yield Object.assign(last, { end: END })
+}
+
+class DirectorySpan implements Span {
+  readonly cover: { readonly directory: string }
+  readonly seen: number
+  readonly settled: boolean
+  readonly stamp?: string
+  readonly end?: Pass
+  readonly #block: ArrayBuffer
+  readonly #place: Place
+  readonly #racyFrom: bigint
+
+  constructor(walked: Walked, index: number, racyFrom: bigint) {
+    const place = placeAt(walked.places, index)
+    const stamp = walked.stamps[index] as string
+    this.cover = { directory: walked.directories[index] as string }
+    this.seen = place.entries + place.skipped
+    this.settled = place.racy === 0
+    if (stamp !== '') this.stamp = stamp
+    this.#block = walked.block
+    this.#place = place
+    this.#racyFrom = racyFrom
+  }
+
+  get skipped(): readonly Skip[] {
+    return skipsOf(this.#block, this.#place, this.cover.directory)
+  }
+
+  entries(): readonly Listed[] {
+    if (this.#place.entries === 0) return []
+    const { directory } = this.cover
+    const numbers = numbersOf(this.#block, this.#place)
+    const listed: Listed[] = []
+    namesOf(this.#block, this.#place).forEach((name, child) => {
+      if ((numbers[child * FIELDS] as bigint) >= 0n) listed.push(listedOf(directory + name, numbers, child * FIELDS, this.#racyFrom))
+    })
+    return listed.sort((a, b) => comparePaths(a.path, b.path))
+  }
+}
+
+/** The span of a location that names one file; undefined when it names a folder. Throws LOCATION_MISSING. */
+export async function loneSpan(object: string, racyFrom: bigint): Promise<Span | undefined> {
+  const seen = await stat(object, { bigint: true }).catch((error: unknown) => {
+    throw fileFailure(error, object)
+  })
+  const kind = kindOfStat(seen)
+  if (kind === 'directory') return undefined
+  const path = baseName(object)
+  const racy = seen.mtimeNs >= racyFrom || seen.ctimeNs >= racyFrom
+  const entry: Listed = { path, sizeBytes: Number(seen.size), ...(racy ? {} : { fingerprint: fingerprintOf(seen) }) }
+  return {
+    cover: { after: '' },
+    seen: 1,
+    entries: () => (kind === undefined ? [entry] : []),
+    skipped: kind === undefined ? [] : [{ path, reason: kind }],
+    settled: !racy,
+    end: { ...END, lone: true },
+  }
+}

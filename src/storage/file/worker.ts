@@ -1,0 +1,25 @@
+// The far end of the pool: one task at a time, in the order in which they come.
+import { parentPort } from 'node:worker_threads'
+import { read } from './hash.ts'
+import type { Answer, Task } from './pool.ts'
+import { walk } from './walk.ts'
+
+parentPort?.on('message', (task: Task) => {
+  try {
+    if (task.kind === 'walk') {
+      const result = walk(task)
+      answer({ result }, [result.block])
+    } else {
+      const result = read(task)
+      answer({ result }, [result.numbers.buffer as ArrayBuffer, result.digests.buffer as ArrayBuffer])
+    }
+  } catch (error) {
+    // An error loses its code on the way between threads.
+    const { code, message, path } = error as NodeJS.ErrnoException
+    answer({ failed: { code, message, path: path ?? task.prefix } }, [])
+  }
+})
+
+function answer(message: Answer, transfer: readonly ArrayBuffer[]): void {
+  parentPort?.postMessage(message, transfer)
+}
