@@ -1,0 +1,137 @@
+import { DatabaseSync } from 'node:sqlite'
+import type { StatementSync } from 'node:sqlite'
+import { VarveError } from '../model/errors.ts'
+import { translate } from './failures.ts'
+import { migrate } from './migrate.ts'
+
+export type Value = string | number | null | Uint8Array
+/** By name (`:name` in the text), and in their order for each `?`. */
+export interface Values {
+  readonly named?: Readonly<Record<string, Value>>
+  readonly listed?: readonly Value[]
+}
+
+/** One connection to the database: what is asked runs in the order it was asked in. Errors are Varve's. */
+export interface Connection {
+  all(text: string, values: Values): Promise<readonly unknown[]>
+  /** Takes the write lock; what an abandoned transaction left is undone first. Not durable: it may be lost, whole, with the power. */
+  begin(durable: boolean): Promise<void>
+  commit(): Promise<void>
+  rollback(): Promise<void>
+  close(): Promise<void>
+}
+
+// How long a write waits for another process: a commit of a million rows takes some seconds.
+const BUSY_MS = 30_000
+// 16 MB of pages: the inner nodes of a million entries, and memory stays flat.
+const CACHE_KB = 16_000
+// After so much a commit moves the log into the database: 16 MB, some hundred ms.
+const CHECKPOINT_PAGES = 4_000
+const STATEMENTS_MOST = 200
+
+/** Who last opened a shared database: an earlier one of the same, abandoned in a crash, must not write into it any more. */
+const owners = new WeakMap<DatabaseSync, SyncConnection>()
+
+/** A connection in this thread. Opening it brings the schema up to date. */
+export class SyncConnection {
+  readonly #database: DatabaseSync
+  readonly #owned: boolean
+  readonly #statements = new Map<string, StatementSync>()
+  #durable = true
+
+  /** Opens the file; a database that is already open is shared, and taken from who had it. Throws REGISTRY_REFUSED for a newer schema. */
+  constructor(source: string | DatabaseSync) {
+    this.#owned = typeof source === 'string'
+    this.#database = typeof source === 'string' ? open(source) : source
+    if (!this.#owned) owners.set(this.#database, this)
+    try {
+      this.rollback()
+      prepare(this.#database)
+    } catch (error) {
+      this.close()
+      throw translate(error)
+    }
+  }
+
+  all(text: string, { named, listed = [] }: Values): readonly unknown[] {
+    this.#check()
+    const statement = this.#statement(text)
+    return named === undefined ? statement.all(...listed) : statement.all(named, ...listed)
+  }
+
+  begin(durable: boolean): void {
+    this.#check()
+    this.rollback()
+    if (this.#durable !== durable) this.#database.exec(`PRAGMA synchronous = ${durable ? 'FULL' : 'NORMAL'}`)
+    this.#durable = durable
+    this.#database.exec('BEGIN IMMEDIATE')
+  }
+
+  commit(): void {
+    this.#check()
+    this.#database.exec('COMMIT')
+  }
+
+  rollback(): void {
+    if (this.#isCurrent() && this.#database.isTransaction) this.#database.exec('ROLLBACK')
+  }
+
+  close(): void {
+    this.#statements.clear()
+    if (this.#owned && this.#database.isOpen) this.#database.close()
+    else if (this.#isCurrent()) owners.delete(this.#database)
+  }
+
+  #statement(text: string): StatementSync {
+    const known = this.#statements.get(text)
+    if (known !== undefined) return known
+    if (this.#statements.size >= STATEMENTS_MOST) this.#statements.clear()
+    const statement = this.#database.prepare(text)
+    this.#statements.set(text, statement)
+    return statement
+  }
+
+  #isCurrent(): boolean {
+    return this.#owned || owners.get(this.#database) === this
+  }
+
+  #check(): void {
+    if (!this.#isCurrent()) throw new VarveError('REGISTRY_BUSY', 'this registry was opened anew elsewhere')
+  }
+}
+
+function open(file: string): DatabaseSync {
+  try {
+    return new DatabaseSync(file, { timeout: BUSY_MS })
+  } catch (error) {
+    throw translate(error)
+  }
+}
+
+function prepare(database: DatabaseSync): void {
+  // What is acknowledged upstream is on the disk. No memory map: mapped pages count as memory of the process, and gain nothing.
+  database.exec(`PRAGMA synchronous = FULL; PRAGMA mmap_size = 0; PRAGMA cache_size = -${CACHE_KB}; PRAGMA foreign_keys = OFF`)
+  // A pragma that sets the mode takes a lock even where it changes nothing, so it is asked first.
+  const { journal_mode: mode } = database.prepare('PRAGMA journal_mode').get() as { journal_mode: string }
+  if (mode === 'delete') database.exec('PRAGMA journal_mode = WAL')
+  database.exec(`PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}; PRAGMA journal_size_limit = 67108864`)
+  migrate(database)
+}
+
+/** The same connection under the asynchronous contract. */
+export function inThread(connection: SyncConnection): Connection {
+  const tried = async <T>(step: () => T): Promise<T> => {
+    try {
+      return step()
+    } catch (error) {
+      throw translate(error)
+    }
+  }
+  return {
+    all: (text, values) => tried(() => connection.all(text, values)),
+    begin: (durable) => tried(() => connection.begin(durable)),
+    commit: () => tried(() => connection.commit()),
+    rollback: () => tried(() => connection.rollback()),
+    close: () => tried(() => connection.close()),
+  }
+}

@@ -1,0 +1,29 @@
+import type { DatabaseSync } from 'node:sqlite'
+import { VarveError } from '../model/errors.ts'
+import { FIRST } from './migrations/0001-first.ts'
+
+/** In the order in which they were made. A migration that was released is never changed: the next one mends it. */
+const MIGRATIONS: readonly string[] = [FIRST]
+
+/** Brings the schema up to date, all or nothing; costs one small read where it is. Throws REGISTRY_REFUSED for a database of a newer Varve. */
+export function migrate(database: DatabaseSync): void {
+  if (versionOf(database) === MIGRATIONS.length) return
+  database.exec('BEGIN IMMEDIATE')
+  try {
+    // Another process may have been faster.
+    const known = versionOf(database)
+    if (known > MIGRATIONS.length)
+      throw new VarveError('REGISTRY_REFUSED', `the registry has schema ${known}, this Varve knows ${MIGRATIONS.length}`, {
+        hint: 'use the newer Varve that wrote it, or another data folder',
+      })
+    for (const migration of MIGRATIONS.slice(known)) database.exec(migration)
+    database.exec(`PRAGMA user_version = ${MIGRATIONS.length}; COMMIT`)
+  } catch (error) {
+    if (database.isTransaction) database.exec('ROLLBACK')
+    throw error
+  }
+}
+
+function versionOf(database: DatabaseSync): number {
+  return (database.prepare('PRAGMA user_version').get() as { user_version: number }).user_version
+}
