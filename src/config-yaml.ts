@@ -1,5 +1,5 @@
 // YAML with positions: what a person wrote, with `${VAR}` replaced, and where each thing stands.
-import { Document, LineCounter, isAlias, isCollection, isMap, isScalar, isSeq, parseDocument, visit } from 'yaml'
+import { Document, isAlias, isCollection, isMap, isScalar, isSeq, parseDocument, visit } from 'yaml'
 import type { Node } from 'yaml'
 
 /** One mistake, and where in the text it stands. */
@@ -33,20 +33,22 @@ const ALIASES_MAX = 1_000
 
 /** Reads `text` as one YAML 1.2 document. Never throws for what is in it. */
 export function parseTree(text: string, variables: Readonly<Record<string, string | undefined>>): Tree {
-  const lines = new LineCounter()
+  // The library's own counter misses the lines within some tokens.
   const position = (offset: number): { line: number; column: number } => {
-    const { line, col } = lines.linePos(offset)
-    return { line: Math.max(1, line), column: Math.max(1, col) }
+    const before = text.slice(0, offset)
+    return { line: before.split('\n').length, column: offset - before.lastIndexOf('\n') }
   }
   const replaced: Replaced = new Map()
   const withoutValues = (offset: number, words: string): string =>
     (replaced.get(offset) ?? []).reduce((told, { name, value }) => hide(told, value, `\${${name}}`), words)
   const broken = (problems: readonly Problem[]): Tree => ({ value: undefined, problems, at: () => 0, atKey: () => 0, position, withoutValues })
   try {
-    const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'error' })
-    const mistakes = [...document.errors, ...document.warnings]
+    const document = parseDocument(text, { prettyErrors: false, logLevel: 'error' })
+    const mistakes = [...document.errors, ...document.warnings].toSorted((a, b) => a.pos[0] - b.pos[0])
     const problems = mistakes.map((mistake) => ({ offset: mistake.pos[0], text: wordsOf(mistake.code, mistake.message) }))
-    if (mistakes.some((mistake) => mistake.code !== 'DUPLICATE_KEY')) return broken(problems)
+    // After a mistake in the syntax the reader guesses: what it says of the rest would mislead.
+    const first = mistakes.findIndex((mistake) => mistake.code !== 'DUPLICATE_KEY')
+    if (first >= 0) return broken(problems.slice(0, first + 1))
     const loose = unresolvedAliases(document)
     if (loose.length > 0) return broken([...problems, ...loose])
     problems.push(...replaceVariables(document, variables, replaced))
@@ -74,11 +76,8 @@ function wordsOf(code: string, message: string): string {
   if (code === 'TAB_AS_INDENT') return 'a tab indents this line; use spaces'
   // What is nested too deeply exhausts the reader's stack, which it reports as a mistake or throws.
   if (/call stack|stack overflow/i.test(message)) return 'the YAML is nested too deeply'
-  return `not valid YAML: ${oneLine(message)}`
-}
-
-function oneLine(text: string): string {
-  return text.replace(/\s+/g, ' ').slice(0, 300)
+  // Without the text that the message may repeat after a colon: it may be a secret.
+  return `not valid YAML: ${message.replace(/: ".*$/s, '').replace(/\s+/g, ' ')}`
 }
 
 function unresolvedAliases(document: Document): Problem[] {

@@ -132,6 +132,12 @@ group('one mistake, one line', () => {
   })
 })
 
+test('after a mistake in the syntax nothing is guessed, and nothing is repeated', () => {
+  expect(mistakes('a: 1\na: 2\nqueue: "x" redis://:hunter2@host\nb: }\nc: [')).toEqual([
+    '2:1: this key stands here twice; take one out', '3:12: not valid YAML: Unexpected scalar at node end',
+  ])
+})
+
 test('a bomb of aliases is refused in no time', () => {
   const levels = 'bcdefghij'.split('').map((name, i) => `${name}: &${name} [${Array(9).fill(`*${'abcdefghi'[i]}`).join(',')}]`)
   const started = performance.now()
