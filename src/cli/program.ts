@@ -104,7 +104,7 @@ const putting: Option = (command) =>
   command
     .requiredOption('--name <artifact>', 'project/name or entity/project/name')
     .requiredOption('--type <type>', 'dataset, model…')
-    .option('--alias <alias>', 'besides latest; may be given again', (alias: string, before: readonly string[]) => [...before, alias], [])
+    .option('--alias <alias>', 'besides latest; may be given again', (alias: string, before: readonly string[] = []) => [...before, alias])
     .option('--max-objects <count>', 'fail above so many objects (10000)', positive)
     .option('--description <text>', 'kept with the version')
 

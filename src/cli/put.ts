@@ -2,8 +2,8 @@ import { aliasTrouble, DEFAULTS, nameTrouble } from '../config.ts'
 import type { Config } from '../config.ts'
 import { putOnce } from '../daemon/daemon.ts'
 import { isFailure, VarveError } from '../model/errors.ts'
-import { locationIdentity, parseLocation } from '../model/location.ts'
-import type { Location } from '../model/location.ts'
+import { formatLocation, parseLocation } from '../model/location.ts'
+import { formatCollection } from '../model/watch.ts'
 import type { CollectionName, Watch } from '../model/watch.ts'
 import type { Context, Options } from './context.ts'
 import { parseArtifact } from './names.ts'
@@ -17,7 +17,7 @@ const SETTLE_MS = 1_000
 export interface PutOptions extends Options {
   readonly name: string
   readonly type: string
-  readonly alias: readonly string[]
+  readonly alias?: readonly string[]
   readonly maxObjects?: number
   readonly description?: string
 }
@@ -26,19 +26,20 @@ export interface PutOptions extends Options {
 export async function put(context: Context, uri: string, options: PutOptions): Promise<void> {
   const place = await placeOf(context, options)
   const collection = parseArtifact(options.name, place.defaultEntity)
-  const trouble = nameTrouble(options.type) ?? options.alias.map((alias) => aliasTrouble(alias)).find((one) => one !== undefined)
+  const aliases = options.alias ?? []
+  const trouble = nameTrouble(options.type) ?? aliases.map((alias) => aliasTrouble(alias)).find((one) => one !== undefined)
   if (trouble !== undefined) throw new VarveError('USAGE', trouble, { hint: 'give another' })
-  const location = locate(uri, context)
+  const watch = watchFor(uri, collection, options, context, place.config)
+  const { location } = watch
   if (location.scheme === 'file' && `${place.dataFolder}/`.startsWith(location.prefix))
     throw new VarveError('USAGE', `the folder of Varve's own data, ${place.dataFolder}, lies in ${uri}`, { hint: 'name one outside with --data' })
   const order = {
     location,
     collection,
     type: options.type,
-    aliases: options.alias,
+    aliases,
     ...(options.description !== undefined && { description: options.description }),
   }
-  const watch = watchFor(location, collection, options, place.config)
   const registry = await context.opener.registry(place.dataFolder, true)
   try {
     const parts = context.opener.lookParts(registry, tellOn(context.screen), options.verbose === true)
@@ -55,17 +56,13 @@ export async function put(context: Context, uri: string, options: PutOptions): P
   }
 }
 
-function locate(uri: string, context: Context): Location {
-  const location = parseLocation(uri, process.cwd())
-  const endpoint = context.surroundings.s3Endpoint
-  return location.scheme === 's3' && endpoint !== undefined ? { ...location, endpoint } : location
-}
-
 /** How to look: as the watch of this collection and location does, so that the two record the same; else by the defaults. */
-function watchFor(location: Location, collection: CollectionName, options: PutOptions, config: Config | undefined): Watch {
-  const key = JSON.stringify(collection)
-  const place = locationIdentity(location)
-  const watched = config?.watches.find((watch) => JSON.stringify(watch.collection) === key && locationIdentity(watch.location) === place)
+function watchFor(uri: string, collection: CollectionName, options: PutOptions, context: Context, config: Config | undefined): Watch {
+  const asked = parseLocation(uri, process.cwd())
+  const watched = config?.watches.find(
+    (watch) => formatCollection(watch.collection, '') === formatCollection(collection, '') && formatLocation(watch.location) === formatLocation(asked),
+  )
+  const endpoint = asked.scheme === 's3' ? context.surroundings.s3Endpoint : undefined
   return {
     maxWaitMs: DEFAULTS.maxWaitMs,
     reconcileMs: DEFAULTS.reconcileMs,
@@ -75,16 +72,16 @@ function watchFor(location: Location, collection: CollectionName, options: PutOp
     onUnreadable: 'fail',
     confirm: false,
     clockSlackMs: DEFAULTS.clockSlackMs,
-    s3: location.endpoint === undefined ? {} : { endpoint: location.endpoint },
+    location: endpoint === undefined ? asked : { ...asked, endpoint },
+    s3: endpoint === undefined ? {} : { endpoint },
     ...watched,
     name: options.name,
     settleMs: SETTLE_MS,
     // A person asks for this very state: only that all of it is gone is doubted.
     guard: { ...watched?.guard, removedShareMax: 1 },
-    location,
     collection,
     type: options.type,
-    aliases: options.alias,
+    aliases: [],
     entriesMax: options.maxObjects ?? watched?.entriesMax ?? DEFAULTS.entriesMax,
   }
 }
