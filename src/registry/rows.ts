@@ -1,0 +1,130 @@
+import type { Content, Row, Skip } from '../model/entry.ts'
+import type { Database, Named } from './database.ts'
+import { present } from './present.ts'
+import type { Looking } from './registry.ts'
+
+// One page of rows crosses as one text: a row at a time costs several times the query itself.
+const PAGE = 5_000
+/** Greater than any text: a blob orders after it. */
+export const END = new Uint8Array(0)
+
+const COLUMNS = 'path, size, digest, identity, etag, pin, latest_pin, checksums, fingerprint, location'
+const LOCATION = '(SELECT location FROM look WHERE id = :look)'
+export const COLLECTION = '(SELECT collection FROM look WHERE id = :look)'
+/** What is staged of entries that the version will have. */
+const STAYS = `op IN ('add', 'modify', 'refresh')`
+const UNSTAGED = 'NOT EXISTS (SELECT 1 FROM scratch s WHERE s.look = :look AND s.path = head.path)'
+
+type Tuple = readonly [
+  path: string, size: number, digest: string, identity: string, etag: string | null, pin: string | null, latestPin: string | null,
+  checksums: string | null, fingerprint: string | null, here: number,
+]
+
+/** The content as stored in columns. */
+export function contentOf(digest: string, etag: string | null, pin: string | null, checksums: string | null): Content {
+  return present({ digest, etag, pin, checksums: checksums === null ? null : (JSON.parse(checksums) as Record<string, string>) })
+}
+
+async function page(db: Database, from: string, named: Named): Promise<readonly Row[]> {
+  const text = `SELECT json_group_array(json_array(path, size, digest, identity, etag, pin, latest_pin, checksums, fingerprint, location = ${LOCATION})) AS page FROM (${from})`
+  const row = await db.read.one<{ page: string }>(text, named)
+  return (JSON.parse(row?.page ?? '[]') as Tuple[]).map(([path, sizeBytes, digest, identity, etag, pin, latestPin, checksums, fingerprint, here]) =>
+    present({ path, sizeBytes, content: contentOf(digest, etag, pin, checksums), identity, latestPin, fingerprint, here: here === 1 }),
+  )
+}
+
+/** See `Ledger.rowsBetween`. */
+export function rowsBetween(db: Database, looking: Looking, after: string, upTo: string | undefined, limit: number): Promise<readonly Row[]> {
+  const stretch = 'path > :after AND path <= :upTo'
+  return page(
+    db,
+    `SELECT ${COLUMNS} FROM head WHERE collection = ${COLLECTION} AND ${stretch} AND ${UNSTAGED}
+     UNION ALL SELECT ${COLUMNS} FROM scratch WHERE look = :look AND ${stretch} AND ${STAYS} ORDER BY path LIMIT :limit`,
+    { look: looking.id, after, upTo: upTo ?? END, limit },
+  )
+}
+
+/** See `Ledger.rowsIn`: from child to child, leaping over each directory, since what lies deeper may be a million rows. */
+export function rowsIn(db: Database, looking: Looking, directory: string, after: string, limit: number): Promise<readonly Row[]> {
+  const children = (table: string, key: string): string =>
+    `SELECT path FROM (WITH RECURSIVE child(path) AS (
+       SELECT (SELECT min(path) FROM ${table} WHERE ${key} AND path > :after AND path < :end)
+       UNION ALL
+       SELECT (SELECT min(path) FROM ${table} WHERE ${key} AND path < :end AND path > iif(instr(substr(child.path, :from), '/') = 0, child.path,
+         :directory || substr(child.path, :from, instr(substr(child.path, :from), '/') - 1) || '0'))
+       FROM child WHERE child.path IS NOT NULL)
+     SELECT path FROM child WHERE path IS NOT NULL AND instr(substr(path, :from), '/') = 0`
+  return page(
+    db,
+    `SELECT ${COLUMNS} FROM head WHERE collection = ${COLLECTION} AND ${UNSTAGED}
+       AND path IN (${children('head', `collection = ${COLLECTION}`)} AND NOT EXISTS (SELECT 1 FROM scratch s WHERE s.look = :look AND s.path = child.path) LIMIT :limit))
+     UNION ALL SELECT ${COLUMNS} FROM scratch WHERE look = :look AND ${STAYS}
+       AND path IN (${children('scratch', 'look = :look')} LIMIT :limit)) ORDER BY path LIMIT :limit`,
+    { look: looking.id, directory, from: directory.length + 1, after, end: endOf(directory), limit },
+  )
+}
+
+/** What orders after all that lies under `directory`: its last character is `/`, and `0` follows it. */
+function endOf(directory: string): string | Uint8Array {
+  return directory === '' ? END : `${directory.slice(0, -1)}0`
+}
+
+/** See `Ledger.rowsAt`: in path order. */
+export function rowsAt(db: Database, looking: Looking, paths: readonly string[]): Promise<readonly Row[]> {
+  const asked = 'path IN (SELECT value FROM json_each(:paths))'
+  return page(
+    db,
+    `SELECT ${COLUMNS} FROM head WHERE collection = ${COLLECTION} AND ${asked} AND ${UNSTAGED}
+     UNION ALL SELECT ${COLUMNS} FROM scratch WHERE look = :look AND ${asked} AND ${STAYS} ORDER BY path`,
+    { look: looking.id, paths: JSON.stringify(paths) },
+  )
+}
+
+/** See `Ledger.hasRowsUnder`. */
+export async function hasRowsUnder(db: Database, looking: Looking, path: string): Promise<boolean> {
+  const under = 'path > :under AND path < :end'
+  const row = await db.read.one<{ found: number }>(
+    `SELECT EXISTS (SELECT 1 FROM head WHERE collection = ${COLLECTION} AND ${under} AND ${UNSTAGED})
+       OR EXISTS (SELECT 1 FROM scratch WHERE look = :look AND ${under} AND ${STAYS}) AS found`,
+    { look: looking.id, under: `${path}/`, end: `${path}0` },
+  )
+  return row?.found === 1
+}
+
+/** The open skip rows as a look would leave them: `path, reason`. */
+export const SKIPS_AFTER = `SELECT path, reason FROM skip WHERE collection = ${COLLECTION} AND until IS NULL
+    AND NOT EXISTS (SELECT 1 FROM scratch_skip s WHERE s.look = :look AND s.path = skip.path)
+  UNION ALL SELECT path, reason FROM scratch_skip WHERE look = :look AND reason IS NOT NULL`
+
+/** See `Ledger.skipsIn`. A directory that could not be read is a skip of itself, not of the one above it. */
+export function skipsIn(db: Database, looking: Looking, cover: { readonly after: string; readonly upTo?: string } | { readonly directory: string }): Promise<readonly Skip[]> {
+  if (!('directory' in cover))
+    return db.read.all<Skip>(`SELECT * FROM (${SKIPS_AFTER}) WHERE path > :after AND path <= :upTo ORDER BY path`, {
+      look: looking.id,
+      after: cover.after,
+      upTo: cover.upTo ?? END,
+    })
+  const { directory } = cover
+  return db.read.all<Skip>(`SELECT * FROM (${SKIPS_AFTER}) WHERE path >= :directory AND path < :end AND instr(substr(path, :from), '/') = 0 ORDER BY path`, {
+    look: looking.id,
+    directory,
+    from: directory.length + 1,
+    end: endOf(directory),
+  })
+}
+
+/** See `Ledger.directories`. */
+export async function* directories(db: Database, looking: Looking): AsyncIterable<readonly { readonly path: string; readonly signature?: string }[]> {
+  let after: string | null = null
+  for (;;) {
+    const row: { page: string } | undefined = await db.read.one(
+      `SELECT json_group_array(json_array(path, signature)) AS page FROM (
+         SELECT path, signature FROM directory WHERE collection = ${COLLECTION} AND path > coalesce(:after, x'') ORDER BY path LIMIT :limit)`,
+      { look: looking.id, after, limit: PAGE },
+    )
+    const found = JSON.parse(row?.page ?? '[]') as [string, string | null][]
+    if (found.length > 0) yield found.map(([path, signature]) => present({ path, signature }))
+    if (found.length < PAGE) return
+    after = found.at(-1)?.[0] ?? null
+  }
+}

@@ -1,0 +1,170 @@
+import { identityOf } from '../model/entry.ts'
+import type { Content, Skip } from '../model/entry.ts'
+import { SetDigest } from '../model/digest.ts'
+import { VarveError } from '../model/errors.ts'
+import type { Value } from './connection.ts'
+import type { Database, Statements } from './database.ts'
+import type { Finding, Looking, Tally } from './registry.ts'
+import { COLLECTION, SKIPS_AFTER } from './rows.ts'
+
+// Rows per statement: 100 tuples of VALUES cost half of what one JSON text costs, and a quarter of one statement each.
+const TUPLES = 100
+const PAGE = 5_000
+const SKIPS_NAMED = 1_000
+
+type Entry = Extract<Finding, { op: 'put' | 'refresh' | 'remove' }>
+
+/** See `Ledger.stage`. It need not survive the power: the look that staged it does not either. */
+export async function stage(db: Database, looking: Looking, findings: readonly Finding[]): Promise<void> {
+  const entries: Entry[] = []
+  const skips = new Map<string, string | null>()
+  const directories = new Map<string, readonly [gone: number, signature: string | null]>()
+  for (const finding of findings) {
+    const { op, path } = finding
+    if (op === 'skip') skips.set(path, finding.reason)
+    else if (op === 'unskip') skips.set(path, null)
+    else if (op === 'directory') directories.set(path, [0, finding.signature ?? null])
+    else if (op === 'undirectory') directories.set(path, [1, null])
+    else {
+      entries.push(finding)
+      // What is an entry is no skip.
+      if (op !== 'remove' && skips.has(path)) skips.set(path, null)
+    }
+  }
+  await db.transaction(async (tx) => {
+    const look = looking.id
+    if ((await tx.one('SELECT 1 FROM look WHERE id = :look', { look })) === undefined)
+      throw new VarveError('OVERTAKEN', 'another look overtook this one')
+    for (let i = 0; i < entries.length; i += TUPLES) await stageEntries(tx, look, entries.slice(i, i + TUPLES))
+    if (entries.length > 0 && (await tx.one('SELECT 1 FROM scratch_skip WHERE look = :look LIMIT 1', { look })) !== undefined)
+      await tx.all('UPDATE scratch_skip SET reason = NULL WHERE look = :look AND path IN (SELECT value FROM json_each(:paths))', {
+        look,
+        paths: JSON.stringify(entries.filter(({ op }) => op !== 'remove').map(({ path }) => path)),
+      })
+    if (skips.size > 0)
+      await tx.all('INSERT OR REPLACE INTO scratch_skip SELECT :look, value ->> 0, value ->> 1 FROM json_each(:skips)', { look, skips: JSON.stringify([...skips]) })
+    if (directories.size > 0)
+      await tx.all('INSERT OR REPLACE INTO scratch_directory SELECT :look, value ->> 0, value ->> 1, value ->> 2 FROM json_each(:directories)', {
+        look,
+        directories: JSON.stringify([...directories].map(([path, told]) => [path, ...told])),
+      })
+  }, false)
+}
+
+// Same content, as `sameContent` has it: of the checksums that both carry the first decides; with none in common, the digest. The identity a row was made with counts too.
+const SAME = `h.size = f.size AND (h.identity = f.identity OR coalesce((SELECT a.value = b.value FROM json_each(f.checksums) a JOIN json_each(h.checksums) b ON b.key = a.key
+  ORDER BY a.id LIMIT 1), h.digest = f.digest))`
+
+/** Each finding becomes the row that the head will have, judged against the head: so a commit only copies. The tuples that fill a statement up have no path. */
+const STAGE_ENTRIES = `
+WITH f(path, op, size, digest, identity, etag, pin, checksums, fingerprint) AS (VALUES ${Array(TUPLES).fill('(?,?,?,?,?,?,?,?,?)').join(',')}),
+judged AS MATERIALIZED (
+  SELECT f.*, h.since AS h_since, h.location AS h_location, h.lone AS h_lone, h.size AS h_size, h.digest AS h_digest, h.identity AS h_identity, h.etag AS h_etag,
+    h.pin AS h_pin, h.latest_pin AS h_latest_pin, h.checksums AS h_checksums, CASE
+      WHEN h.path IS NULL THEN iif(f.op = 'put', 'add', 'none')
+      WHEN f.op <> 'put' THEN f.op
+      WHEN h.location = (SELECT location FROM look WHERE id = :look) AND ${SAME} THEN 'refresh'
+      ELSE 'modify' END AS verdict
+  FROM f LEFT JOIN head h ON h.collection = ${COLLECTION} AND h.path = f.path WHERE f.path IS NOT NULL)
+INSERT OR REPLACE INTO scratch
+SELECT :look, path, verdict, h_since, h_location, h_lone, size, digest, identity, etag, pin, NULL, checksums, fingerprint, h_size, h_identity FROM judged WHERE verdict <> 'refresh'
+UNION ALL
+SELECT :look, path, verdict, h_since, h_location, h_lone, h_size, coalesce(digest, h_digest), h_identity, iif(digest IS NULL, h_etag, etag), h_pin,
+  CASE WHEN pin IS NULL THEN h_latest_pin WHEN pin = h_pin THEN NULL ELSE pin END,
+  iif(checksums IS NULL, h_checksums, json_patch(coalesce(h_checksums, '{}'), checksums)), fingerprint, h_size, h_identity FROM judged WHERE verdict = 'refresh'`
+
+async function stageEntries(tx: Statements, look: number, entries: readonly Entry[]): Promise<void> {
+  const values: Value[] = []
+  for (const entry of entries) {
+    if (entry.op === 'remove') values.push(entry.path, 'remove', null, null, null, null, null, null, null)
+    else if (entry.op === 'refresh') values.push(entry.path, 'refresh', null, ...columnsOf(entry.content, undefined), entry.fingerprint ?? null)
+    else values.push(entry.path, 'put', entry.sizeBytes, ...columnsOf(entry.content, entry.sizeBytes), entry.fingerprint ?? null)
+  }
+  for (let i = entries.length; i < TUPLES; i++) values.push(null, null, null, null, null, null, null, null, null)
+  await tx.all(STAGE_ENTRIES, { look }, values)
+}
+
+function columnsOf(content: Content | undefined, sizeBytes: number | undefined): (string | null)[] {
+  if (content === undefined) return [null, null, null, null, null]
+  const { digest, etag, pin, checksums } = content
+  return [digest, sizeBytes === undefined ? null : identityOf(content, sizeBytes), etag ?? null, pin ?? null, checksums === undefined ? null : JSON.stringify(checksums)]
+}
+
+interface Sums {
+  readonly op: string
+  readonly count: number
+  readonly size: number
+  readonly oldSize: number
+}
+
+/** See `Ledger.tally`: costs what was staged, whatever the head holds. */
+export async function tally(db: Database, looking: Looking): Promise<Tally> {
+  const look = looking.id
+  const rows = await db.read.all<Sums>(
+    'SELECT op, count(*) AS count, coalesce(sum(size), 0) AS size, coalesce(sum(old_size), 0) AS oldSize FROM scratch WHERE look = :look GROUP BY op',
+    { look },
+  )
+  const sums = (op: string): Sums => rows.find((row) => row.op === op) ?? { op, count: 0, size: 0, oldSize: 0 }
+  const [add, modify, remove] = [sums('add'), sums('modify'), sums('remove')]
+  const moves = add.count > 0 && remove.count > 0 ? await movesOf(db, look) : { count: 0, size: 0 }
+  const changed = add.count + modify.count + remove.count > 0
+  const base = await db.read.one<{ digest: string | null }>('SELECT c.digest FROM look l JOIN collection c ON c.id = l.collection WHERE l.id = :look', { look })
+  const digest = new SetDigest(base?.digest ?? undefined)
+  if (changed) await moveDigest(db, look, digest)
+  const reasons = await db.read.all<{ reason: string; count: number }>(`SELECT reason, count(*) AS count FROM (${SKIPS_AFTER}) GROUP BY reason ORDER BY reason`, { look })
+  const skipped = reasons.length === 0 ? [] : await db.read.all<Skip>(`SELECT * FROM (${SKIPS_AFTER}) ORDER BY path LIMIT :limit`, { look, limit: SKIPS_NAMED })
+  return {
+    changes: {
+      added: add.count - moves.count,
+      modified: modify.count,
+      removed: remove.count - moves.count,
+      moved: moves.count,
+      bytesAdded: add.size + modify.size - moves.size,
+      bytesRemoved: remove.oldSize + modify.oldSize - moves.size,
+    },
+    entries: (looking.base?.entries ?? 0) + add.count - remove.count,
+    sizeBytes: (looking.base?.sizeBytes ?? 0) + add.size + modify.size - modify.oldSize - remove.oldSize,
+    digest: digest.toString(),
+    skippedByReason: Object.fromEntries(reasons.map(({ reason, count }) => [reason, count])),
+    skipped,
+  }
+}
+
+/** What went and came with the same content, once each: the removed side is mostly the smaller, and looked up from the other. */
+async function movesOf(db: Database, look: number): Promise<{ count: number; size: number }> {
+  const row = await db.read.one<{ count: number; size: number }>(
+    `WITH gone AS MATERIALIZED (SELECT old_identity AS identity, max(old_size) AS size FROM scratch WHERE look = :look AND op = 'remove' AND old_size > 0
+       GROUP BY old_identity HAVING count(*) = 1),
+     came AS MATERIALIZED (SELECT identity FROM scratch WHERE look = :look AND op = 'add' AND identity IN (SELECT identity FROM gone) GROUP BY identity HAVING count(*) = 1)
+     SELECT count(*) AS count, coalesce(sum(size), 0) AS size FROM gone WHERE identity IN (SELECT identity FROM came)`,
+    { look },
+  )
+  return row ?? { count: 0, size: 0 }
+}
+
+async function moveDigest(db: Database, look: number, digest: SetDigest): Promise<void> {
+  for (let after = '', more = true; more; ) {
+    const row = await db.read.one<{ page: string }>(
+      `SELECT json_group_array(json_array(path, iif(op = 'remove', NULL, identity), old_identity)) AS page FROM (
+         SELECT path, op, identity, old_identity FROM scratch WHERE look = :look AND path > :after AND op IN ('add', 'modify', 'remove') ORDER BY path LIMIT :limit)`,
+      { look, after, limit: PAGE },
+    )
+    const page = JSON.parse(row?.page ?? '[]') as [string, string | null, string | null][]
+    for (const [path, identity, was] of page) {
+      if (was !== null) digest.remove(path, was)
+      if (identity !== null) digest.add(path, identity)
+    }
+    after = page.at(-1)?.[0] ?? after
+    more = page.length === PAGE
+  }
+}
+
+/** See `Ledger.removedBeyondAccepted`: in path order. */
+export async function removedBeyondAccepted(db: Database, looking: Looking, limit: number): Promise<readonly string[]> {
+  const rows = await db.read.all<{ path: string }>(
+    `SELECT path FROM scratch s WHERE look = :look AND op = 'remove' AND NOT EXISTS (SELECT 1 FROM scratch a WHERE a.path = s.path AND a.op = 'remove'
+       AND a.look = (SELECT w.accepted_look FROM look l JOIN watch w ON w.id = l.watch WHERE l.id = :look)) ORDER BY path LIMIT :limit`,
+    { look: looking.id, limit },
+  )
+  return rows.map(({ path }) => path)
+}
