@@ -60,8 +60,13 @@ export function rowsIn(db: Database, looking: Looking, directory: string, after:
        AND path IN (${children('head', `collection = ${COLLECTION}`)} AND NOT EXISTS (SELECT 1 FROM scratch s WHERE s.look = :look AND s.path = child.path) LIMIT :limit))
      UNION ALL SELECT ${COLUMNS} FROM scratch WHERE look = :look AND ${STAYS}
        AND path IN (${children('scratch', 'look = :look')} LIMIT :limit)) ORDER BY path LIMIT :limit`,
-    { look: looking.id, directory, from: directory.length + 1, after, end: endOf(directory), limit },
+    { look: looking.id, directory, from: firstIn(directory), after, end: endOf(directory), limit },
   )
+}
+
+/** Where the names in `directory` begin, as SQLite counts: by code points. */
+function firstIn(directory: string): number {
+  return [...directory].length + 1
 }
 
 /** What orders after all that lies under `directory`: its last character is `/`, and `0` follows it. */
@@ -108,23 +113,23 @@ export function skipsIn(db: Database, looking: Looking, cover: { readonly after:
   return db.read.all<Skip>(`SELECT * FROM (${SKIPS_AFTER}) WHERE path >= :directory AND path < :end AND instr(substr(path, :from), '/') = 0 ORDER BY path`, {
     look: looking.id,
     directory,
-    from: directory.length + 1,
+    from: firstIn(directory),
     end: endOf(directory),
   })
 }
 
 /** See `Ledger.directories`. */
 export async function* directories(db: Database, looking: Looking): AsyncIterable<readonly { readonly path: string; readonly signature?: string }[]> {
-  let after: string | null = null
-  for (;;) {
+  // The path of the root is empty, so a page begins at a path, not after one; a NUL makes the next text there is.
+  for (let from = ''; ; ) {
     const row: { page: string } | undefined = await db.read.one(
       `SELECT json_group_array(json_array(path, signature)) AS page FROM (
-         SELECT path, signature FROM directory WHERE collection = ${COLLECTION} AND path > coalesce(:after, x'') ORDER BY path LIMIT :limit)`,
-      { look: looking.id, after, limit: PAGE },
+         SELECT path, signature FROM directory WHERE collection = ${COLLECTION} AND path >= :from ORDER BY path LIMIT :limit)`,
+      { look: looking.id, from, limit: PAGE },
     )
     const found = JSON.parse(row?.page ?? '[]') as [string, string | null][]
     if (found.length > 0) yield found.map(([path, signature]) => present({ path, signature }))
     if (found.length < PAGE) return
-    after = found.at(-1)?.[0] ?? null
+    from = `${found.at(-1)?.[0] ?? ''}\0`
   }
 }

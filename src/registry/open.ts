@@ -1,0 +1,90 @@
+import { mkdirSync, statfsSync } from 'node:fs'
+import { join } from 'node:path'
+import type { DatabaseSync } from 'node:sqlite'
+import { VarveError } from '../model/errors.ts'
+import { catalog } from './catalog.ts'
+import { inThread, SyncConnection } from './connection.ts'
+import type { Connection } from './connection.ts'
+import { Database } from './database.ts'
+import { translate } from './failures.ts'
+import { accept, begin, beginPut, extend, release, renew } from './looks.ts'
+import { record } from './record.ts'
+import type { Registry } from './registry.ts'
+import { request } from './requests.ts'
+import { directories, hasRowsUnder, rowsAt, rowsBetween, rowsIn, skipsIn } from './rows.ts'
+import { removedBeyondAccepted, stage, tally } from './staging.ts'
+import { enroll, watchRow, watchRows, watchViews } from './watches.ts'
+
+// `f_type` of statfs(2) and linux/magic.h: file systems whose locks and syncs another machine answers for, or nobody.
+const NETWORK_MOUNTS = new Map([
+  [0x6969, 'NFS'], [0x517b, 'SMB'], [0xff534d42, 'CIFS'], [0xfe534d42, 'SMB2'], [0x65735546, 'FUSE'], [0x01021997, '9p'], [0x00c36400, 'Ceph'],
+  [0x0bd00bd0, 'Lustre'], [0x5346414f, 'AFS'],
+])
+
+/**
+ * Opens the registry in `folder`, made where it is missing. With `thread`, its connections live in threads of their own, and reads go on during a commit.
+ * Throws REGISTRY_REFUSED for a folder on a network mount, one that cannot be written, and a newer schema.
+ */
+export async function openRegistry(folder: string, options: { readonly thread: boolean }): Promise<Registry> {
+  try {
+    mkdirSync(folder, { recursive: true })
+    refuseMount(folder, statfsSync(folder).type)
+  } catch (error) {
+    throw translate(error)
+  }
+  const file = join(folder, 'varve.db')
+  if (!options.thread) return openOn(inThread(new SyncConnection(file)))
+  const { threaded } = await import('./thread.ts')
+  const writer = await threaded(file)
+  try {
+    return await openOn(writer, await threaded(file))
+  } catch (error) {
+    await writer.close()
+    throw error
+  }
+}
+
+/** Throws REGISTRY_REFUSED when `type`, the `f_type` of `folder`, is that of a network mount. */
+export function refuseMount(folder: string, type: number): void {
+  const mount = NETWORK_MOUNTS.get(type >>> 0)
+  if (mount !== undefined)
+    throw new VarveError('REGISTRY_REFUSED', `${folder} lies on a network mount (${mount}), where SQLite can lose what it was told`, {
+      hint: 'set data to a folder on a local disk; what is watched may lie anywhere',
+    })
+}
+
+/** Opens the registry in a database that is already open and stays so. Who had it before can write no more, and what it left half done is undone. */
+export function openRegistryIn(database: DatabaseSync): Promise<Registry> {
+  return openOn(inThread(new SyncConnection(database)))
+}
+
+async function openOn(writer: Connection, reader: Connection = writer): Promise<Registry> {
+  const db = new Database(writer, reader)
+  const meta = await db.read.one<{ value: string }>(`SELECT value FROM meta WHERE key = 'id'`)
+  return {
+    id: meta?.value ?? '',
+    close: () => db.close(),
+    enroll: (watches, nowMs) => enroll(db, watches, nowMs),
+    request: (requests, nowMs) => request(db, requests, nowMs),
+    watchRows: () => watchRows(db),
+    watchRow: (watch) => watchRow(db, watch),
+    begin: (watch, owner, leaseMs, nowMs) => begin(db, watch, owner, leaseMs, nowMs),
+    beginPut: (order, nowMs) => beginPut(db, order, nowMs),
+    renew: (looking, leaseMs, nowMs) => renew(db, looking, leaseMs, nowMs),
+    extend: (looking) => extend(db, looking),
+    rowsBetween: (looking, after, upTo, limit) => rowsBetween(db, looking, after, upTo, limit),
+    rowsIn: (looking, directory, after, limit) => rowsIn(db, looking, directory, after, limit),
+    rowsAt: (looking, paths) => rowsAt(db, looking, paths),
+    hasRowsUnder: (looking, path) => hasRowsUnder(db, looking, path),
+    skipsIn: (looking, cover) => skipsIn(db, looking, cover),
+    directories: (looking) => directories(db, looking),
+    stage: (looking, findings) => stage(db, looking, findings),
+    tally: (looking) => tally(db, looking),
+    removedBeyondAccepted: (looking, limit) => removedBeyondAccepted(db, looking, limit),
+    record: (looking, outcome, nowMs) => record(db, looking, outcome, nowMs),
+    release: (looking, verdict) => release(db, looking, verdict),
+    accept: (watch, nowMs) => accept(db, watch, nowMs),
+    ...catalog(db),
+    watchViews: (nowMs) => watchViews(db, nowMs),
+  }
+}
