@@ -1,0 +1,39 @@
+import { S3Client } from '@aws-sdk/client-s3'
+import type { S3ClientConfig } from '@aws-sdk/client-s3'
+import type { S3Access } from '../../model/watch.ts'
+import { noRegion } from './failures.ts'
+
+// Three tries within the SDK ride out a single dropped connection; what lasts is the daemon's to retry.
+const TRIES = 3
+const CONNECT_MS = 5_000
+// A socket that says nothing for so long is dead. A page takes well below a second to begin, and flows from then on.
+const SILENT_MS = 30_000
+
+/**
+ * A client with the SDK's own chain of credentials (of `profile` when the access names one) and region. Where an endpoint is given buckets are addressed by path, unless
+ * the access says otherwise, and the region may be unknown. Checksums are only asked for where required: many stores know no others. Throws USAGE when no region is known.
+ */
+export async function connectS3(place: string, access: S3Access): Promise<S3Client> {
+  const { endpoint, region, profile, pathStyle } = access
+  const config: S3ClientConfig = {
+    maxAttempts: TRIES,
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+    followRegionRedirects: false,
+    requestHandler: { connectionTimeout: CONNECT_MS, socketTimeout: SILENT_MS },
+    forcePathStyle: pathStyle ?? endpoint !== undefined,
+    ...(endpoint === undefined ? {} : { endpoint }),
+    ...(profile === undefined ? {} : { profile }),
+    ...(region === undefined ? {} : { region }),
+  }
+  const client = new S3Client(config)
+  try {
+    await client.config.region()
+    return client
+  } catch (error) {
+    client.destroy()
+    if (endpoint === undefined) throw noRegion(place, error)
+    // Signatures need one, and stores of this kind take the first that AWS ever had.
+    return new S3Client({ ...config, region: 'us-east-1' })
+  }
+}
