@@ -1,0 +1,113 @@
+// `npm test [PATTERN…]`: types first, then the tests that need nothing, then those that need real components as these become ready (`// needs: redis, moto` at the top of a file).
+// The last line counts: `N passed, N failed`. A group that runs no test fails.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { COMPONENTS } from './components.ts'
+
+const ROOT = join(import.meta.dirname, '..')
+// Cheap to get first: what takes minutes to build (Go, both cores) is waited for last.
+const ORDER = Object.keys(COMPONENTS)
+
+interface Counts {
+  passed: number
+  failed: number
+}
+
+interface Report {
+  readonly numPassedTests: number
+  readonly numFailedTests: number
+  readonly numPendingTests: number
+  readonly numTodoTests: number
+  readonly numRuntimeErrorTestSuites: number
+}
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`)
+}
+
+/** Runs a program of this checkout; true when it ended well. */
+async function run(program: string, args: readonly string[], quiet = false): Promise<boolean> {
+  const child = spawn(program, args, { cwd: ROOT, stdio: ['ignore', quiet ? 'ignore' : 'inherit', 'inherit'] })
+  const [status] = (await once(child, 'exit')) as [number | null]
+  return status === 0
+}
+
+/** The test files whose path holds one of the patterns, with the components that each needs. */
+function filesFor(patterns: readonly string[]): Map<string, readonly string[]> {
+  const all = readdirSync(join(ROOT, 'test'), { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.test.ts')).map((file) => join('test', file)).sort()
+  const chosen = patterns.length === 0 ? all : all.filter((file) => patterns.some((pattern) => file.includes(pattern)))
+  return new Map(chosen.map((file) => [file, needsOf(file)]))
+}
+
+function needsOf(file: string): readonly string[] {
+  const line = /^\/\/ needs: (.+)$/m.exec(readFileSync(join(ROOT, file), 'utf8'))?.[1]
+  const names = line === undefined ? [] : line.split(',').map((name) => name.trim())
+  for (const name of names) if (COMPONENTS[name] === undefined) throw new Error(`${file} needs ${name}, which is no component of tools/components.ts`)
+  return names
+}
+
+/** Runs a group of files under Jest and adds what it counted. What could not even start, and what was skipped, counts as failed. */
+async function runGroup(title: string, files: readonly string[], workers: number, folder: string, counts: Counts): Promise<void> {
+  say(`\n== ${title}: ${files.length} files`)
+  const output = join(folder, `${counts.passed}-${counts.failed}.json`)
+  const jest = join(ROOT, 'node_modules', 'jest', 'bin', 'jest.js')
+  const flags = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', jest, '--ci', `--maxWorkers=${workers}`, '--json', `--outputFile=${output}`, '--runTestsByPath', ...files]
+  const well = await run(process.execPath, flags, true)
+  const report = readReport(output)
+  const bad = report === undefined ? 1 : report.numFailedTests + report.numRuntimeErrorTestSuites + report.numPendingTests + report.numTodoTests
+  counts.passed += report?.numPassedTests ?? 0
+  counts.failed += well && bad === 0 && (report?.numPassedTests ?? 0) > 0 ? 0 : Math.max(1, bad)
+  say(`== ${title}: ${report?.numPassedTests ?? 0} passed, ${bad} failed or skipped`)
+}
+
+function readReport(file: string): Report | undefined {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as Report
+  } catch (error) {
+    say(`no report was written: ${(error as Error).message}`)
+    return undefined
+  }
+}
+
+async function main(patterns: readonly string[]): Promise<boolean> {
+  const files = filesFor(patterns)
+  if (files.size === 0) throw new Error(`no test file's path holds ${patterns.join(' or ')}`)
+  const wanted = ORDER.filter((name) => [...files.values()].some((needs) => needs.includes(name)))
+  // One at a time in the background: each Go build uses both cores.
+  let before: Promise<unknown> = Promise.resolve()
+  const ready = new Map(wanted.map((name) => {
+    const got = before.then(() => run(process.execPath, [join(ROOT, 'tools', 'components.ts'), name]))
+    before = got
+    return [name, got]
+  }))
+  const counts: Counts = { passed: 0, failed: 0 }
+  const folder = mkdtempSync(join(tmpdir(), 'varve-test-'))
+  try {
+    say('== types')
+    if (await run(join(ROOT, 'node_modules', '.bin', 'tsc'), ['--noEmit'])) counts.passed++
+    else counts.failed++
+    const plain = [...files].filter(([, needs]) => needs.length === 0).map(([file]) => file)
+    if (plain.length > 0) await runGroup('what needs no component', plain, 2, folder, counts)
+    for (const name of wanted) {
+      const group = [...files].filter(([, needs]) => last(needs) === name).map(([file]) => file)
+      if (group.length === 0) continue
+      if (!(await ready.get(name))) say(`== ${name} could not be had: the tests that need it fail`)
+      await runGroup(`with ${name}`, group, 2, folder, counts)
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+  say(`\n${counts.passed} passed, ${counts.failed} failed`)
+  return counts.failed === 0
+}
+
+/** Of several needs the one that is ready last decides when a file runs. */
+function last(needs: readonly string[]): string | undefined {
+  return ORDER.filter((name) => needs.includes(name)).at(-1)
+}
+
+if (Number(process.versions.node.split('.')[0]) < 24) throw new Error(`Node 24 or newer is needed, this is ${process.version}; run it as npm test`)
+process.exitCode = (await main(process.argv.slice(2))) ? 0 : 1
