@@ -19,11 +19,10 @@ type Mode = 'versions' | 'current' | 'current-unpinned'
 
 /**
  * Lists the prefix of `location`, a span for each page. Pins come from the listing of versions; where that is refused the objects are listed
- * unpinned, with a note. Throws STORAGE_INVALID rather than believe a page that cannot be right.
+ * unpinned, with a note. `counter` goes on from what was asked before. Throws STORAGE_INVALID rather than believe a page that cannot be right.
  */
-export async function* listPrefix(bucket: Bucket, location: Location, memo: string | undefined, signal: AbortSignal): AsyncGenerator<Span> {
+export async function* listPrefix(bucket: Bucket, location: Location, memo: string | undefined, counter: Counter, signal: AbortSignal): AsyncGenerator<Span> {
   const place = formatLocation(location)
-  const counter: Counter = { requests: 0 }
   const notes: string[] = []
   const stop = new AbortController()
   const either = AbortSignal.any([signal, stop.signal])

@@ -37,11 +37,11 @@ async function rootOf(bucket: Bucket, location: Location, signal: AbortSignal): 
 
 async function* scan(bucket: Bucket, location: Location, memo: string | undefined, signal: AbortSignal): AsyncGenerator<Span> {
   const lone = await loneObject(bucket, location, signal)
+  const counter = { requests: location.object === undefined ? 0 : 1 }
   if (lone === undefined) {
-    yield* listPrefix(bucket, location, memo, signal)
+    yield* listPrefix(bucket, location, memo, counter, signal)
     return
   }
-  const counter = { requests: 1 }
   const beside = await bucket.objects(location.prefix, {}, counter, signal, 1).catch((error: unknown) => {
     signal.throwIfAborted()
     throw awsFailure(error, formatLocation(location), 's3:ListBucket')

@@ -1,0 +1,32 @@
+// Scheme → factory. Each is loaded when it is first needed: an SDK costs a quarter of a second.
+import type { Clock } from '../model/clock.ts'
+import type { Scheme } from '../model/location.ts'
+import type { Watch } from '../model/watch.ts'
+import type { ChangeSource, Store } from './storage.ts'
+import type { Log } from './s3/sqs.ts'
+
+const STORES: Readonly<Record<Scheme, (watch: Watch, memo: string | undefined) => Promise<Store>>> = {
+  s3: async ({ location, s3 }, memo) => (await import('./s3/store.ts')).openS3Store(location, s3, memo),
+  file: async ({ location, guard, clockSlackMs }) =>
+    (await import('./file/store.ts')).openFileStore(location, { clockSlackMs, ...(guard.rootMarker === undefined ? {} : { rootMarker: guard.rootMarker }) }),
+}
+
+/** Opens the store of a watch; `memo` is what its last scan left. Whether anything is there shows with `root()`. Throws USAGE when the watch does not say enough. */
+export async function openStore(watch: Watch, memo: string | undefined): Promise<Store> {
+  return STORES[watch.location.scheme](watch, memo)
+}
+
+/**
+ * What hears for these watches: each queue once, whatever the number of watches that it serves. `sqsEndpoint` goes before the host of the queues' URLs.
+ */
+export async function openSources(watches: readonly Watch[], clock: Clock, log: Log, sqsEndpoint?: string): Promise<readonly ChangeSource[]> {
+  const queues = Map.groupBy(watches.filter((watch) => watch.sqs !== undefined), (watch) => JSON.stringify([watch.sqs, watch.s3.profile]))
+  const sources: ChangeSource[] = []
+  for (const served of queues.values()) {
+    const { sqs, s3 } = served[0] as Watch
+    const { sqsSource } = await import('./s3/sqs.ts')
+    const order = { url: sqs as string, access: s3, locations: served.map(({ location }) => location), ...(sqsEndpoint === undefined ? {} : { endpoint: sqsEndpoint }) }
+    sources.push(sqsSource(order, clock, log))
+  }
+  return sources
+}
