@@ -15,6 +15,15 @@ const KINDS: readonly (SkipReason | 'directory')[] = [
   'directory', 'unreadable', 'unreadable-directory', 'symlink-directory', 'dangling-symlink', 'loop', 'fifo', 'socket', 'device', 'not-utf8', 'left-out', 'too-long',
 ]
 
+/** What became of a file that was to be read. `as-seen`: hashed, and as the walk had seen it; `read`: hashed, and its numbers are given. */
+export type Outcome = 'torn' | 'as-seen' | 'read' | 'absent' | 'directory' | SkipReason
+
+/** What a number of an answer says. The first is what is not known. */
+export const OUTCOMES: readonly Outcome[] = ['torn', 'as-seen', 'read', 'absent', ...KINDS]
+
+/** What a digest takes in an answer. */
+export const DIGEST_BYTES = 16
+
 /** Where one directory lies in a block, and what it holds: byte offset, children, bytes of names, entries, skipped, racy entries. */
 export interface Place {
   readonly offset: number

@@ -68,11 +68,11 @@ class DirectorySpan implements Span {
     if (this.#place.entries === 0) return []
     const { directory } = this.cover
     const numbers = numbersOf(this.#block, this.#place)
-    const listed: Listed[] = []
-    namesOf(this.#block, this.#place).forEach((name, child) => {
-      if ((numbers[child * FIELDS] as bigint) >= 0n) listed.push(listedOf(directory + name, numbers, child * FIELDS, this.#racyFrom))
-    })
-    return listed.sort((a, b) => comparePaths(a.path, b.path))
+    const names = namesOf(this.#block, this.#place)
+    const files = [...names.keys()].filter((child) => (numbers[child * FIELDS] as bigint) >= 0n)
+    // Names, not paths: they differ sooner.
+    files.sort((a, b) => comparePaths(names[a] as string, names[b] as string))
+    return files.map((child) => listedOf(directory + (names[child] as string), numbers, child * FIELDS, this.#racyFrom))
   }
 }
 

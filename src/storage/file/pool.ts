@@ -38,9 +38,9 @@ export class Pool {
     return this.#size * TASKS_PER_WORKER
   }
 
-  /** Starts all workers now, for there will be work for all. */
-  warm(): void {
-    while (this.#hands.length < this.#size) this.#start()
+  /** Starts workers now, up to `count` of them, for there will be work. */
+  warm(count: number = this.#size): void {
+    while (this.#hands.length < Math.min(count, this.#size)) this.#start()
   }
 
   /** The directories that `task` walks. Throws VarveError. */

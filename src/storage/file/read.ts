@@ -1,9 +1,9 @@
 import type { Listed } from '../../model/entry.ts'
 import type { Found } from '../storage.ts'
-import { FIELDS, listedOf } from './block.ts'
+import { DIGEST_BYTES, FIELDS, listedOf, OUTCOMES } from './block.ts'
+import type { Outcome } from './block.ts'
 import { flow } from './flow.ts'
-import { DIGEST_BYTES } from './hash.ts'
-import type { Read, ReadTask } from './hash.ts'
+import type { Read } from './hash.ts'
 import type { Pool } from './pool.ts'
 
 // Files per task, and bytes from which on four files are enough for one: some 10 ms, so that workers share the work and a walk goes on between.
@@ -11,40 +11,41 @@ const FILES_MOST = 128
 const BYTES_ENOUGH = 8 * 1024 * 1024
 const FILES_LEAST = 4
 
-/** Hashes what a walk listed. Yields each file once, as batches are done. */
-export async function* inspectAll(pool: Pool, prefix: string, listed: readonly Listed[], racyFrom: bigint, signal: AbortSignal): AsyncGenerator<Found> {
+/** Hashes what a walk listed, in batches as they are done: each file once. */
+export function inspectAll(pool: Pool, prefix: string, listed: readonly Listed[], racyFrom: bigint, signal: AbortSignal): AsyncGenerator<readonly Found[]> {
   const share = Math.max(FILES_LEAST, Math.min(FILES_MOST, Math.ceil(listed.length / pool.width)))
   let at = 0
   const next = (): Promise<readonly Found[]> | undefined => {
     const batch: Listed[] = []
     for (let bytes = 0; at < listed.length && batch.length < share && (bytes < BYTES_ENOUGH || batch.length < FILES_LEAST); at++) {
-      batch.push(listed[at] as Listed)
-      bytes += (listed[at] as Listed).sizeBytes
+      const one = listed[at] as Listed
+      batch.push(one)
+      bytes += one.sizeBytes
     }
     if (batch.length === 0) return undefined
-    const seen = { sizes: Float64Array.from(batch, ({ sizeBytes }) => sizeBytes), fingerprints: batch.map(({ fingerprint }) => fingerprint) }
-    const task: ReadTask = { kind: 'read', prefix, paths: batch.map(({ path }) => path), seen }
-    return pool.read(task).then((answer) => batch.map((one, index) => foundOf(one.path, answer, index, racyFrom, one)))
+    const seen = { sizes: Float64Array.from(batch, ({ sizeBytes }) => sizeBytes), fingerprints: batch.map(({ fingerprint }) => fingerprint ?? '').join('\0') }
+    const paths = batch.map(({ path }) => path).join('\0')
+    return pool.read({ kind: 'read', prefix, paths, seen }).then((answer) => batch.map((one, index) => foundOf(one.path, answer, index, racyFrom, one)))
   }
-  for await (const found of flow(next, pool.width, signal)) yield* found
+  return flow(next, pool.width, signal)
 }
 
-/** Looks at `paths`, of which nothing is known, and hashes what is there. Yields each once. */
-export async function* findAll(pool: Pool, prefix: string, paths: readonly string[], racyFrom: bigint, signal: AbortSignal): AsyncGenerator<Found> {
+/** Looks at `paths`, of which nothing is known, and hashes what is there: each once, in batches as they are done. */
+export function findAll(pool: Pool, prefix: string, paths: readonly string[], racyFrom: bigint, signal: AbortSignal): AsyncGenerator<readonly Found[]> {
   let at = 0
   const next = (): Promise<readonly Found[]> | undefined => {
     const batch = paths.slice(at, (at += FILES_MOST))
     if (batch.length === 0) return undefined
-    return pool.read({ kind: 'read', prefix, paths: batch }).then((answer) => batch.map((path, index) => foundOf(path, answer, index, racyFrom)))
+    return pool.read({ kind: 'read', prefix, paths: batch.join('\0') }).then((answer) => batch.map((path, index) => foundOf(path, answer, index, racyFrom)))
   }
-  for await (const found of flow(next, pool.width, signal)) yield* found
+  return flow(next, pool.width, signal)
 }
 
 function foundOf(path: string, answer: Read, index: number, racyFrom: bigint, seen?: Listed): Found {
-  const outcome = answer.outcomes[index]
-  if (outcome === undefined || outcome === 'torn' || outcome === 'absent' || outcome === 'directory') return { kind: outcome ?? 'torn', path }
+  const outcome = OUTCOMES[answer.outcomes[index] as number] as Outcome
+  if (outcome === 'torn' || outcome === 'absent' || outcome === 'directory') return { kind: outcome, path }
   if (outcome !== 'read' && outcome !== 'as-seen') return { kind: 'skipped', skip: { path, reason: outcome } }
-  const listed = outcome === 'as-seen' && seen !== undefined ? seen : listedOf(path, answer.numbers, index * FIELDS, racyFrom)
-  const digest = Buffer.from(answer.digests.buffer, index * DIGEST_BYTES, DIGEST_BYTES).toString('base64')
-  return { kind: 'entry', listed: { ...listed, content: { digest: `md5:${digest}` } } }
+  const { sizeBytes, fingerprint } = outcome === 'as-seen' && seen !== undefined ? seen : listedOf(path, answer.numbers, index * FIELDS, racyFrom)
+  const content = { digest: `md5:${Buffer.from(answer.digests.buffer, index * DIGEST_BYTES, DIGEST_BYTES).toString('base64')}` }
+  return { kind: 'entry', listed: fingerprint === undefined ? { path, sizeBytes, content } : { path, sizeBytes, fingerprint, content } }
 }

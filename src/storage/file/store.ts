@@ -21,7 +21,7 @@ export interface FileOptions {
   readonly clockSlackMs: number
 }
 
-/** Opens a folder, or one file. Touches nothing yet: that it is there shows with `root()`. */
+/** Opens a folder, or one file. Whether it is there shows with `root()`. */
 export function openFileStore(location: Location, options: FileOptions): Promise<Store> {
   return Promise.resolve(new FileStore(location, options))
 }
@@ -35,6 +35,8 @@ class FileStore implements Store {
   constructor(location: Location, options: FileOptions) {
     this.#location = location
     this.#options = options
+    // The first look of any kind needs one; it starts while the root is checked.
+    this.#pool.warm(1)
   }
 
   root(): Promise<Root> {
@@ -56,13 +58,15 @@ class FileStore implements Store {
     // Beside a lone object nothing is ours, whatever lies there.
     const ours = lone ? paths.filter((path) => path === baseName(object)) : paths
     if (lone) for (const path of paths) if (path !== baseName(object)) yield { kind: 'absent', path }
-    yield* findAll(this.#pool, this.#base(lone), ours, racyFrom, signal)
+    for await (const batch of findAll(this.#pool, this.#base(lone), ours, racyFrom, signal)) for (const found of batch) yield found
   }
 
   async *inspect(listed: readonly Listed[], startMs: number, signal: AbortSignal): AsyncGenerator<Found> {
     const { object } = this.#location
     const lone = object !== undefined && listed.length === 1 && listed[0]?.path === baseName(object) && (await this.#isLone(object))
-    yield* inspectAll(this.#pool, this.#base(lone), listed, await this.#racyFrom(startMs), signal)
+    const racyFrom = await this.#racyFrom(startMs)
+    // Loops, not `yield*`, which takes several turns of the microtask queue for each object.
+    for await (const batch of inspectAll(this.#pool, this.#base(lone), listed, racyFrom, signal)) for (const found of batch) yield found
   }
 
   close(): Promise<void> {

@@ -1,0 +1,176 @@
+import { readdir, stat } from 'node:fs/promises'
+import type { FSWatcher } from 'chokidar'
+import type { Clock } from '../../model/clock.ts'
+import { VarveError } from '../../model/errors.ts'
+import type { Location } from '../../model/location.ts'
+import type { ChangeSource, Hint } from '../storage.ts'
+import { mountOf } from './root.ts'
+import { isLeftOut } from './walk.ts'
+
+// A burst of changes becomes one batch: short beside any `settle`, long beside the way into the registry.
+const GATHER_MS = 50
+// Above so many the whole is looked at anyway.
+const PENDING_MOST = 1_000
+// A watcher is deaf to what is mounted anew: nobody else tells.
+const MOUNT_CHECK_MS = 5_000
+// The watcher keeps 5 to 7 KB for each file: some 300 MB at the most. What lies deeper is found by the periodic walk.
+const DIRECTORIES_MOST = 2_000
+const ENTRIES_MOST = 50_000
+
+/**
+ * Hears by the kernel what moves on a local file system; on others it says once that it listens, for there nothing can be heard. Rejects when something else is
+ * mounted there, or the kernel grants no more watches.
+ */
+export function fileSource(location: Location, clock: Clock): ChangeSource {
+  const path = location.object ?? location.prefix
+  let covered = ''
+  return {
+    get name() {
+      return `files ${path}${covered}`
+    },
+    async listen(emit, signal) {
+      const mount = await mountOf(location)
+      const batch = new Batch(location.prefix, emit)
+      const watcher = mount.network ? undefined : await openWatcher(location, batch)
+      covered = mount.network ? ' (network mount: walked only)' : watcher?.depth === undefined ? '' : ` (${watcher.depth + 1} levels; the rest by walking)`
+      try {
+        if (watcher === undefined) batch.addWhole()
+        await Promise.race([batch.failed, untilRemounted(location, mount.identity, clock, signal)])
+      } finally {
+        await watcher?.close()
+        batch.close()
+      }
+    },
+  }
+}
+
+/** Resolves when `signal` aborts; rejects when another file system holds the location, or none. */
+async function untilRemounted(location: Location, identity: string, clock: Clock, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    await clock.sleep(MOUNT_CHECK_MS, signal)
+    if (signal.aborted) return
+    const now = await mountOf(location)
+    if (now.identity !== identity) throw new VarveError('LOCATION_MISSING', `another file system holds ${location.prefix} now: ${now.words}`)
+  }
+}
+
+interface OpenWatcher {
+  /** Levels of folders below the location that are heard; undefined: all. */
+  readonly depth: number | undefined
+  close(): Promise<void>
+}
+
+async function openWatcher(location: Location, batch: Batch): Promise<OpenWatcher> {
+  const { object, prefix } = location
+  const lone = object !== undefined && !(await stat(object)).isDirectory()
+  const root = lone ? object.slice(0, object.lastIndexOf('/')) || '/' : prefix.replace(/(.)\/$/, '$1')
+  const depth = lone ? 0 : await depthOf(root)
+  const isOther = (path: string): boolean => (lone ? path !== root && path !== object : path !== root && isLeftOut(path.slice(path.lastIndexOf('/') + 1)))
+  const { watch } = await import('chokidar')
+  const watcher = watch(root, {
+    backend: 'native', ignored: isOther, ...(depth === undefined ? {} : { depth }),
+    ignoreInitial: true, followSymlinks: false, atomic: false, awaitWriteFinish: false, alwaysStat: false, ignorePermissionErrors: false,
+  })
+  hear(watcher, batch)
+  return { depth: lone ? undefined : depth, close: () => watcher.close() }
+}
+
+function hear(watcher: FSWatcher, batch: Batch): void {
+  watcher.on('all', (event, path) => {
+    if (event === 'addDir' || event === 'unlinkDir') batch.addFolder(path)
+    else batch.addFile(path)
+  })
+  watcher.on('ready', () => batch.addWhole())
+  watcher.on('error', (error) => {
+    const { code } = error as NodeJS.ErrnoException
+    // What may not be read is the walk's to name; what is gone was heard or will be.
+    if (code === 'EACCES' || code === 'EPERM' || code === 'ENOENT' || code === 'ENOTDIR') return
+    const hint = code === 'ENOSPC' ? 'raise fs.inotify.max_user_watches; until then changes are found by walking' : undefined
+    batch.fail(new VarveError('STORAGE_UNAVAILABLE', `the kernel's watches failed: ${(error as Error).message}`, hint === undefined ? { cause: error } : { cause: error, hint }))
+  })
+}
+
+/** How many levels of folders may be watched within the bounds; undefined when all of them. */
+async function depthOf(root: string): Promise<number | undefined> {
+  let level = [root]
+  let directories = 1
+  let entries = 0
+  for (let depth = 0; level.length > 0; depth++) {
+    const below: string[] = []
+    for (const folder of level) {
+      // A folder that may not be read, or is gone, costs the watcher nothing.
+      const children = await readdir(folder, { withFileTypes: true }).catch(() => [])
+      entries += children.length
+      for (const child of children) if (child.isDirectory() && !isLeftOut(child.name)) below.push(`${folder === '/' ? '' : folder}/${child.name}`)
+      if (entries > ENTRIES_MOST || directories + below.length > DIRECTORIES_MOST) return Math.max(0, depth - 1)
+    }
+    directories += below.length
+    level = below
+  }
+  return undefined
+}
+
+/** Gathers hints for a moment, and emits them one batch after the other. */
+class Batch {
+  /** Rejects when a batch could not be emitted, or with what `fail` was told. */
+  readonly failed: Promise<never>
+  fail!: (error: unknown) => void
+  readonly #whole: Hint
+  readonly #emit: (hints: readonly Hint[]) => Promise<void>
+  readonly #pending = new Map<string, Hint>()
+  #timer: NodeJS.Timeout | undefined
+  #emitting = false
+  #closed = false
+
+  constructor(prefix: string, emit: (hints: readonly Hint[]) => Promise<void>) {
+    this.#whole = { scheme: 'file', bucket: '', key: prefix, whole: true }
+    this.#emit = emit
+    this.failed = new Promise((_, reject) => (this.fail = reject))
+    // Whoever listens may have left already.
+    this.failed.catch(() => undefined)
+  }
+
+  addFile(path: string): void {
+    // A name that is not UTF-8 cannot be asked for: its folder can.
+    if (path.includes('\ufffd')) this.addFolder(path.slice(0, path.lastIndexOf('/')))
+    else this.#add({ scheme: 'file', bucket: '', key: path, whole: false })
+  }
+
+  addFolder(path: string): void {
+    this.#add({ scheme: 'file', bucket: '', key: path.endsWith('/') ? path : `${path}/`, whole: true })
+  }
+
+  addWhole(): void {
+    this.#add(this.#whole)
+  }
+
+  close(): void {
+    this.#closed = true
+    clearTimeout(this.#timer)
+  }
+
+  #add(hint: Hint): void {
+    if (this.#closed) return
+    if (this.#pending.size >= PENDING_MOST) {
+      this.#pending.clear()
+      hint = this.#whole
+    }
+    this.#pending.set(hint.key, hint)
+    if (this.#timer === undefined && !this.#emitting) this.#timer = setTimeout(() => void this.#flush(), GATHER_MS)
+  }
+
+  async #flush(): Promise<void> {
+    this.#timer = undefined
+    this.#emitting = true
+    const hints = [...this.#pending.values()]
+    this.#pending.clear()
+    try {
+      await this.#emit(hints)
+    } catch (error) {
+      // What was not taken is lost here; listening begins anew, and that asks for the whole.
+      this.fail(error)
+    }
+    this.#emitting = false
+    if (this.#pending.size > 0 && !this.#closed) this.#timer = setTimeout(() => void this.#flush(), GATHER_MS)
+  }
+}
