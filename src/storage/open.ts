@@ -17,11 +17,14 @@ export async function openStore(watch: Watch, memo: string | undefined): Promise
 }
 
 /**
- * What hears for these watches: each queue once, whatever the number of watches that it serves. `sqsEndpoint` goes before the host of the queues' URLs.
+ * What hears for these watches: a watcher for each folder, and each queue once, whatever the number of watches that it serves. `sqsEndpoint` goes before the host of the queues' URLs.
  */
 export async function openSources(watches: readonly Watch[], clock: Clock, log: Log, sqsEndpoint?: string): Promise<readonly ChangeSource[]> {
-  const queues = Map.groupBy(watches.filter((watch) => watch.sqs !== undefined), (watch) => JSON.stringify([watch.sqs, watch.s3.profile]))
   const sources: ChangeSource[] = []
+  for (const { location } of watches) {
+    if (location.scheme === 'file') sources.push((await import('./file/notifications.ts')).fileSource(location, clock))
+  }
+  const queues = Map.groupBy(watches.filter((watch) => watch.sqs !== undefined), (watch) => JSON.stringify([watch.sqs, watch.s3.profile]))
   for (const served of queues.values()) {
     const { sqs, s3 } = served[0] as Watch
     const { sqsSource } = await import('./s3/sqs.ts')

@@ -1,0 +1,183 @@
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { comparePaths } from '../../src/model/location.ts'
+
+/** What a request can meet. The first six are failures that S3 knows; the others are listings that must not be believed. */
+export type Fault =
+  | 'unavailable' | 'denied' | 'expired' | 'not-offered' | 'elsewhere' | 'silent'
+  | 'cut' | 'torn' | 'other-document' | 'without-token' | 'descending' | 'foreign' | 'from-the-start' | 'same-token' | 'empty' | 'repeat' | 'garbled'
+
+export type Kind = 'versions' | 'objects' | 'head' | 'bucket'
+
+interface Version {
+  readonly key: string
+  readonly id: string
+  readonly marker: boolean
+  readonly latest: boolean
+  readonly bytes: Buffer
+  readonly writtenMs: number
+}
+
+/** A small S3 of one bucket, `fake`, that lists, answers HEADs, and misbehaves on demand. It keeps every key as it is. */
+export class FakeS3 {
+  versioned = true
+  pageSize = 1_000
+  /** False: keys stand in the XML raw, whatever was asked. */
+  encodes = true
+  /** What the n-th request of a kind (from 0) meets. */
+  fault: (kind: Kind, nth: number) => Fault | undefined = () => undefined
+  /** Every request that came in, in order. */
+  readonly requests: Kind[] = []
+  readonly #server: Server
+  readonly #keys = new Map<string, Version[]>()
+  #writes = 0
+  #tokens = 0
+  #clockMs = Date.UTC(2026, 0, 1)
+
+  private constructor(server: Server) {
+    this.#server = server
+  }
+
+  static async start(): Promise<FakeS3> {
+    const server = createServer()
+    const fake = new FakeS3(server)
+    server.on('request', (request: IncomingMessage, response: ServerResponse) => fake.#answer(request, response))
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    return fake
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+  }
+
+  async stop(): Promise<void> {
+    this.#server.closeAllConnections()
+    this.#server.close()
+    await once(this.#server, 'close')
+  }
+
+  put(key: string, bytes: string): void {
+    this.#write(key, false, Buffer.from(bytes))
+  }
+
+  remove(key: string): void {
+    if (this.versioned) this.#write(key, true, Buffer.alloc(0))
+    else this.#keys.delete(key)
+  }
+
+  #write(key: string, marker: boolean, bytes: Buffer): void {
+    const older = this.versioned ? (this.#keys.get(key) ?? []).map((version) => ({ ...version, latest: false })) : []
+    const id = this.versioned ? `v${++this.#writes}` : 'null'
+    // A second passes between any two writes, since that is all that a HEAD tells.
+    this.#keys.set(key, [{ key, id, marker, latest: true, bytes, writtenMs: (this.#clockMs += 1_000) }, ...older])
+  }
+
+  #answer(request: IncomingMessage, response: ServerResponse): void {
+    const url = new URL(request.url as string, this.url)
+    const [, bucket = '', ...rest] = (request.url as string).split('?')[0]!.split('/')
+    const key = decodeURIComponent(rest.join('/'))
+    const kind: Kind = request.method === 'HEAD' ? (key === '' ? 'bucket' : 'head') : url.searchParams.has('versions') ? 'versions' : 'objects'
+    const nth = this.requests.filter((one) => one === kind).length
+    this.requests.push(kind)
+    const fault = this.fault(kind, nth)
+    if (fault === 'silent') return
+    const failure = fault === undefined ? undefined : FAILURES[fault]
+    if (failure !== undefined) return fail(request, response, ...failure)
+    if (bucket !== 'fake') return fail(request, response, 404, 'NoSuchBucket')
+    if (kind === 'bucket') return void response.writeHead(200).end()
+    if (kind === 'head') return this.#head(key, request, response)
+    const page = this.#page(kind, url.searchParams, fault)
+    if (fault !== 'cut') return void response.writeHead(200, { 'content-type': 'application/xml' }).end(fault === 'torn' ? page.slice(0, page.length / 2) : page)
+    response.writeHead(200, { 'content-type': 'application/xml', 'content-length': Buffer.byteLength(page) })
+    response.write(page.slice(0, page.length / 2), () => response.destroy())
+  }
+
+  #head(key: string, request: IncomingMessage, response: ServerResponse): void {
+    const version = this.#keys.get(key)?.[0]
+    if (version === undefined || version.marker) return void response.writeHead(404, version === undefined ? {} : { 'x-amz-delete-marker': 'true' }).end()
+    response.setHeader('content-length', version.bytes.length)
+    response.setHeader('etag', `"${etagOf(version)}"`)
+    response.setHeader('last-modified', new Date(version.writtenMs).toUTCString())
+    if (this.versioned) response.setHeader('x-amz-version-id', version.id)
+    if (request.headers['x-amz-checksum-mode'] === 'ENABLED') {
+      response.setHeader('x-amz-checksum-sha256', createHash('sha256').update(version.bytes).digest('base64'))
+      response.setHeader('x-amz-checksum-type', 'FULL_OBJECT')
+    }
+    response.writeHead(200).end()
+  }
+
+  #page(kind: 'versions' | 'objects', query: URLSearchParams, fault: Fault | undefined): string {
+    const rows = this.#rows(kind, query.get('prefix') ?? '')
+    const from = fault === 'from-the-start' ? 0 : this.#position(kind, rows, query)
+    const size = Math.min(this.pageSize, Number(query.get('max-keys') ?? 1_000))
+    const begin = fault === 'repeat' ? Math.max(0, from - 2) : from
+    const end = fault === 'empty' ? from : from + size
+    let page = rows.slice(begin, end)
+    if (fault === 'descending') page = page.reverse()
+    if (fault === 'foreign') page = page.map((row) => ({ ...row, key: `elsewhere/${row.key}` }))
+    const truncated = end < rows.length
+    const token = fault === 'same-token' ? 'same' : `${end}.${++this.#tokens}`
+    const last = rows[Math.max(0, end - 1)]
+    const root = kind === 'versions' ? 'ListVersionsResult' : 'ListBucketResult'
+    const next = !truncated || fault === 'without-token' ? ''
+      : kind === 'objects' ? `<NextContinuationToken>${token}</NextContinuationToken>`
+        : `<NextKeyMarker>${this.#written(last?.key ?? '')}</NextKeyMarker><NextVersionIdMarker>${token}</NextVersionIdMarker>`
+    const name = fault === 'other-document' ? 'Html' : root
+    const body = page.map((row) => this.#row(kind, row, fault)).join('')
+    const encoding = this.encodes ? '<EncodingType>url</EncodingType>' : ''
+    // The count lies on purpose: it is not to be trusted.
+    return `<?xml version="1.0" encoding="UTF-8"?>\n<${name} xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>fake</Name><KeyCount>0</KeyCount><IsTruncated>${truncated}</IsTruncated>${next}${body}${encoding}</${name}>`
+  }
+
+  #rows(kind: 'versions' | 'objects', prefix: string): Version[] {
+    const keys = [...this.#keys.keys()].filter((key) => key.startsWith(prefix)).sort(comparePaths)
+    const rows = keys.flatMap((key) => this.#keys.get(key) as Version[])
+    return kind === 'versions' ? rows : rows.filter((row) => row.latest && !row.marker)
+  }
+
+  /** The row at which the page begins. Tokens are positions, with a number behind that makes each a new one. */
+  #position(kind: 'versions' | 'objects', rows: readonly Version[], query: URLSearchParams): number {
+    const token = query.get(kind === 'objects' ? 'continuation-token' : 'version-id-marker')
+    if (token === null) return 0
+    const marker = query.get('key-marker')
+    const position = Number.parseInt(token, 10)
+    if (Number.isNaN(position)) return 0
+    if (kind === 'versions' && position > 0 && rows[position - 1]?.key !== marker) throw new Error(`the key marker came back as ${JSON.stringify(marker)}`)
+    return position
+  }
+
+  #row(kind: 'versions' | 'objects', row: Version, fault: Fault | undefined): string {
+    const key = `<Key>${fault === 'garbled' ? '%FF' : ''}${this.#written(row.key)}</Key><LastModified>${new Date(row.writtenMs).toISOString()}</LastModified>`
+    const state = kind === 'versions' ? `<VersionId>${row.id}</VersionId><IsLatest>${row.latest}</IsLatest>` : ''
+    const owner = '<Owner><ID>1</ID><DisplayName>fake</DisplayName></Owner>'
+    if (row.marker) return `<DeleteMarker>${key}${state}${owner}</DeleteMarker>`
+    const name = kind === 'versions' ? 'Version' : 'Contents'
+    return `<${name}>${key}<ETag>&quot;${etagOf(row)}&quot;</ETag><Size>${row.bytes.length}</Size>${state}${owner}<StorageClass>STANDARD</StorageClass></${name}>`
+  }
+
+  #written(key: string): string {
+    if (this.encodes) return encodeURIComponent(key).replaceAll('%20', '+').replaceAll('%2F', '/')
+    return key.replace(/[&<>\u0000-\u001f]/g, (character) => `&#${character.codePointAt(0)};`)
+  }
+}
+
+function etagOf(version: Version): string {
+  return createHash('md5').update(version.bytes).digest('hex')
+}
+
+const FAILURES: Readonly<Partial<Record<Fault, [number, string]>>> = {
+  unavailable: [503, 'SlowDown'],
+  denied: [403, 'AccessDenied'],
+  expired: [400, 'ExpiredToken'],
+  'not-offered': [501, 'NotImplemented'],
+  elsewhere: [301, 'PermanentRedirect'],
+}
+
+function fail(request: IncomingMessage, response: ServerResponse, status: number, code: string): void {
+  response.writeHead(status, { 'content-type': 'application/xml' })
+  response.end(request.method === 'HEAD' ? undefined : `<Error><Code>${code}</Code><Message>${code} it is</Message></Error>`)
+}

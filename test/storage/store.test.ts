@@ -1,0 +1,61 @@
+import { Memory } from '../../src/storage/memory.ts'
+import { FakeS3 } from '../fakes/s3.ts'
+import { storeSuite } from '../suite/store.ts'
+import type { Ground } from '../suite/store.ts'
+import { openAt } from './s3/bucket.ts'
+
+function memoryGround(contentListed: boolean): () => Promise<Ground> {
+  return async () => ({
+    fresh: async () => {
+      const memory = new Memory({ pageSize: 7, contentListed, versioned: contentListed })
+      const gone = new Memory()
+      gone.root = undefined
+      return {
+        open: async () => memory.open(),
+        put: async (path, bytes) => memory.put(path, bytes),
+        remove: async (path) => void memory.remove(path),
+        putBeside: async () => undefined,
+        openMissing: async () => gone.open(),
+      }
+    },
+    stop: async () => undefined,
+  })
+}
+
+storeSuite('the memory that lists contents', memoryGround(true), { many: 500, nastier: ['d//x', './x', 'd/../x', '/x'] })
+storeSuite('the memory that does not', memoryGround(false), { many: 500 })
+
+const NASTIER = ['d//x', 'd/./x', 'd/../x', '/x', '//', 'c\u0001x', '\u007f', 'a\r\nb', `${'s'.repeat(300)}/x`]
+
+function fakeGround(setUp: (fake: FakeS3) => void): () => Promise<Ground> {
+  return async () => {
+    const fakes: FakeS3[] = []
+    return {
+      fresh: async () => {
+        const fake = await FakeS3.start()
+        setUp(fake)
+        fakes.push(fake)
+        return {
+          open: () => openAt(fake.url, 'fake', 'data/mnist/'),
+          put: async (path, bytes) => fake.put(`data/mnist/${path}`, bytes),
+          remove: async (path) => fake.remove(`data/mnist/${path}`),
+          putBeside: async () => {
+            fake.put('data/mnist2/x', 'x')
+            fake.put('data/mnist.txt', 'x')
+          },
+          openMissing: () => openAt(fake.url, 'not-fake', 'data/mnist/'),
+        }
+      },
+      stop: async () => {
+        for (const fake of fakes) await fake.stop()
+      },
+    }
+  }
+}
+
+// '//' has no bytes below it here, but it ends in a slash and has some itself: an entry.
+storeSuite('S3 with versions', fakeGround((fake) => void (fake.pageSize = 5)), { many: 200, nastier: NASTIER })
+storeSuite('S3 without versions', fakeGround((fake) => Object.assign(fake, { versioned: false, pageSize: 5 })), { many: 200, nastier: NASTIER })
+storeSuite('S3 that encodes nothing', fakeGround((fake) => Object.assign(fake, { encodes: false, pageSize: 5 })), { many: 200, nastier: NASTIER })
+storeSuite('S3 that repeats rows at page edges', fakeGround((fake) => Object.assign(fake, { pageSize: 5, fault: (kind: string) => (kind === 'versions' ? 'repeat' : undefined) })), { many: 200, nastier: NASTIER })
+storeSuite('S3 that may list no versions', fakeGround((fake) => Object.assign(fake, { versioned: false, pageSize: 5, fault: (kind: string) => (kind === 'versions' ? 'denied' : undefined) })), { many: 200, nastier: NASTIER })
