@@ -23,21 +23,20 @@ const ENTRIES_MOST = 50_000
  */
 export function fileSource(location: Location, clock: Clock): ChangeSource {
   const path = location.object ?? location.prefix
-  let covered = ''
+  let limits = ''
   return {
     get name() {
-      return `files ${path}${covered}`
+      return `files ${path}${limits}`
     },
     async listen(emit, signal) {
       const mount = await mountOf(location)
       const batch = new Batch(location.prefix, emit)
-      const watcher = mount.network ? undefined : await openWatcher(location, batch)
-      covered = mount.network ? ' (network mount: walked only)' : watcher?.depth === undefined ? '' : ` (${watcher.depth + 1} levels; the rest by walking)`
+      const watcher = await openWatcher(location, mount.network, batch)
+      limits = watcher.limits
       try {
-        if (watcher === undefined) batch.addWhole()
         await Promise.race([batch.failed, untilRemounted(location, mount.identity, clock, signal)])
       } finally {
-        await watcher?.close()
+        await watcher.close()
         batch.close()
       }
     },
@@ -55,24 +54,28 @@ async function untilRemounted(location: Location, identity: string, clock: Clock
 }
 
 interface OpenWatcher {
-  /** Levels of folders below the location that are heard; undefined: all. */
-  readonly depth: number | undefined
+  /** What it does not hear, for the name of the source. */
+  readonly limits: string
   close(): Promise<void>
 }
 
-async function openWatcher(location: Location, batch: Batch): Promise<OpenWatcher> {
+async function openWatcher(location: Location, network: boolean, batch: Batch): Promise<OpenWatcher> {
   const { object, prefix } = location
   const lone = object !== undefined && !(await stat(object)).isDirectory()
   const root = lone ? object.slice(0, object.lastIndexOf('/')) || '/' : prefix.replace(/(.)\/$/, '$1')
-  const depth = lone ? 0 : await depthOf(root)
-  const isOther = (path: string): boolean => (lone ? path !== root && path !== object : path !== root && isLeftOut(path.slice(path.lastIndexOf('/') + 1)))
+  const levels = network ? 0 : lone ? 1 : await levelsOf(root)
+  if (levels === 0) {
+    batch.addWhole()
+    return { limits: network ? ' (network mount: only walked)' : ' (too many entries: only walked)', close: () => Promise.resolve() }
+  }
+  const isOther = (path: string): boolean => path !== root && (lone ? path !== object : isLeftOut(path.slice(path.lastIndexOf('/') + 1)))
   const { watch } = await import('chokidar')
   const watcher = watch(root, {
-    backend: 'native', ignored: isOther, ...(depth === undefined ? {} : { depth }),
+    backend: 'native', ignored: isOther, depth: levels - 1,
     ignoreInitial: true, followSymlinks: false, atomic: false, awaitWriteFinish: false, alwaysStat: false, ignorePermissionErrors: false,
   })
   hear(watcher, batch)
-  return { depth: lone ? undefined : depth, close: () => watcher.close() }
+  return { limits: lone || levels === Infinity ? '' : ` (${levels} levels; the rest is walked)`, close: () => watcher.close() }
 }
 
 function hear(watcher: FSWatcher, batch: Batch): void {
@@ -90,24 +93,25 @@ function hear(watcher: FSWatcher, batch: Batch): void {
   })
 }
 
-/** How many levels of folders may be watched within the bounds; undefined when all of them. */
-async function depthOf(root: string): Promise<number | undefined> {
+/** How many levels of folders may be watched within the bounds. */
+async function levelsOf(root: string): Promise<number> {
   let level = [root]
   let directories = 1
   let entries = 0
-  for (let depth = 0; level.length > 0; depth++) {
+  for (let levels = 0; level.length > 0; levels++) {
+    if (directories > DIRECTORIES_MOST) return levels
     const below: string[] = []
     for (const folder of level) {
       // A folder that may not be read, or is gone, costs the watcher nothing.
       const children = await readdir(folder, { withFileTypes: true }).catch(() => [])
       entries += children.length
+      if (entries > ENTRIES_MOST) return levels
       for (const child of children) if (child.isDirectory() && !isLeftOut(child.name)) below.push(`${folder === '/' ? '' : folder}/${child.name}`)
-      if (entries > ENTRIES_MOST || directories + below.length > DIRECTORIES_MOST) return Math.max(0, depth - 1)
     }
     directories += below.length
     level = below
   }
-  return undefined
+  return Infinity
 }
 
 /** Gathers hints for a moment, and emits them one batch after the other. */
@@ -131,9 +135,7 @@ class Batch {
   }
 
   addFile(path: string): void {
-    // A name that is not UTF-8 cannot be asked for: its folder can.
-    if (path.includes('\ufffd')) this.addFolder(path.slice(0, path.lastIndexOf('/')))
-    else this.#add({ scheme: 'file', bucket: '', key: path, whole: false })
+    this.#add({ scheme: 'file', bucket: '', key: path, whole: false })
   }
 
   addFolder(path: string): void {
