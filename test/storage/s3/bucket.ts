@@ -47,7 +47,7 @@ export async function s3Ground(component: 'minio' | 'moto' | 'versitygw', versio
       return {
         open: () => openAt(running.url, bucket, PREFIX),
         put: async (path, bytes) => {
-          await client.send(new PutObjectCommand({ Bucket: bucket, Key: PREFIX + path, Body: bytes }))
+          await client.send(new PutObjectCommand({ Bucket: bucket, Key: PREFIX + path, Body: bytes, ContentLength: Buffer.byteLength(bytes) }))
         },
         remove: async (path) => {
           await client.send(new DeleteObjectCommand({ Bucket: bucket, Key: PREFIX + path }))
