@@ -129,7 +129,7 @@ const pacing = {
 const access = mapping({
   region: key(text('a region', nameTrouble), 'The region of the bucket; else the SDK finds it.'),
   endpoint: key(webUrl, 'Where S3 is when not at AWS; goes before AWS_ENDPOINT_URL_S3, AWS_S3_ENDPOINT_URL and AWS_ENDPOINT_URL.'),
-  path_style: key(flag, 'Address buckets as endpoint/bucket instead of bucket.endpoint.'),
+  path_style: key(flag, 'Address buckets as endpoint/bucket instead of bucket.endpoint. Default true where an endpoint is given.'),
   profile: key(text('the name of a profile', nameTrouble), 'The profile of the shared AWS files to take credentials from.'),
 })
 
