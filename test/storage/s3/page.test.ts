@@ -1,0 +1,74 @@
+import { describe, expect, test } from '@jest/globals'
+import { ListObjectsV2Command, ListObjectVersionsCommand } from '@aws-sdk/client-s3'
+import fc from 'fast-check'
+import { decodeKey, parsePage, unescapeXml } from '../../../src/storage/s3/page.ts'
+import { FakeS3 } from '../../fakes/s3.ts'
+import { clientOf } from './bucket.ts'
+
+const anyKey = fc.string({ unit: 'binary', minLength: 1, maxLength: 12 }).filter((key) => key.isWellFormed())
+
+test('the scanner reads what the parser of the SDK reads, from the same bytes', async () => {
+  const fake = await FakeS3.start()
+  const client = clientOf(fake.url)
+  try {
+    for (const key of [...fc.sample(anyKey, 60), 'a b', 'a+b', 'a%20b', '&lt;&amp;', 'a\r\nb', '😀', '\uff5e']) {
+      fake.put(key, key)
+      fake.put(key, `${key}${key}`)
+    }
+    for (const key of ['a b', '😀']) fake.remove(key)
+    fake.pageSize = 100
+    const versions = await client.send(new ListObjectVersionsCommand({ Bucket: 'fake', EncodingType: 'url' }))
+    const page = parsePage(await (await fetch(`${fake.url}/fake?versions&encoding-type=url`)).text(), 'ListVersionsResult')
+    const plain = (rows: typeof page.rows) => rows.map(({ key, versionId, latest, sizeBytes, etag, lastModified }) => [key, versionId, latest, sizeBytes, etag, lastModified])
+    expect(plain(page.rows.filter((row) => !row.marker))).toEqual(
+      (versions.Versions ?? []).map((one) => [decodeKey(one.Key as string).key, one.VersionId, one.IsLatest, one.Size, one.ETag?.replaceAll('"', ''), one.LastModified?.toISOString()]),
+    )
+    expect(page.rows.filter((row) => row.marker).map(({ key, versionId }) => [key, versionId])).toEqual((versions.DeleteMarkers ?? []).map((one) => [decodeKey(one.Key as string).key, one.VersionId]))
+    expect([page.truncated, page.next]).toEqual([versions.IsTruncated, decodeKey(versions.NextKeyMarker as string).key])
+    const objects = await client.send(new ListObjectsV2Command({ Bucket: 'fake', EncodingType: 'url' }))
+    const current = parsePage(await (await fetch(`${fake.url}/fake?list-type=2&encoding-type=url`)).text(), 'ListBucketResult')
+    expect(current.rows.map(({ key, sizeBytes }) => [key, sizeBytes])).toEqual((objects.Contents ?? []).map((one) => [decodeKey(one.Key as string).key, one.Size]))
+  } finally {
+    client.destroy()
+    await fake.stop()
+  }
+})
+
+describe('keys', () => {
+  test('what a form encodes is decoded to the same key, whatever it is', () => {
+    fc.assert(fc.property(anyKey, (key) => {
+      expect(decodeKey(encodeURIComponent(key).replaceAll('%20', '+'))).toEqual({ key, garbled: false })
+      expect(decodeKey(encodeURIComponent(key))).toEqual({ key, garbled: false })
+    }))
+  })
+  test('bytes that are not UTF-8 stay visible', () => {
+    expect(decodeKey('a+%C3%A9/%FF')).toEqual({ key: 'a é/%FF', garbled: true })
+    expect(decodeKey('100%')).toEqual({ key: '100%', garbled: true })
+  })
+  test('entities are read by name and by number', () => {
+    expect(unescapeXml('&amp;lt; &#10;&#xD;&#x1F600; &quot;&apos;&gt;&lt; &unknown;')).toBe('&lt; \n\r😀 "\'>< &unknown;')
+  })
+})
+
+describe('a page', () => {
+  const row = '<Contents><Key>a</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>"e"</ETag><Size>1</Size></Contents>'
+  const whole = `<ListBucketResult><IsTruncated>false</IsTruncated>${row}</ListBucketResult>`
+
+  test('is whole or an error, wherever it is cut', () => {
+    expect(parsePage(whole, 'ListBucketResult').rows.length).toBe(1)
+    for (let length = 0; length < whole.length; length++) expect(() => parsePage(whole.slice(0, length), 'ListBucketResult')).toThrow(/cannot be right/)
+  })
+  test.each(['Key', 'LastModified', 'ETag', 'Size', 'IsTruncated'])('without %s cannot be right', (name) => {
+    expect(() => parsePage(whole.replace(new RegExp(`<${name}>.*</${name}>`), ''), 'ListBucketResult')).toThrow(/cannot be right/)
+  })
+  test('never makes the scanner throw anything else', () => {
+    const piece = fc.constantFrom('<', '>', '</', '/>', 'Contents', '<Contents>', '</Contents>', '<Key>', '</Key>', '&', '&#x110000;', '%', 'ListBucketResult', '<IsTruncated>true</IsTruncated>', 'x')
+    fc.assert(fc.property(fc.array(piece), (pieces) => {
+      try {
+        parsePage(`<ListBucketResult>${pieces.join('')}</ListBucketResult>`, 'ListBucketResult')
+      } catch (error) {
+        expect(error).toMatchObject({ code: 'STORAGE_INVALID' })
+      }
+    }))
+  })
+})
