@@ -1,0 +1,104 @@
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { text } from 'node:stream/consumers'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+interface Message {
+  readonly body: string
+  readonly handle: string
+  hidden: boolean
+}
+
+/** A small SQS of one queue. A received message stays hidden until `reappear`. */
+export class FakeSqs {
+  /** Answers every request with this status. */
+  down: number | undefined
+  /** Refuses to delete messages whose body holds this text. */
+  refuses: string | undefined
+  /** Requests that came in, in order: `ReceiveMessage 10 of 12`, `DeleteMessageBatch 10`. */
+  readonly requests: string[] = []
+  readonly #messages: Message[] = []
+  readonly #server: Server
+  #handles = 0
+
+  private constructor(server: Server) {
+    this.#server = server
+  }
+
+  static async start(): Promise<FakeSqs> {
+    const server = createServer()
+    const fake = new FakeSqs(server)
+    server.on('request', (request: IncomingMessage, response: ServerResponse) => void fake.#answer(request, response))
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    return fake
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/123456789012/mnist`
+  }
+
+  async stop(): Promise<void> {
+    this.#server.closeAllConnections()
+    this.#server.close()
+    await once(this.#server, 'close')
+  }
+
+  send(...bodies: readonly string[]): void {
+    for (const body of bodies) this.#messages.push({ body, handle: `h${++this.#handles}`, hidden: false })
+  }
+
+  /** What has not been deleted. */
+  left(): string[] {
+    return this.#messages.map(({ body }) => body)
+  }
+
+  /** As after the visibility timeout. */
+  reappear(): void {
+    for (const message of this.#messages) message.hidden = false
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const action = String(request.headers['x-amz-target']).split('.')[1] as string
+    const input = JSON.parse(await text(request)) as { WaitTimeSeconds?: number; MaxNumberOfMessages?: number; Entries?: { Id: string; ReceiptHandle: string }[] }
+    const answer = (status: number, value: unknown): void => void response.writeHead(status, { 'content-type': 'application/x-amz-json-1.0' }).end(JSON.stringify(value))
+    if (this.down !== undefined) {
+      this.requests.push(`${action} refused`)
+      return answer(this.down, { __type: 'com.amazonaws.sqs#ServiceUnavailable', message: 'down' })
+    }
+    if (action === 'ReceiveMessage') {
+      const Messages = await this.#receive(input.MaxNumberOfMessages ?? 1, input.WaitTimeSeconds ?? 0)
+      this.requests.push(`ReceiveMessage ${Messages.length}`)
+      return answer(200, Messages.length === 0 ? {} : { Messages })
+    }
+    this.requests.push(`DeleteMessageBatch ${input.Entries?.length}`)
+    answer(200, this.#delete(input.Entries ?? []))
+  }
+
+  async #receive(most: number, waitSeconds: number): Promise<unknown[]> {
+    const visible = (): Message[] => this.#messages.filter((message) => !message.hidden).slice(0, most)
+    // A long poll, shortened.
+    for (let tries = 0; visible().length === 0 && tries < Math.min(waitSeconds, 5); tries++) await sleep(10)
+    return visible().map((message) => {
+      message.hidden = true
+      return { MessageId: message.handle, ReceiptHandle: message.handle, Body: message.body, MD5OfBody: createHash('md5').update(message.body).digest('hex') }
+    })
+  }
+
+  #delete(entries: readonly { Id: string; ReceiptHandle: string }[]): unknown {
+    const Successful: unknown[] = []
+    const Failed: unknown[] = []
+    for (const { Id, ReceiptHandle } of entries) {
+      const at = this.#messages.findIndex(({ handle }) => handle === ReceiptHandle)
+      if (this.refuses !== undefined && this.#messages[at]?.body.includes(this.refuses) === true) Failed.push({ Id, Code: 'InternalError', SenderFault: false, Message: 'no' })
+      else {
+        if (at >= 0) this.#messages.splice(at, 1)
+        Successful.push({ Id })
+      }
+    }
+    return { Successful, Failed }
+  }
+}
