@@ -34,7 +34,7 @@ export function compose(clock: Clock, surroundings: Environment, screen: Screen)
     owner,
     log,
     tell,
-    openStore: async (watch, memo) => (await import('./storage/open.ts')).openStore(watch, memo, clock),
+    openStore: async (watch, memo) => (await import('./storage/open.ts')).openStore(watch, memo),
   })
   return {
     registry: (folder, create) => openRegistry(folder, create, false),
@@ -89,7 +89,7 @@ async function openDaemon(config: Config, clock: Clock, surroundings: Environmen
       ...partsOf(registry, log),
       queue,
       watches: config.watches,
-      sources: await openSources(config.watches, clock, log),
+      sources: await openSources(config.watches, clock, log, surroundings.sqsEndpoint),
       sweepMs: config.queue === 'inline' ? SWEEP_INLINE_MS : SWEEP_QUEUE_MS,
       concurrency: LOOKS_AT_ONCE,
     }

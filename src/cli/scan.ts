@@ -1,3 +1,4 @@
+import type { Config } from '../config.ts'
 import { lookNow } from '../daemon/daemon.ts'
 import { VarveError } from '../model/errors.ts'
 import type { WatchView } from '../model/version.ts'
@@ -6,6 +7,7 @@ import type { Registry, WatchRow } from '../registry/registry.ts'
 import type { Context, Options } from './context.ts'
 import { configOf } from './place.ts'
 import { stateLine, tellOn } from './tell.ts'
+import { watchViews } from './views.ts'
 import { visible } from './words.ts'
 
 // How often a running daemon's progress is read: fast enough for a person, cheap for the registry.
@@ -35,7 +37,7 @@ async function ask(context: Context, name: string, options: ScanOptions, request
   try {
     const runs = await opener.daemonRuns(config.dataFolder)
     if (!runs) await registry.enroll(config.watches, clock.now())
-    const before = await viewOf(registry, name, clock.now())
+    const before = await viewOf(registry, config, name, clock.now())
     const row = await rowOf(registry, name)
     await request(registry, clock.now())
     if (!runs) await lookNow(opener.lookParts(registry, tellOn(screen), options.verbose === true), watch, context.signal)
@@ -43,7 +45,7 @@ async function ask(context: Context, name: string, options: ScanOptions, request
       await opener.wake(config, registry, name)
       if (options.wait === true) await committed(context, registry, row)
     }
-    const after = await viewOf(registry, name, clock.now())
+    const after = await viewOf(registry, config, name, clock.now())
     if (options.json === true) await screen.json([after])
     else await screen.print(runs && options.wait !== true ? `${visible(name)}: the daemon looks at it now` : outcome(before, after))
   } finally {
@@ -77,8 +79,8 @@ async function rowOf(registry: Registry, name: string): Promise<WatchRow> {
   return row
 }
 
-async function viewOf(registry: Registry, name: string, now: number): Promise<WatchView> {
-  const view = (await registry.watchViews(now)).find((one) => one.watch === name)
+async function viewOf(registry: Registry, config: Config, name: string, now: number): Promise<WatchView> {
+  const view = (await watchViews(registry, config, now)).find((one) => one.watch === name)
   if (view === undefined) throw unknown(name)
   return view
 }

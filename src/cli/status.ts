@@ -3,6 +3,7 @@ import type { WatchState } from '../model/watch.ts'
 import type { Context, Options } from './context.ts'
 import { placeOf, reading } from './place.ts'
 import type { Colour } from './screen.ts'
+import { watchViews } from './views.ts'
 import { formatDuration, formatWhen, plural, visible } from './words.ts'
 
 // Work that is going on is well; what waits for a person, or for something to come back, is not.
@@ -18,7 +19,7 @@ export async function status(context: Context, options: Options): Promise<number
   const place = await placeOf(context, options)
   return reading(context, place, async (registry) => {
     const now = context.clock.now()
-    const views = await registry.watchViews(now)
+    const views = await watchViews(registry, place.config, now)
     const answer = views.some(({ state }) => COLOURS[state] !== 'green') ? 1 : 0
     if (options.json === true) await context.screen.json(views)
     else {

@@ -12,7 +12,7 @@ import { supervise } from './supervise.ts'
 import { turn } from './turn.ts'
 
 export type { Log, LookParts, Parts, Tell } from './parts.ts'
-export { intervalMs } from './interval.ts'
+export { dueAt, intervalMs } from './interval.ts'
 
 /**
  * Runs until `signal` aborts, then resolves when the running looks have stopped. Requests all at the start; hears, sweeps and looks. Rejects only when the

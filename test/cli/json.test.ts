@@ -124,23 +124,27 @@ test('an alias goes to the version that is named, and goes away', async () => {
 })
 
 test('status prints watches, and answers 1 when one is not well', async () => {
-  writeFileSync(join(folder, 'varve.yaml'), [
+  writeFileSync(join(folder, 'watches.yaml'), [
     'data: data',
     'watch:',
     '  - { name: good, location: tree/, artifact: a/good, type: dataset }',
     '  - { name: gone, location: absent/, artifact: a/gone, type: dataset }',
   ].join('\n'))
-  expect(await varve(folder, 'scan', 'good')).toMatchObject({ exit: 0, stdout: 'a/good:v0\n', stderr: '' })
-  expect(await varve(folder, 'scan', 'good', '--wait')).toMatchObject({ exit: 0, stdout: 'unchanged: a/good:v0\n' })
-  expect(await varve(folder, 'scan', 'gone', '--wait')).toMatchObject({ exit: 1, stdout: '', stderr: expect.stringMatching(/^varve: .*unavailable.*\n$/) })
-  const { exit, stdout, stderr } = await varve(folder, 'status', '--json')
+  const watches = (...words: readonly string[]): Promise<Ended> => varve(folder, ...words, '--config', 'watches.yaml')
+  expect(await watches('scan', 'good')).toMatchObject({ exit: 0, stdout: 'a/good:v0\n', stderr: '' })
+  expect(await watches('scan', 'good', '--wait')).toMatchObject({ exit: 0, stdout: 'unchanged: a/good:v0\n' })
+  expect(await watches('scan', 'gone', '--wait')).toMatchObject({ exit: 1, stdout: '', stderr: expect.stringMatching(/^varve: .*unavailable.*\n$/) })
+  const { exit, stdout, stderr } = await watches('status', '--json')
   expect(exit).toBe(1)
   expect(stderr).toContain('no daemon runs')
-  const common = { reconcileFound: 0, generation: expect.any(Number), committedGeneration: expect.any(Number), pollEveryMs: 60_000, nextReconcileAt: TIME }
-  const look = { kind: 'scan', startedAt: TIME, endedAt: TIME, outcome: 'same', requests: 0 }
+  const common = {
+    location: expect.stringMatching(/^file:\/\/\//), reconcileFound: 0, generation: expect.any(Number), committedGeneration: expect.any(Number),
+    pollEveryMs: 60_000, nextReconcileAt: TIME,
+  }
+  const lastLook = { kind: 'scan', startedAt: TIME, endedAt: TIME, outcome: 'same', requests: 0 }
   expect(values(stdout)).toEqual([
-    expect.objectContaining({ watch: 'gone', artifact: 'a/gone', state: 'unavailable', reason: expect.any(String), generation: expect.any(Number) }),
-    { ...common, watch: 'good', artifact: 'a/good', location: `file://${join(folder, 'tree')}/`, state: 'clean', head: 'v0', lastLook: look },
+    { ...common, watch: 'gone', artifact: 'a/gone', state: 'unavailable', reason: expect.any(String), action: expect.any(String) },
+    { ...common, watch: 'good', artifact: 'a/good', state: 'clean', head: 'v0', lastLook },
   ])
 }, 30_000)
 
@@ -158,5 +162,5 @@ test('above max_objects a put fails, and the last version stays', async () => {
 })
 
 test('nothing is written beside the data folder', () => {
-  expect(readdirSync(folder).toSorted()).toEqual(['.varve', 'data', 'hollow', 'nothing', 'tree', 'varve.yaml'])
+  expect(readdirSync(folder).toSorted()).toEqual(['.varve', 'data', 'hollow', 'nothing', 'tree', 'watches.yaml'])
 })

@@ -1,4 +1,5 @@
 // The daemon as people start it: real processes, a real folder.
+import type { ChildProcess } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -16,18 +17,29 @@ beforeEach(() => {
     '  - { name: quick, location: files/, artifact: demo/files, type: dataset, settle: 300ms, max_wait: 2s, poll: 1s }',
   ].join('\n'))
 })
-afterEach(() => rmSync(folder, { recursive: true }))
+afterEach(() => {
+  for (const child of started.splice(0)) child.kill('SIGKILL')
+  rmSync(folder, { recursive: true })
+})
+
+// A test that fails must leave no daemon behind.
+const started: ChildProcess[] = []
+function begin(...words: readonly string[]): ChildProcess {
+  const child = start(folder, ...words)
+  started.push(child)
+  return child
+}
 
 test('run prints what it watches, what to try, each version within two seconds, and ends with 0 at SIGTERM', async () => {
-  const daemon = start(folder, 'run', '--config', 'quickstart.yaml')
+  const daemon = begin('run', '--config', 'quickstart.yaml')
   const end = ended(daemon)
-  const opening = await says(daemon, /demo\/files:v0 .*\n/, 10_000)
+  const opening = await says(daemon, /^demo\/files:v0 .*\n/m, 10_000)
   expect(opening).toContain('quick: file://')
   expect(opening).toContain('-> demo/files (dataset)')
-  expect(opening).toContain('demo/files:v0  +1 ~0 -0  (3 B added, startup)')
+  expect(opening).toContain('demo/files:v0  +1 ~0 -0  (3 B added, config)')
   const tries = opening.split('\n').filter((line) => line.startsWith('  npm run -s varve -- '))
   expect(tries.length).toBeGreaterThanOrEqual(3)
-  const changed = says(daemon, /demo\/files:v1 {2}\+1 ~0 -0 {2}\(5 B added, (hint|interval)\)\n/, 5_000)
+  const changed = says(daemon, /^demo\/files:v1 {2}\+1 ~0 -0 {2}\(5 B added, (hint|interval)\)\n/m, 5_000)
   writeFileSync(join(folder, 'files/two'), 'two\n\n')
   const writtenMs = performance.now()
   await changed
@@ -41,9 +53,9 @@ test('run prints what it watches, what to try, each version within two seconds, 
 }, 40_000)
 
 test('beside a running daemon, scan asks it and waits; a second daemon is refused', async () => {
-  const daemon = start(folder, 'run', '--config', 'quickstart.yaml')
+  const daemon = begin('run', '--config', 'quickstart.yaml')
   const end = ended(daemon)
-  await says(daemon, /demo\/files:v0 .*\n/, 10_000)
+  await says(daemon, /^demo\/files:v0 .*\n/m, 10_000)
   const common = ['--config', 'quickstart.yaml'] as const
   expect(await varve(folder, 'scan', 'quick', '--wait', ...common)).toEqual({ exit: 0, stdout: 'unchanged: demo/files:v0\n', stderr: '' })
   expect(await varve(folder, 'scan', 'quick', ...common)).toEqual({ exit: 0, stdout: 'quick: the daemon looks at it now\n', stderr: '' })
@@ -69,7 +81,7 @@ test('what a guard holds, accept lets through: without a daemon in this process'
 test('a reader who has seen enough ends a listing quietly', async () => {
   for (let i = 0; i < 3_000; i++) writeFileSync(join(folder, `files/${String(i).padStart(80, '0')}`), String(i))
   await varve(folder, 'put', 'files/', '--name', 'a/b', '--type', 't')
-  const child = start(folder, 'files', 'a/b')
+  const child = begin('files', 'a/b')
   child.stdout?.once('data', () => child.stdout?.destroy())
   const { exit, stderr } = await ended(child)
   expect({ exit, stderr }).toEqual({ exit: 0, stderr: '' })
@@ -77,7 +89,7 @@ test('a reader who has seen enough ends a listing quietly', async () => {
 
 test('a put that is interrupted exits with 130 and records nothing', async () => {
   // A file that grows without end keeps the look going until it is stopped.
-  const child = start(folder, 'put', 'files/', '--name', 'a/b', '--type', 't')
+  const child = begin('put', 'files/', '--name', 'a/b', '--type', 't')
   const growing = setInterval(() => writeFileSync(join(folder, 'files/one'), String(Math.random()).repeat(1 + Math.random() * 9), { flag: 'a' }), 1)
   const end = ended(child)
   await new Promise((resolve) => setTimeout(resolve, 2_000))
