@@ -21,7 +21,7 @@ const quiet = (): void => undefined
 const registry = await openRegistry(data, { thread: true })
 const parts = {
   registry, clock: systemClock, owner: 'bench', log: { info: quiet, warn: quiet, error: quiet }, tell: { recorded: quiet, state: quiet, progress: quiet },
-  openStore: (one: Watch, memo: string | undefined) => openStore(one, memo, systemClock),
+  openStore: (one: Watch, memo: string | undefined) => openStore(one, memo),
 }
 const signal = new AbortController().signal
 

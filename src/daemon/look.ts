@@ -44,7 +44,7 @@ function beginStaging(parts: LookParts, watch: Watch, looking: Looking, store: S
     filter: filterOf(watch),
     startMs: 0, again: false, racy: false, changed: false, stampsHold: false, lone: false,
     stamps: new Map(), signatures: new Map(), moved: new Set(), torn: new Set(), removedSamples: new Map(),
-    seen: 0, taken: 0, bytes: 0, requests: 0, memo: looking.memo, notes: new Set(),
+    seen: 0, taken: 0, bytes: 0, requests: 0, restedMs: 0, memo: looking.memo, notes: new Set(),
     findings: [], wanted: [], wantedBytes: 0, inspections: new Set(), failure: undefined,
   }
 }
@@ -74,7 +74,7 @@ async function lookUntilStill(staging: Staging, deadline: number): Promise<Seen>
     if (still && !hinted && (confirmed || !(whole && confirms && staging.changed))) return { whole, consistent: confirmed && staging.stampsHold, restless: [] }
     if (parts.clock.now() >= deadline) return { whole, consistent: false, restless: still && !hinted ? [] : [...everMoved] }
     // What is still young may be half-written: a watch waits for quiet; who says `put` says that it is done.
-    if (!still || hinted || (staging.racy && staging.looking.watch !== undefined)) await parts.clock.sleep(Math.min(watch.settleMs, deadline - parts.clock.now()), signal)
+    if (!still || hinted || (staging.racy && staging.looking.watch !== undefined)) await rest(staging, Math.min(watch.settleMs, deadline - parts.clock.now()))
     signal.throwIfAborted()
     const again = [...staging.moved, ...staging.torn, ...(await extend(staging))]
     staging.moved.clear()
@@ -88,6 +88,13 @@ async function lookUntilStill(staging: Staging, deadline: number): Promise<Seen>
       confirmed = staging.moved.size === 0
     }
   }
+}
+
+/** Waits without counting it as looking. */
+async function rest(staging: Staging, ms: number): Promise<void> {
+  const from = staging.parts.clock.monotonic()
+  await staging.parts.clock.sleep(ms, staging.signal)
+  staging.restedMs += staging.parts.clock.monotonic() - from
 }
 
 /** The first pass over the whole: what is known of the head's directories decides which are read into. */
@@ -140,7 +147,7 @@ async function record(staging: Staging, root: Root, seen: Seen & { startedAt: nu
     ...(staging.memo === undefined ? {} : { memo: staging.memo }),
     foundByReconcile: unheard ? changes : 0,
     state: nothing ? 'empty' : 'clean',
-    durationMs: Math.round(parts.clock.monotonic() - seen.startedMs),
+    durationMs: Math.round(parts.clock.monotonic() - seen.startedMs - staging.restedMs),
   }
   return parts.registry.record(staging.looking, outcome, parts.clock.now())
 }

@@ -49,6 +49,8 @@ export interface Staging {
   taken: number
   bytes: number
   requests: number
+  /** Time spent waiting for quiet: no part of what the look took. */
+  restedMs: number
   memo: string | undefined
   lone: boolean
   readonly notes: Set<string>

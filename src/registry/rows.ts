@@ -11,6 +11,8 @@ export const END = new Uint8Array(0)
 const COLUMNS = 'path, size, digest, identity, etag, pin, latest_pin, checksums, fingerprint, location'
 const LOCATION = '(SELECT location FROM look WHERE id = :look)'
 export const COLLECTION = '(SELECT collection FROM look WHERE id = :look)'
+/** What is staged was found here, whatever the head's row says. */
+const STAGED = COLUMNS.replace('location', `${LOCATION} AS location`)
 /** What is staged of entries that the version will have. */
 const STAYS = `op IN ('add', 'modify', 'refresh')`
 const UNSTAGED = 'NOT EXISTS (SELECT 1 FROM scratch s WHERE s.look = :look AND s.path = head.path)'
@@ -39,7 +41,7 @@ export function rowsBetween(db: Database, looking: Looking, after: string, upTo:
   return page(
     db,
     `SELECT ${COLUMNS} FROM head WHERE collection = ${COLLECTION} AND ${stretch} AND ${UNSTAGED}
-     UNION ALL SELECT ${COLUMNS} FROM scratch WHERE look = :look AND ${stretch} AND ${STAYS} ORDER BY path LIMIT :limit`,
+     UNION ALL SELECT ${STAGED} FROM scratch WHERE look = :look AND ${stretch} AND ${STAYS} ORDER BY path LIMIT :limit`,
     { look: looking.id, after, upTo: upTo ?? END, limit },
   )
 }
@@ -50,7 +52,7 @@ export function rowsIn(db: Database, looking: Looking, directory: string, after:
     `SELECT path FROM (WITH RECURSIVE child(path) AS (
        SELECT (SELECT min(path) FROM ${table} WHERE ${key} AND path > :after AND path < :end)
        UNION ALL
-       SELECT (SELECT min(path) FROM ${table} WHERE ${key} AND path < :end AND path > iif(instr(substr(child.path, :from), '/') = 0, child.path,
+       SELECT (SELECT min(path) FROM ${table} WHERE ${key} AND path < :end AND path >= iif(instr(substr(child.path, :from), '/') = 0, child.path || char(0),
          :directory || substr(child.path, :from, instr(substr(child.path, :from), '/') - 1) || '0'))
        FROM child WHERE child.path IS NOT NULL)
      SELECT path FROM child WHERE path IS NOT NULL AND instr(substr(path, :from), '/') = 0`
@@ -58,7 +60,7 @@ export function rowsIn(db: Database, looking: Looking, directory: string, after:
     db,
     `SELECT ${COLUMNS} FROM head WHERE collection = ${COLLECTION} AND ${UNSTAGED}
        AND path IN (${children('head', `collection = ${COLLECTION}`)} AND NOT EXISTS (SELECT 1 FROM scratch s WHERE s.look = :look AND s.path = child.path) LIMIT :limit))
-     UNION ALL SELECT ${COLUMNS} FROM scratch WHERE look = :look AND ${STAYS}
+     UNION ALL SELECT ${STAGED} FROM scratch WHERE look = :look AND ${STAYS}
        AND path IN (${children('scratch', 'look = :look')} LIMIT :limit)) ORDER BY path LIMIT :limit`,
     { look: looking.id, directory, from: firstIn(directory), after, end: endOf(directory), limit },
   )
@@ -80,7 +82,7 @@ export function rowsAt(db: Database, looking: Looking, paths: readonly string[])
   return page(
     db,
     `SELECT ${COLUMNS} FROM head WHERE collection = ${COLLECTION} AND ${asked} AND ${UNSTAGED}
-     UNION ALL SELECT ${COLUMNS} FROM scratch WHERE look = :look AND ${asked} AND ${STAYS} ORDER BY path`,
+     UNION ALL SELECT ${STAGED} FROM scratch WHERE look = :look AND ${asked} AND ${STAYS} ORDER BY path`,
     { look: looking.id, paths: JSON.stringify(paths) },
   )
 }
