@@ -28,7 +28,10 @@ for (const [name, exit] of [['SIGINT', 130], ['SIGTERM', 143]] as const)
 for (const stream of [process.stdout, process.stderr])
   stream.on('error', (error: NodeJS.ErrnoException) => {
     // `varve log … | head`: the reader has seen enough. Anything else is a failure to say what was asked.
-    if (error.code !== 'EPIPE') process.exit(1)
+    if (error.code !== 'EPIPE') {
+      process.stderr.write(`varve: the output cannot be written: ${error.code}\n`)
+      process.exit(1)
+    }
     if (!stopping.signal.aborted) stop('EPIPE', 0)
   })
 

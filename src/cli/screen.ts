@@ -40,7 +40,7 @@ export function screenOn(
   const colours = surroundings.colours ?? terminal
   const watched = stderr.isTTY === true && !surroundings.ci
   let shownMs: number | undefined
-  let startedMs: number | undefined
+  const passes = new Map<string, { readonly startedMs: number; objects: number }>()
 
   const settle = (): void => {
     if (shownMs !== undefined) stderr.write('\r\x1b[K')
@@ -67,12 +67,16 @@ export function screenOn(
     progress(name, objects, bytes) {
       if (!watched) return
       const now = monotonic()
-      startedMs ??= now
-      if (now - (shownMs ?? startedMs) < PROGRESS_EVERY_MS) return
+      const before = passes.get(name)
+      // Fewer than before: another pass over the same place has begun, with a rate of its own.
+      const pass = before === undefined || objects < before.objects ? { startedMs: now, objects } : before
+      passes.set(name, pass)
+      pass.objects = objects
+      if (now - (shownMs ?? pass.startedMs) < PROGRESS_EVERY_MS) return
       shownMs = now
-      const rate = Math.round((objects * 1_000) / Math.max(1, now - startedMs))
+      const rate = Math.round((objects * 1_000) / Math.max(1, now - pass.startedMs))
       const facts = [`${formatCount(objects)} objects`, `${formatSize(bytes)} read`, `${formatCount(rate)} objects/s`]
-      stderr.write(`\r\x1b[K${visible(name)}: ${facts.join(', ')}, ${formatDuration(now - startedMs)}`)
+      stderr.write(`\r\x1b[K${visible(name)}: ${facts.join(', ')}, ${formatDuration(now - pass.startedMs)}`)
     },
     settle,
     paint: (colour, text) => (colours ? styleText(colour, text, { validateStream: false }) : text),

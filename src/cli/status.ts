@@ -22,6 +22,7 @@ export async function status(context: Context, options: Options): Promise<number
     const views = await watchViews(registry, place.config, now)
     const answer = views.some(({ state }) => COLOURS[state] !== 'green') ? 1 : 0
     if (options.json === true) await context.screen.json(views)
+    else if (views.length === 0) context.screen.note('nothing is watched')
     else {
       const { tableLines } = await import('./table.ts')
       const [head, ...rows] = tableLines(HEAD, views.map((view) => cells(view, now)))
