@@ -18,13 +18,13 @@ export interface MemoryOptions {
 }
 
 /**
- * A place whose objects lie in memory and may be changed at any moment, also between two pages of a scan. It outlives the stores that are opened on it. It does
- * nothing by itself: the same acts in the same order give the same answers.
+ * A place whose objects lie in memory and may be changed at any moment, also between two pages of a scan. It outlives the stores
+ * that are opened on it. It does nothing by itself: the same acts in the same order give the same answers.
  */
 export class Memory {
   /** What holds the objects; undefined: the root is gone. */
   root: Root | undefined = { identity: 'memory', words: 'memory', mount: 'memory', network: false }
-  /** Called before page 0, 1, … of every scan. It may change objects, or throw what the listing is to throw; `cut` ends the listing there, without an end. */
+  /** Called before page 0, 1, … of every scan. It may change objects, or throw what is to be thrown; `cut` ends it there, without an end. */
   beforePage: (page: number) => Promise<'cut' | undefined> | 'cut' | undefined = () => undefined
   /** Called while an object is read by `find` or `inspect`, after its first stat: what it changes there is torn. */
   whileRead: (path: string) => Promise<void> | void = () => undefined

@@ -7,17 +7,21 @@ import type { Log } from './s3/sqs.ts'
 
 const STORES: Readonly<Record<Scheme, (watch: Watch, memo: string | undefined) => Promise<Store>>> = {
   s3: async ({ location, s3 }, memo) => (await import('./s3/store.ts')).openS3Store(location, s3, memo),
-  file: async ({ location, guard, clockSlackMs }) =>
-    (await import('./file/store.ts')).openFileStore(location, { clockSlackMs, ...(guard.rootMarker === undefined ? {} : { rootMarker: guard.rootMarker }) }),
+  file: async ({ location, guard: { rootMarker }, clockSlackMs }) =>
+    (await import('./file/store.ts')).openFileStore(location, { clockSlackMs, ...(rootMarker !== undefined && { rootMarker }) }),
 }
 
-/** Opens the store of a watch; `memo` is what its last scan left. Whether anything is there shows with `root()`. Throws USAGE when the watch does not say enough. */
+/**
+ * Opens the store of a watch; `memo` is what its last scan left. Whether anything is there shows with `root()`. Throws USAGE when the watch
+ * does not say enough.
+ */
 export async function openStore(watch: Watch, memo: string | undefined): Promise<Store> {
   return STORES[watch.location.scheme](watch, memo)
 }
 
 /**
- * What hears for these watches: a watcher for each folder, and each queue once, whatever the number of watches that it serves. `sqsEndpoint` goes before the host of the queues' URLs.
+ * What hears for these watches: a watcher for each folder, and each queue once, whatever the number of watches that it serves.
+ * `sqsEndpoint` goes before the host of the queues' URLs.
  */
 export async function openSources(watches: readonly Watch[], clock: Clock, log: Log, sqsEndpoint?: string): Promise<readonly ChangeSource[]> {
   const sources: ChangeSource[] = []
@@ -28,8 +32,8 @@ export async function openSources(watches: readonly Watch[], clock: Clock, log: 
   for (const served of queues.values()) {
     const { sqs, s3 } = served[0] as Watch
     const { sqsSource } = await import('./s3/sqs.ts')
-    const order = { url: sqs as string, access: s3, locations: served.map(({ location }) => location), ...(sqsEndpoint === undefined ? {} : { endpoint: sqsEndpoint }) }
-    sources.push(sqsSource(order, clock, log))
+    const locations = served.map(({ location }) => location)
+    sources.push(sqsSource({ url: sqs as string, access: s3, locations, ...(sqsEndpoint !== undefined && { endpoint: sqsEndpoint }) }, clock, log))
   }
   return sources
 }

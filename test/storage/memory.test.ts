@@ -10,7 +10,7 @@ async function spans(memory: Memory): Promise<Span[]> {
   return all
 }
 
-const pathsOf = (all: readonly Span[]): string[] => all.flatMap((span) => span.entries().map((entry) => entry.path))
+const pathsOf = (all: readonly Span[]): string[] => all.flatMap((span) => [...span.entries()].map((entry) => entry.path))
 
 test('objects may come and go between two pages: what lay ahead is met, what lay behind is not', async () => {
   const memory = new Memory({ pageSize: 2 })

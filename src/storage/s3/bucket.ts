@@ -44,7 +44,8 @@ export class Bucket {
 
   /** A page of the objects under `prefix` as they are now, at most `most`. Throws STORAGE_INVALID for a page that is not whole. */
   async objects(prefix: string, cursor: Cursor, counter: Counter, signal: AbortSignal, most = 1_000): Promise<Page> {
-    const command = new ListObjectsV2Command({ Bucket: this.#name, Prefix: prefix, EncodingType: 'url', ContinuationToken: cursor.next, MaxKeys: most })
+    const { next: ContinuationToken } = cursor
+    const command = new ListObjectsV2Command({ Bucket: this.#name, Prefix: prefix, EncodingType: 'url', ContinuationToken, MaxKeys: most })
     const taken: Taken = { text: '' }
     command.middlewareStack.addRelativeTo(takeBody(taken, counter, signal), TAKING)
     await this.#client.send(command, { abortSignal: signal })
@@ -52,7 +53,8 @@ export class Bucket {
   }
 
   async head(key: string, checksums: boolean, signal: AbortSignal): Promise<HeadObjectCommandOutput> {
-    return this.#client.send(new HeadObjectCommand({ Bucket: this.#name, Key: key, ...(checksums ? { ChecksumMode: 'ENABLED' } : {}) }), { abortSignal: signal })
+    const command = new HeadObjectCommand({ Bucket: this.#name, Key: key, ...(checksums && { ChecksumMode: 'ENABLED' }) })
+    return this.#client.send(command, { abortSignal: signal })
   }
 
   close(): void {

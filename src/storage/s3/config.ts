@@ -10,8 +10,9 @@ const CONNECT_MS = 5_000
 const SILENT_MS = 30_000
 
 /**
- * A client with the SDK's own chain of credentials (of `profile` when the access names one) and region. Where an endpoint is given buckets are addressed by path, unless
- * the access says otherwise, and the region may be unknown. Checksums are only asked for where required: many stores know no others. Throws USAGE when no region is known.
+ * A client with the SDK's own chain of credentials (of `profile` when the access names one) and region. Where an endpoint is given buckets are
+ * addressed by path, unless the access says otherwise, and the region may be unknown. Checksums are only asked for where required: many stores
+ * know no others. Throws USAGE when no region is known.
  */
 export async function connectS3(place: string, access: S3Access): Promise<S3Client> {
   const { endpoint, region, profile, pathStyle } = access

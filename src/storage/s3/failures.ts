@@ -1,4 +1,5 @@
 import { VarveError } from '../../model/errors.ts'
+import type { FailureCode } from '../../model/errors.ts'
 
 /** What the SDK throws, as far as it is looked at: by name and status only, since texts differ from store to store. */
 interface SdkError {
@@ -10,11 +11,14 @@ interface SdkError {
 
 const MISSING = new Set(['NoSuchBucket', 'NotFound', 'NoSuchKey', 'QueueDoesNotExist', 'AWS.SimpleQueueService.NonExistentQueue'])
 const CREDENTIALS = new Set([
-  'CredentialsProviderError', 'InvalidAccessKeyId', 'InvalidClientTokenId', 'SignatureDoesNotMatch', 'ExpiredToken', 'ExpiredTokenException', 'InvalidToken',
-  'TokenRefreshRequired', 'UnrecognizedClientException', 'MissingAuthenticationToken', 'IncompleteSignature', 'InvalidSecurity', 'NotSignedUp', 'RequestTimeTooSkewed',
+  'CredentialsProviderError', 'InvalidAccessKeyId', 'InvalidClientTokenId', 'SignatureDoesNotMatch', 'ExpiredToken', 'ExpiredTokenException',
+  'InvalidToken', 'TokenRefreshRequired', 'UnrecognizedClientException', 'MissingAuthenticationToken', 'IncompleteSignature', 'InvalidSecurity',
+  'NotSignedUp', 'RequestTimeTooSkewed',
 ])
 const ELSEWHERE = new Set(['PermanentRedirect', 'AuthorizationHeaderMalformed', 'IllegalLocationConstraintException', 'TemporaryRedirect'])
 const NOT_OFFERED = new Set(['NotImplemented', 'MethodNotAllowed', 'XNotImplemented'])
+const CHAIN =
+  'the AWS chain is read: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, shared files (s3.profile), or the identity of the machine; check the clock'
 const DENIED = new Set(['AccessDenied', 'AccessDeniedException', 'Forbidden', 'AllAccessDisabled', 'AccountProblem'])
 
 /** The HTTP status that the store answered; undefined when it did not answer. */
@@ -30,29 +34,28 @@ export function isRefused(error: unknown): boolean {
   return DENIED.has(name) || NOT_OFFERED.has(name) || status === 403 || status === 405 || status === 501
 }
 
-/** Says in Varve's words what the SDK said about `place` (`s3://bucket/prefix/`, a queue), where `permission` was needed. What is a VarveError already stays. */
+/** Says in Varve's words what the SDK said about `place` (a location, a queue), where `permission` was needed. What is a VarveError already stays. */
 export function awsFailure(error: unknown, place: string, permission: string): VarveError {
   if (error instanceof VarveError) return error
   const { name = '', message = '', code } = error as SdkError
   const status = statusOf(error)
-  const said = { cause: error }
+  const say = (known: FailureCode, words: string, hint: string): VarveError => new VarveError(known, `${place} ${words}`, { cause: error, hint })
   if (MISSING.has(name) || status === 404)
-    return new VarveError('LOCATION_MISSING', `${place} is not there`, { ...said, hint: 'correct the name, or the endpoint and region where it lies' })
+    return say('LOCATION_MISSING', 'is not there', 'correct the name, or the endpoint and region where it lies')
   if (CREDENTIALS.has(name))
-    return new VarveError('CREDENTIALS', `${place}: the credentials are missing or not valid (${name})`, {
-      ...said, hint: 'the AWS chain is read: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, shared files (s3.profile), or the identity of the machine; check the clock, too',
-    })
+    return say('CREDENTIALS', `cannot be asked: the credentials are missing or not valid (${name})`, CHAIN)
   if (ELSEWHERE.has(name) || status === 301 || status === 307)
-    return new VarveError('LOCATION_MISSING', `${place} lies in another region or at another endpoint`, { ...said, hint: 'set s3.region (or AWS_REGION) to the region of the bucket, s3.endpoint to its store' })
+    return say('LOCATION_MISSING', 'lies in another region or at another endpoint', 'set s3.region or AWS_REGION to its region, or s3.endpoint')
   if (name === 'Error' && /region is missing/i.test(message)) return noRegion(place, error)
   if (DENIED.has(name) || status === 401 || status === 403)
-    return new VarveError('LOCATION_DENIED', `${place} may not be read: ${permission} is not allowed`, { ...said, hint: `allow ${permission} on it to the identity that Varve runs as` })
+    return say('LOCATION_DENIED', `may not be read: ${permission} is not allowed`, `allow ${permission} on it to the identity that Varve runs as`)
   const what = code ?? (status === undefined ? name : `${status} ${name}`)
   const detail = message === '' || message === what || message === 'UnknownError' ? what : `${what}: ${message}`
-  return new VarveError('STORAGE_UNAVAILABLE', `${place} does not answer as it should (${detail})`, { ...said, hint: 'it is tried again; check endpoint and network if it lasts' })
+  return say('STORAGE_UNAVAILABLE', `does not answer as it should (${detail})`, 'it is tried again; check endpoint and network if it lasts')
 }
 
 /** The refusal to guess a region. */
 export function noRegion(place: string, cause: unknown): VarveError {
-  return new VarveError('USAGE', `no region is known for ${place}`, { cause, hint: 'set s3.region, AWS_REGION, or region in the shared AWS configuration' })
+  const hint = 'set s3.region, AWS_REGION, or region in the shared AWS configuration'
+  return new VarveError('USAGE', `no region is known for ${place}`, { cause, hint })
 }

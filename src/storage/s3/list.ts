@@ -13,6 +13,7 @@ export const CURRENT_ONLY = 'v2-pinned'
 const OLD_PER_CURRENT = 4
 // Pages in a row that bring nothing new before the listing counts as endless. Stores do answer empty pages, but not a hundred of them.
 const IDLE_PAGES = 100
+const UNPINNED = 'entries are without pins, and overwritten objects cannot be restored'
 
 /** How pages are read: with versions and pins, or the current objects alone, then with or without content. */
 type Mode = 'versions' | 'current' | 'current-unpinned'
@@ -21,7 +22,10 @@ type Mode = 'versions' | 'current' | 'current-unpinned'
  * Lists the prefix of `location`, a span for each page. Pins come from the listing of versions; where that is refused the objects are listed
  * unpinned, with a note. `counter` goes on from what was asked before. Throws STORAGE_INVALID rather than believe a page that cannot be right.
  */
-export async function* listPrefix(bucket: Bucket, location: Location, memo: string | undefined, counter: Counter, signal: AbortSignal): AsyncGenerator<Span> {
+export async function* listPrefix(
+  bucket: Bucket, location: Location, memo: string | undefined, counter: Counter, signal: AbortSignal,
+): AsyncGenerator<Span> {
+  const { prefix } = location
   const place = formatLocation(location)
   const notes: string[] = []
   const stop = new AbortController()
@@ -29,16 +33,17 @@ export async function* listPrefix(bucket: Bucket, location: Location, memo: stri
   let mode: Mode = memo === CURRENT_ONLY ? 'current' : 'versions'
   const fetchPage = async (cursor: Cursor): Promise<Page> => {
     try {
-      return await (mode === 'versions' ? bucket.versions(location.prefix, cursor, counter, either) : bucket.objects(location.prefix, cursor, counter, either))
+      return await (mode === 'versions' ? bucket.versions(prefix, cursor, counter, either) : bucket.objects(prefix, cursor, counter, either))
     } catch (error) {
       signal.throwIfAborted()
-      if (mode !== 'versions' || cursor.next !== undefined || !isRefused(error)) throw awsFailure(error, place, mode === 'versions' ? 's3:ListBucketVersions' : 's3:ListBucket')
+      if (mode !== 'versions') throw awsFailure(error, place, 's3:ListBucket')
+      if (cursor.next !== undefined || !isRefused(error)) throw awsFailure(error, place, 's3:ListBucketVersions')
       mode = 'current-unpinned'
-      notes.push(`versions of ${place} could not be listed (s3:ListBucketVersions is not allowed, or not offered): entries are without pins, and overwritten objects cannot be restored`)
+      notes.push(`versions of ${place} could not be listed (s3:ListBucketVersions is not allowed, or not offered): ${UNPINNED}`)
       return fetchPage(cursor)
     }
   }
-  const reader = new PageReader(location.prefix)
+  const reader = new PageReader(prefix)
   let carried: readonly PageRow[] = []
   try {
     let page = await fetchPage({})
@@ -107,7 +112,8 @@ class PageReader {
       if (order < 0 && !row.garbled) throw wrong(`it is out of order: ${JSON.stringify(row.key)} comes after ${JSON.stringify(this.#prefix + last)}`)
       // Older versions of a key whose present state the page before has told.
       if (path === before && before !== '') continue
-      if (path === '' && row.latest && row.sizeBytes > 0) this.itself = `the object ${row.key} itself (${row.sizeBytes} bytes) has no name below the prefix: it is no entry`
+      if (path === '' && row.latest && row.sizeBytes > 0)
+        this.itself = `the object ${row.key} itself (${row.sizeBytes} bytes) has no name below the prefix: it is no entry`
       rows.push(row)
       if (row.garbled) continue
       if (row.marker) marker = path
@@ -177,5 +183,6 @@ export function fingerprintOf(lastModified: string, etag: string): string {
 }
 
 function wrong(what: string): VarveError {
-  return new VarveError('STORAGE_INVALID', `the listing cannot be right: ${what}`, { hint: 'nothing was recorded; it is tried again. If it lasts, the store is at fault' })
+  const hint = 'nothing was recorded; it is tried again. If it lasts, the store is at fault'
+  return new VarveError('STORAGE_INVALID', `the listing cannot be right: ${what}`, { hint })
 }

@@ -1,12 +1,14 @@
-// Sources: the S3 user guide ("Event message structure", "EventBridge event message structure"), SNS message formats, and what MinIO, Ceph and versitygw send.
+// Sources: the S3 user guide ("Event message structure", "EventBridge event message structure"), SNS message formats, and what MinIO, Ceph and
+// versitygw send.
 import type { Hint } from '../storage.ts'
 
 // EventBridge in SNS in SQS is two deep; whatever is deeper was not made by S3.
 const DEPTH_MOST = 3
 
 /**
- * Reads a message about S3 objects: S3's own (2.x) and that of stores that imitate it, EventBridge's, and either in an SNS envelope. Answers where to look, `test` for the
- * message that S3 sends when notifications are set up, undefined for anything else. What happened to the object is not read: unknown events hint, too. Never throws.
+ * Reads a message about S3 objects: S3's own (2.x) and that of stores that imitate it, EventBridge's, and either in an SNS envelope. Answers
+ * where to look, `test` for the message that S3 sends when notifications are set up, undefined for anything else. What happened to the object
+ * is not read: unknown events hint, too. Never throws.
  */
 export function parseNotification(body: string): readonly Hint[] | 'test' | undefined {
   return parse(body, 1)

@@ -75,13 +75,15 @@ function parseRow(row: string, encoded: boolean, versions: boolean): PageRow {
   const written = field(row, 'Key')
   const lastModified = field(row, 'LastModified')
   const latest = versions ? field(row, 'IsLatest') : 'true'
-  if (written === undefined || lastModified === undefined || latest === undefined) throw broken(`a row lacks its key, time or state: ${row.slice(0, 300)}`)
+  if (written === undefined || lastModified === undefined || latest === undefined)
+    throw broken(`a row lacks its key, time or state: ${row.slice(0, 300)}`)
   const { key, garbled } = encoded ? decodeKey(written) : { key: written, garbled: written.includes('\ufffd') }
   const etag = marker ? '' : (field(row, 'ETag') ?? '').replaceAll('"', '')
   const size = marker ? '0' : (field(row, 'Size') ?? '')
   if (!/^\d+$/.test(size)) throw broken(`it shows no size for ${JSON.stringify(key)}`)
   if (etag === '' && !marker) throw broken(`it shows no ETag for ${JSON.stringify(key)}`)
-  return { key, garbled, marker, latest: latest === 'true', versionId: field(row, 'VersionId') || undefined, sizeBytes: Number(size), etag, lastModified }
+  const versionId = field(row, 'VersionId') || undefined
+  return { key, garbled, marker, latest: latest === 'true', versionId, sizeBytes: Number(size), etag, lastModified }
 }
 
 function field(row: string, name: string): string | undefined {
@@ -97,9 +99,9 @@ const NAMED: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', qu
 /** Replaces the entities that XML knows by what they stand for. */
 export function unescapeXml(text: string): string {
   if (!text.includes('&')) return text
-  return text.replace(/&(?:#(\d+)|#x([0-9a-f]+)|(\w+));/gi, (whole, decimal: string | undefined, hex: string | undefined, name: string | undefined) => {
-    if (name !== undefined) return NAMED[name] ?? whole
-    const code = decimal === undefined ? Number.parseInt(hex as string, 16) : Number.parseInt(decimal, 10)
+  return text.replace(/&(?:#(\d+|x[0-9a-f]+)|(\w+));/gi, (whole, number: string | undefined, name: string | undefined) => {
+    if (number === undefined) return NAMED[name as string] ?? whole
+    const code = Number(/^x/i.test(number) ? `0${number}` : number)
     return code <= 0x10ffff ? String.fromCodePoint(code) : whole
   })
 }

@@ -16,8 +16,8 @@ export interface QueueOrder {
 const SILENT_MS = 30_000
 
 /**
- * A client for the queue's own host: AWS in the region that the URL names, else the host itself, or the order's endpoint where it has one. Its caller retries.
- * Throws USAGE when no region is known.
+ * A client for the queue's own host: AWS in the region that the URL names, else the host itself, or the order's endpoint where it has one. Its
+ * caller retries. Throws USAGE when no region is known.
  */
 export async function connectSqs(order: QueueOrder): Promise<SQSClient> {
   const { host, origin } = new URL(order.url)

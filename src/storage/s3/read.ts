@@ -10,14 +10,16 @@ import { fingerprintOf, isFolderMarker, pinOf } from './list.ts'
 // A HEAD takes some 15 ms: 16 at once are about a thousand a second, a fifth of what S3 grants a prefix.
 const HEADS_AT_ONCE = 16
 
-/** Asks for each of `paths` by name, some at once; yields in their order. `lone`: the location is one object, and its path the base name. */
-export async function* headAll(bucket: Bucket, location: Location, paths: readonly string[], lone: boolean, signal: AbortSignal): AsyncGenerator<Found> {
+/** Asks for each of `paths` under the prefix by name, some at once; yields in their order. */
+export async function* headAll(
+  bucket: Bucket, location: Location, paths: readonly string[], signal: AbortSignal,
+): AsyncGenerator<Found> {
   const stop = new AbortController()
   const either = AbortSignal.any([signal, stop.signal])
   const asked: Promise<Found>[] = []
   try {
     for (const path of paths) {
-      const answer = headOne(bucket, location, path, lone, either)
+      const answer = headOne(bucket, location, path, false, either)
       answer.catch(() => undefined)
       if (asked.push(answer) >= HEADS_AT_ONCE) yield (await asked.shift()) as Found
     }
@@ -30,7 +32,10 @@ export async function* headAll(bucket: Bucket, location: Location, paths: readon
   }
 }
 
-/** The whole truth about the object at `path`. Throws LOCATION_DENIED where it may not be read, rather than call it absent. */
+/**
+ * The whole truth about the object at `path`. `lone`: about the one that the location itself names, whose path is its base name. Throws
+ * LOCATION_DENIED where it may not be read, rather than call it absent.
+ */
 export async function headOne(bucket: Bucket, location: Location, path: string, lone: boolean, signal: AbortSignal): Promise<Found> {
   const key = keyOf(location, path, lone)
   const reference = formatReference(location, key)
@@ -81,7 +86,10 @@ function foundOf(head: HeadObjectCommandOutput, path: string, reference: string)
   return { kind: 'entry', listed: { path, sizeBytes, fingerprint: fingerprintOf(head.LastModified.toISOString(), etag), content } }
 }
 
-/** Checksums over the whole object. Those over parts say as little of the content as a multipart ETag; a store that tells no type has them over parts only there. */
+/**
+ * Checksums over the whole object. Those over parts say as little of the content as a multipart ETag; a store that tells no type has them over
+ * parts only there.
+ */
 function checksumsOf(head: HeadObjectCommandOutput, etag: string): Record<string, string> | undefined {
   if (head.ChecksumType === undefined ? etag.includes('-') : head.ChecksumType !== 'FULL_OBJECT') return undefined
   const known = {

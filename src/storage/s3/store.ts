@@ -32,11 +32,13 @@ async function rootOf(bucket: Bucket, location: Location, signal: AbortSignal): 
     await explain(bucket, location, formatLocation(location), signal)
   }
   const where = `${location.endpoint ?? 's3'} ${location.bucket}`
-  return { identity: where, words: `the bucket ${location.bucket}${location.endpoint === undefined ? '' : ` at ${location.endpoint}`}`, mount: where, network: true }
+  const words = `the bucket ${location.bucket}${location.endpoint === undefined ? '' : ` at ${location.endpoint}`}`
+  return { identity: where, words, mount: where, network: true }
 }
 
 async function* scan(bucket: Bucket, location: Location, memo: string | undefined, signal: AbortSignal): AsyncGenerator<Span> {
   const lone = await loneObject(bucket, location, signal)
+  const place = formatLocation(location)
   const counter = { requests: location.object === undefined ? 0 : 1 }
   if (lone === undefined) {
     yield* listPrefix(bucket, location, memo, counter, signal)
@@ -44,18 +46,20 @@ async function* scan(bucket: Bucket, location: Location, memo: string | undefine
   }
   const beside = await bucket.objects(location.prefix, {}, counter, signal, 1).catch((error: unknown) => {
     signal.throwIfAborted()
-    throw awsFailure(error, formatLocation(location), 's3:ListBucket')
+    throw awsFailure(error, place, 's3:ListBucket')
   })
-  const notes = beside.rows.length === 0 ? [] : [`${formatLocation(location)} is an object, and there are objects under ${location.prefix} too: the object is what is tracked; end the location in / to track those`]
+  const both = `${place} is an object, and there are objects under ${place}/ too: the object is what is tracked; end the location in / to track those`
+  const notes = beside.rows.length === 0 ? [] : [both]
   const entries = lone.kind === 'entry' ? [lone.listed] : []
   const skipped = lone.kind === 'skipped' ? [lone.skip] : []
-  yield { cover: { after: '' }, seen: 1, entries: () => entries, skipped, settled: true, end: { requests: counter.requests, notes, lone: true, ...(memo === undefined ? {} : { memo }) } }
+  const end = { requests: counter.requests, notes, lone: true, ...(memo !== undefined && { memo }) }
+  yield { cover: { after: '' }, seen: 1, entries: () => entries, skipped, settled: true, end }
 }
 
 async function* find(bucket: Bucket, location: Location, paths: readonly string[], signal: AbortSignal): AsyncGenerator<Found> {
   const lone = await loneObject(bucket, location, signal)
   if (lone === undefined) {
-    yield* headAll(bucket, location, paths, false, signal)
+    yield* headAll(bucket, location, paths, signal)
     return
   }
   // The location is one object: nothing else belongs to it.
