@@ -1,7 +1,7 @@
 // What may stand in the file, key by key. Each message says what is wrong and what to write; it never repeats a value that may hold a secret.
 import ms from 'ms'
 import { z } from 'zod'
-import { DEFAULTS, aliasTrouble, nameTrouble, parseCollection } from './config.ts'
+import { DEFAULTS, aliasTrouble, nameTrouble, parseCollection } from './config-terms.ts'
 import { describe, isFailure } from './model/errors.ts'
 import { parseLocation } from './model/location.ts'
 

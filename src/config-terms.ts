@@ -1,0 +1,89 @@
+// What the hall speaks in: the shapes of a configuration and its surroundings, what holds unsaid, and which names are legal.
+import { VarveError } from './model/errors.ts'
+import type { CollectionName, Watch } from './model/watch.ts'
+
+/** What the operator wrote, whole and checked: deeply frozen. */
+export interface Config {
+  /** The file it was read from, absolute. */
+  readonly file: string
+  /** Where SQLite and state lie, absolute. It need not exist. */
+  readonly dataFolder: string
+  /** One process, or Redis at `url` (with its credentials: never print it without `scrub`). */
+  readonly queue: 'inline' | { readonly url: string }
+  /** The owner of projects that name none. */
+  readonly defaultEntity: string
+  /** In the file's order, at least one; names and collections are unique. */
+  readonly watches: readonly Watch[]
+}
+
+/** What the surroundings say: the whole of `process.env` that Varve itself reads. The AWS SDK reads its own credentials. */
+export interface Environment {
+  /** For `${VAR}` in a configuration. */
+  readonly variables: Readonly<Record<string, string | undefined>>
+  /** `VARVE_CONFIG`. */
+  readonly configFile?: string
+  /** False with `NO_COLOR`, true with `FORCE_COLOR`; undefined: a terminal gets colours. */
+  readonly colours?: boolean
+  /** A pino level; `warn` when `LOG_LEVEL` is unset or none of them. */
+  readonly logLevel: LogLevel
+  /** True where nobody watches the terminal: no progress there. */
+  readonly ci: boolean
+  /** Where S3 and SQS are when not at AWS, without `/` at the end. A watch's own `s3.endpoint` goes before. */
+  readonly s3Endpoint?: string
+  readonly sqsEndpoint?: string
+}
+
+/** From all to nothing. */
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
+/** One of them. */
+export type LogLevel = (typeof LOG_LEVELS)[number]
+
+/** What holds for a watch that says nothing else, and for `put` without a configuration. */
+export const DEFAULTS = {
+  entity: 'local',
+  dataFolder: '.varve',
+  settleMs: 5_000,
+  maxWaitMs: 120_000,
+  reconcileMs: 6 * 3_600_000,
+  pollMs: 60_000,
+  entriesMax: 10_000,
+  removedShareMax: 0.5,
+  clockSlackMs: 0,
+} as const
+
+/** An endpoint with and without slashes at its end is one place, so it is written without. */
+export function plainEndpoint(endpoint: string | undefined): string | undefined {
+  return endpoint?.replace(/\/+$/, '')
+}
+
+/**
+ * Reads `project/collection` (of the default entity) or `entity/project/collection`. Throws USAGE for anything else, and for names that are
+ * longer than 128 characters, hold `:` or a control character, or begin or end with a space.
+ */
+export function parseCollection(text: string, defaultEntity: string): CollectionName {
+  const parts = text.split('/')
+  const [entity, project, collection] = parts.length === 2 ? [defaultEntity, ...parts] : parts
+  if (entity === undefined || project === undefined || collection === undefined || parts.length > 3)
+    throw new VarveError('USAGE', `${JSON.stringify(text)} is not an artifact's name`, { hint: 'write project/name or entity/project/name' })
+  for (const part of [entity, project, collection]) {
+    const trouble = nameTrouble(part)
+    if (trouble !== undefined)
+      throw new VarveError('USAGE', `${JSON.stringify(text)}: ${trouble}`, { hint: 'write project/name or entity/project/name' })
+  }
+  return { entity, project, collection }
+}
+
+/** What is wrong with a name of an entity, project, collection, type or watch; undefined when nothing is. */
+export function nameTrouble(name: string): string | undefined {
+  if (name === '') return 'a name is empty'
+  if (name.length > 128) return `a name has ${name.length} characters, 128 is the most`
+  if (/[/:]/.test(name)) return `the name ${JSON.stringify(name)} holds / or :`
+  if (/\p{Cc}/u.test(name)) return `the name ${JSON.stringify(name)} holds a control character`
+  return name.trim() === name ? undefined : `the name ${JSON.stringify(name)} begins or ends with a space`
+}
+
+/** What is wrong with an alias that a person gives; undefined when nothing is. `latest` and `vN` are given by Varve alone. */
+export function aliasTrouble(alias: string): string | undefined {
+  if (alias === 'latest' || /^v\d+$/.test(alias)) return `the alias ${alias} is given by Varve itself; choose another`
+  return /\s/.test(alias) ? `the alias ${JSON.stringify(alias)} holds a space` : nameTrouble(alias)?.replace(/\bname\b/, 'alias')
+}
