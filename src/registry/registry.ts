@@ -67,7 +67,7 @@ export interface Ledger {
   directories(looking: Looking): AsyncIterable<readonly { readonly path: string; readonly signature?: string }[]>
   /**
    * Lays findings into scratch. A later one for the same path takes the place of an earlier one. What a finding does is judged against the head alone: `put` of what the
-   * head has is a refresh, `remove` of what it lacks is nothing.
+   * head has is a refresh, `remove` of what it lacks is nothing. Throws OVERTAKEN when the scratch of this look was swept.
    */
   stage(looking: Looking, findings: readonly Finding[]): Promise<void>
   /** What a commit of the staged findings would do. */

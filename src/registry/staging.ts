@@ -35,7 +35,9 @@ export async function stage(db: Database, looking: Looking, findings: readonly F
     const look = looking.id
     if ((await tx.one('SELECT 1 FROM look WHERE id = :look', { look })) === undefined)
       throw new VarveError('OVERTAKEN', 'another look overtook this one')
-    for (let i = 0; i < entries.length; i += TUPLES) await stageEntries(tx, look, entries.slice(i, i + TUPLES))
+    // Asked one after another, answered in that order: none waits for the way of the one before.
+    const chunks = Array.from({ length: Math.ceil(entries.length / TUPLES) }, (_, i) => entries.slice(i * TUPLES, (i + 1) * TUPLES))
+    await Promise.all(chunks.map((chunk) => stageEntries(tx, look, chunk)))
     if (entries.length > 0 && (await tx.one('SELECT 1 FROM scratch_skip WHERE look = :look LIMIT 1', { look })) !== undefined)
       await tx.all('UPDATE scratch_skip SET reason = NULL WHERE look = :look AND path IN (SELECT value FROM json_each(:paths))', {
         look,
@@ -58,7 +60,7 @@ const SAME = `h.size = f.size AND (h.identity = f.identity OR coalesce((SELECT a
 /** Each finding becomes the row that the head will have, judged against the head: so a commit only copies. The tuples that fill a statement up have no path. */
 const STAGE_ENTRIES = `
 WITH f(path, op, size, digest, identity, etag, pin, checksums, fingerprint) AS (VALUES ${Array(TUPLES).fill('(?,?,?,?,?,?,?,?,?)').join(',')}),
-judged AS MATERIALIZED (
+judged AS (
   SELECT f.*, h.since AS h_since, h.location AS h_location, h.lone AS h_lone, h.size AS h_size, h.digest AS h_digest, h.identity AS h_identity, h.etag AS h_etag,
     h.pin AS h_pin, h.latest_pin AS h_latest_pin, h.checksums AS h_checksums, CASE
       WHEN h.path IS NULL THEN iif(f.op = 'put', 'add', 'none')
@@ -67,11 +69,10 @@ judged AS MATERIALIZED (
       ELSE 'modify' END AS verdict
   FROM f LEFT JOIN head h ON h.collection = ${COLLECTION} AND h.path = f.path WHERE f.path IS NOT NULL)
 INSERT OR REPLACE INTO scratch
-SELECT :look, path, verdict, h_since, h_location, h_lone, size, digest, identity, etag, pin, NULL, checksums, fingerprint, h_size, h_identity FROM judged WHERE verdict <> 'refresh'
-UNION ALL
-SELECT :look, path, verdict, h_since, h_location, h_lone, h_size, coalesce(digest, h_digest), h_identity, iif(digest IS NULL, h_etag, etag), h_pin,
-  CASE WHEN pin IS NULL THEN h_latest_pin WHEN pin = h_pin THEN NULL ELSE pin END,
-  iif(checksums IS NULL, h_checksums, json_patch(coalesce(h_checksums, '{}'), checksums)), fingerprint, h_size, h_identity FROM judged WHERE verdict = 'refresh'`
+SELECT :look, path, verdict, h_since, h_location, h_lone, iif(verdict = 'refresh', h_size, size), coalesce(digest, h_digest), iif(verdict = 'refresh', h_identity, identity),
+  iif(digest IS NULL, h_etag, etag), iif(verdict = 'refresh', h_pin, pin),
+  CASE WHEN verdict <> 'refresh' THEN NULL WHEN pin IS NULL THEN h_latest_pin WHEN pin = h_pin THEN NULL ELSE pin END,
+  iif(verdict <> 'refresh' OR h_checksums IS NULL, checksums, json_patch(h_checksums, coalesce(checksums, '{}'))), fingerprint, h_size, h_identity FROM judged`
 
 async function stageEntries(tx: Statements, look: number, entries: readonly Entry[]): Promise<void> {
   const values: Value[] = []

@@ -1,0 +1,161 @@
+// Laws of reading: versions, ranges, diffs, history, aliases, and what is said where a name is wrong.
+import { describe, expect, test } from '@jest/globals'
+import { parseLocation } from '../../src/model/location.ts'
+import { all, begun, changes, enrolled, failure, finish, lookAt, manifest, MNIST, NOW, orderOf, put, putAll, remove, versionOf } from './registry-world.ts'
+import type { OpenRegistry } from './registry.ts'
+
+export function catalogSuite(open: OpenRegistry): void {
+  describe('versions', () => versions(open))
+  describe('diffs and history', () => diffs(open))
+  describe('names', () => names(open))
+}
+
+function versions(open: OpenRegistry): void {
+  test('every version stays as it was, whatever came after', async () => {
+    const registry = await open()
+    await putAll(registry, [put('a', '1'), put('b', '1')])
+    await putAll(registry, [put('a', '2'), put('c', '1')])
+    await putAll(registry, [remove('b')])
+    await putAll(registry, [put('b', '3')])
+    expect([await manifest(registry, 'v0'), await manifest(registry, 'v1'), await manifest(registry, 'v2'), await manifest(registry, 'v3')]).toEqual([
+      ['a=1', 'b=1'], ['a=2', 'b=1', 'c=1'], ['a=2', 'c=1'], ['a=2', 'b=3', 'c=1'],
+    ])
+    const listed = await all(registry.versions(MNIST))
+    expect(listed.map(({ version, aliases }) => [version, aliases])).toEqual([['v3', ['latest']], ['v2', []], ['v1', []], ['v0', []]])
+    expect(await registry.version(MNIST, 'v1')).toEqual(listed[2])
+    expect(await registry.collections()).toEqual([
+      { artifact: 'vision/mnist', entity: 'local', type: 'dataset', versions: 4, head: 'v3', entries: 3, sizeBytes: 3, updatedAt: new Date(NOW).toISOString() },
+    ])
+  })
+  test('more versions than a page holds come newest first', async () => {
+    const registry = await open()
+    for (let i = 0; i < 102; i++) await putAll(registry, [put('a', String(i))])
+    const listed = await all(registry.versions(MNIST))
+    expect([listed.length, listed[0]?.index, listed.at(-1)?.index]).toEqual([102, 101, 0])
+  })
+  test('back to what was before is a version of its own, with the digest of then', async () => {
+    const registry = await open()
+    const digests: string[] = []
+    for (const text of ['A', 'B', 'A']) digests.push(versionOf(await putAll(registry, [put('a', text)])).digest)
+    expect(digests[2]).toBe(digests[0])
+    expect(digests[1]).not.toBe(digests[0])
+    expect(await changes(registry, 'v0', 'v2')).toEqual([])
+    expect((await registry.history(MNIST, 'a')).map(({ change, version }) => `${change} ${version}`)).toEqual(['added v0', 'modified v1', 'modified v2'])
+  })
+  test('everything gone is a version without entries', async () => {
+    const registry = await open()
+    await putAll(registry, [put('a', '1')])
+    expect(versionOf(await putAll(registry, [remove('a')]))).toMatchObject({ entries: 0, sizeBytes: 0, digest: `varve1:${'0'.repeat(64)}` })
+    expect(await manifest(registry, 'latest')).toEqual([])
+  })
+  test('a watch moves its aliases with each version, and only then', async () => {
+    const registry = await open()
+    await enrolled(registry, { aliases: ['staging'] })
+    const first = versionOf(await finish(registry, await begun(registry), [put('a', '1')]))
+    expect(first).toMatchObject({ aliases: ['latest', 'staging'], run: 'mnist', cause: 'config' })
+    await lookAt(registry, [put('a', '2')])
+    expect((await registry.version(MNIST, 'staging')).index).toBe(1)
+    await registry.addAlias(MNIST, 'v0', 'staging')
+    await lookAt(registry, [])
+    expect((await registry.version(MNIST, 'staging')).index).toBe(0)
+  })
+  test('a lone object is referred to by itself', async () => {
+    const registry = await open()
+    const location = parseLocation('s3://bucket/dir/key#1', '/')
+    const looking = await registry.beginPut(orderOf({ location }), NOW)
+    await finish(registry, looking, [put('key#1', '1')], { lone: true })
+    expect((await all(registry.entries(MNIST, 'v0'))).map(({ reference }) => reference)).toEqual(['s3://bucket/dir/key#1'])
+  })
+  test('entries of one path are that entry, and all that lies under it', async () => {
+    const registry = await open()
+    await putAll(registry, ['a', 'a-b', 'a/c', 'a/d/e', 'b'].map((path) => put(path, path)))
+    const under = async (path: string): Promise<string[]> => (await all(registry.entries(MNIST, 'latest', path))).map((entry) => entry.path)
+    expect([await under('a'), await under('a/'), await under('a/d'), await under('b')]).toEqual([['a', 'a/c', 'a/d/e'], ['a/c', 'a/d/e'], ['a/d/e'], ['b']])
+    expect(await failure(under('c'))).toMatchObject({ code: 'NOT_FOUND', message: 'no entry "c" in vision/mnist:v0' })
+  })
+}
+
+function diffs(open: OpenRegistry): void {
+  test('a diff of any two versions, both ways', async () => {
+    const registry = await open()
+    await putAll(registry, [put('a', '1'), put('b', '1!'), put('c', '1'), put('same', '1')])
+    await putAll(registry, [put('a', '2'), remove('b'), put('d', '2?')])
+    await putAll(registry, [put('a', '3'), put('b2', '1!'), remove('d')])
+    await putAll(registry, [put('a', '1'), put('d', '4')])
+    expect(await changes(registry, 'v0', 'v1')).toEqual(['~a', '-b', '+d'])
+    expect(await changes(registry, 'v1', 'v0')).toEqual(['~a', '+b', '-d'])
+    expect(await changes(registry, 'v0', 'v2')).toEqual(['~a', 'b>b2'])
+    expect(await changes(registry, 'v2', 'v0')).toEqual(['~a', 'b2>b'])
+    expect(await changes(registry, 'v0', 'v3')).toEqual(['b>b2', '+d'])
+    expect(await changes(registry, 'v2', 'v2')).toEqual([])
+    const [moved] = await all(registry.diff(MNIST, 'v0', 'v3'))
+    expect(moved).toMatchObject({ from: 'b', before: { path: 'b', reference: 's3://bucket/mnist/b' }, after: { path: 'b2', reference: 's3://bucket/mnist/b2' } })
+  })
+  test('two diffs read at the same time do not meet, and one may be left half read', async () => {
+    const registry = await open()
+    await putAll(registry, [put('a', '1')])
+    await putAll(registry, [put('b', '1!')])
+    await putAll(registry, [remove('a')])
+    const one = registry.diff(MNIST, 'v0', 'v1')[Symbol.asyncIterator]()
+    const first = await one.next()
+    expect(await changes(registry, 'v1', 'v2')).toEqual(['-a'])
+    expect(first.done === true ? [] : first.value.map(({ path }) => path)).toEqual(['b'])
+    await one.return?.()
+  })
+  test('the history of a path, oldest first', async () => {
+    const registry = await open()
+    await putAll(registry, [put('a', '1'), put('b', '1')])
+    await putAll(registry, [put('a', '2')])
+    await putAll(registry, [remove('a')])
+    await putAll(registry, [put('b', '2')])
+    await putAll(registry, [put('a', '2')])
+    expect((await registry.history(MNIST, 'a')).map(({ change, version, before, after }) => [change, version, before?.digest, after?.digest])).toEqual([
+      ['added', 'v0', undefined, 'md5:1'], ['modified', 'v1', 'md5:1', 'md5:2'], ['removed', 'v2', 'md5:2', undefined], ['added', 'v4', undefined, 'md5:2'],
+    ])
+    expect(await failure(registry.history(MNIST, 'c'))).toMatchObject({ code: 'NOT_FOUND', message: 'no version of vision/mnist ever had "c"' })
+  })
+}
+
+function names(open: OpenRegistry): void {
+  test('aliases are moved and taken by hand, but for those that Varve gives', async () => {
+    const registry = await open()
+    await putAll(registry, [put('a', '1')], { aliases: ['ünï"code😀'] })
+    await putAll(registry, [put('a', '2')])
+    await registry.addAlias(MNIST, 'latest', 'prod')
+    await registry.addAlias(MNIST, 'v0', 'prod')
+    expect((await registry.version(MNIST, 'prod')).aliases).toEqual(['prod', 'ünï"code😀'])
+    expect(await failure(registry.removeAlias(MNIST, 'v1', 'prod'))).toMatchObject({ code: 'NOT_FOUND', message: 'vision/mnist:v1 does not bear the alias prod: it has none' })
+    await registry.removeAlias(MNIST, 'prod', 'prod')
+    expect((await registry.version(MNIST, 'v0')).aliases).toEqual(['ünï"code😀'])
+    for (const alias of ['latest', 'v7', '', 'a b', 'a/b', 'a:b', 'a\u0007', 'a\u2003b']) expect(await failure(registry.addAlias(MNIST, 'v0', alias))).toMatchObject({ code: 'USAGE' })
+  })
+  test('what is missing is named, with what there is', async () => {
+    const registry = await open()
+    const words = async (promise: Promise<unknown>): Promise<string> => {
+      const { code, message } = await failure(promise)
+      expect(code).toBe('NOT_FOUND')
+      return message
+    }
+    expect(await words(registry.version(MNIST, 'v0'))).toBe('no collection vision/mnist of local: there is nothing yet')
+    await enrolled(registry)
+    expect(await words(registry.version(MNIST, 'latest'))).toBe('no version latest of vision/mnist: it has none yet')
+    await finish(registry, await begun(registry), [put('a', '1')])
+    await registry.addAlias(MNIST, 'v0', 'staging')
+    expect(await words(registry.version(MNIST, 'v9'))).toBe('no version v9 of vision/mnist: it has v0, aliases latest, staging')
+    await lookAt(registry, [put('a', '2')])
+    expect(await words(all(registry.diff(MNIST, 'v0', 'prod')))).toBe('no version prod of vision/mnist: it has v0 to v1, aliases latest, staging')
+    expect(await words(registry.version({ ...MNIST, collection: 'mnits' }, 'v0'))).toBe('no collection vision/mnits: vision has mnist')
+    expect(await words(all(registry.entries({ ...MNIST, project: 'speech' }, 'v0')))).toBe('no collection speech/mnist: local has the projects vision')
+    expect(await words(registry.history({ ...MNIST, entity: 'acme' }, 'a'))).toBe('no collection vision/mnist of acme: there is only what belongs to local')
+    expect(await words(registry.collections('speech'))).toBe('no project speech: there is vision')
+    expect((await registry.collections('local/vision')).map(({ artifact }) => artifact)).toEqual(['vision/mnist'])
+  })
+  test('collections come in name order, of all entities and projects', async () => {
+    const registry = await open()
+    for (const [entity, project, collection] of [['b', 'p', 'z'], ['a', 'q', 'y'], ['a', 'p', 'x'], ['a', 'p', 'a']] as const)
+      await putAll(registry, [put('a', '1')], { collection: { entity, project, collection } })
+    const listed = async (project?: string): Promise<string[]> => (await registry.collections(project)).map(({ entity, artifact }) => `${entity}/${artifact}`)
+    expect(await listed()).toEqual(['a/p/a', 'a/p/x', 'a/q/y', 'b/p/z'])
+    expect([await listed('p'), await listed('a/p')]).toEqual([['a/p/a', 'a/p/x', 'b/p/z'], ['a/p/a', 'a/p/x']])
+  })
+}
