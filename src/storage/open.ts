@@ -6,7 +6,7 @@ import type { ChangeSource, Store } from './storage.ts'
 import type { Log } from './s3/sqs.ts'
 
 const STORES: Readonly<Record<Scheme, (watch: Watch, memo: string | undefined) => Promise<Store>>> = {
-  s3: async ({ location, s3 }, memo) => (await import('./s3/store.ts')).openS3Store(location, s3, memo),
+  s3: async ({ location, s3, guard }, memo) => (await import('./s3/store.ts')).openS3Store(location, s3, memo, guard.rootMarker),
   file: async ({ location, guard: { rootMarker }, clockSlackMs }) =>
     (await import('./file/store.ts')).openFileStore(location, { clockSlackMs, ...(rootMarker !== undefined && { rootMarker }) }),
 }

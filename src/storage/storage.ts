@@ -8,7 +8,8 @@ import type { Listed, Skip } from '../model/entry.ts'
 export interface Store {
   /**
    * What the root is: file system type, mount source and subpath, and the root marker; for S3 endpoint and bucket. It changes when another
-   * disk is in its place, never by a remount. Throws LOCATION_MISSING when the root is not there, LOCATION_DENIED.
+   * disk is in its place, never by a remount. Throws LOCATION_MISSING when the root is not there, LOCATION_DENIED; a store whose every listing and
+   * look-up proves its root (S3) leaves it to them, since each request counts.
    */
   root(signal: AbortSignal): Promise<Root>
   /**
@@ -43,8 +44,8 @@ export interface Span {
   readonly cover: { readonly after: string; readonly upTo?: string } | { readonly directory: string }
   /** Everything met in it: entries and skipped. */
   readonly seen: number
-  /** The entries in path order (UTF-8 bytes). Lazy: a directory whose signature is known is never decoded. */
-  entries(): readonly Listed[]
+  /** The entries in path order (UTF-8 bytes). Lazy: a directory whose signature is known is never decoded, and one of a million files is not in memory at once. */
+  entries(): Iterable<Listed>
   readonly skipped: readonly Skip[]
   /** For directories: over names and stats of all direct children, skipped ones too. Equal to an earlier pass: nothing in it moved. */
   readonly stamp?: string

@@ -59,14 +59,7 @@ export function storeSuite(name: string, begin: () => Promise<Ground>, traits: T
 
     const scan = (): Promise<Scanned> => scanned(store, signal)
     const whole = async (): Promise<Map<string, Listed>> => wholly(store, (await scan()).entries, signal)
-    const find = async (paths: readonly string[]): Promise<Map<string, Found>> => {
-      const all = new Map<string, Found>()
-      for await (const found of store.find(paths, START_MS, signal)) {
-        expect(all.has(pathOf(found))).toBe(false)
-        all.set(pathOf(found), found)
-      }
-      return all
-    }
+    const find = (paths: readonly string[]): Promise<Map<string, Found>> => foundBy(store, paths, signal)
 
     test('every name is kept exactly, and every object is in exactly one span', async () => {
       for (const path of names) await place.put(path, path)
@@ -148,8 +141,9 @@ export function storeSuite(name: string, begin: () => Promise<Ground>, traits: T
       expect(await again.root(signal)).toEqual(root)
       await again.close()
       const missing = await place.openMissing()
-      await expect(missing.root(signal)).rejects.toMatchObject({ code: 'LOCATION_MISSING' })
+      await expect(missing.root(signal).then(() => scanned(missing, signal))).rejects.toMatchObject({ code: 'LOCATION_MISSING' })
       await expect(scanned(missing, signal)).rejects.toMatchObject({ code: 'LOCATION_MISSING' })
+      await expect(missing.root(signal).then(() => foundBy(missing, ['a'], signal))).rejects.toMatchObject({ code: 'LOCATION_MISSING' })
       await missing.close()
     }, 20_000)
 
@@ -224,6 +218,16 @@ function checkEntries(span: Span, entries: Map<string, Listed>): void {
     expect(entries.has(listed.path)).toBe(false)
     entries.set(listed.path, listed)
   }
+}
+
+/** What `find` says of each path, each once. */
+async function foundBy(store: Store, paths: readonly string[], signal: AbortSignal): Promise<Map<string, Found>> {
+  const all = new Map<string, Found>()
+  for await (const found of store.find(paths, START_MS, signal)) {
+    expect(all.has(pathOf(found))).toBe(false)
+    all.set(pathOf(found), found)
+  }
+  return all
 }
 
 /** The entries with their contents: inspected where the listing could not tell. */

@@ -1,7 +1,7 @@
 import { addAbortSignal } from 'node:stream'
 import type { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
-import { HeadBucketCommand, HeadObjectCommand, ListObjectsV2Command, ListObjectVersionsCommand } from '@aws-sdk/client-s3'
+import { HeadObjectCommand, ListObjectsV2Command, ListObjectVersionsCommand } from '@aws-sdk/client-s3'
 import type { HeadObjectCommandOutput, S3Client } from '@aws-sdk/client-s3'
 import { parsePage } from './page.ts'
 import type { Page } from './page.ts'
@@ -17,7 +17,7 @@ export interface Cursor {
   readonly nextVersion?: string
 }
 
-/** The four questions that are ever asked of a bucket. Each throws what the SDK throws. */
+/** The three questions that are ever asked of a bucket. Each throws what the SDK throws. */
 export class Bucket {
   readonly #client: S3Client
   readonly #name: string
@@ -25,11 +25,6 @@ export class Bucket {
   constructor(client: S3Client, name: string) {
     this.#client = client
     this.#name = name
-  }
-
-  /** Resolves when the bucket is there and may be listed. */
-  async exists(signal: AbortSignal): Promise<void> {
-    await this.#client.send(new HeadBucketCommand({ Bucket: this.#name }), { abortSignal: signal })
   }
 
   /** A page of all versions and delete markers under `prefix`. Throws STORAGE_INVALID for a page that is not whole. */

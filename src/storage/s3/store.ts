@@ -1,3 +1,4 @@
+import { VarveError } from '../../model/errors.ts'
 import { baseName, formatLocation } from '../../model/location.ts'
 import type { Location } from '../../model/location.ts'
 import type { S3Access } from '../../model/watch.ts'
@@ -9,13 +10,13 @@ import { listPrefix } from './list.ts'
 import { explain, headAll, headOne } from './read.ts'
 
 /**
- * Opens a prefix, a whole bucket, or what may be a single object of S3, or of what speaks S3. `memo` is what an earlier scan left. Asks the store
- * nothing yet. Throws USAGE when no region is known.
+ * Opens a prefix, a whole bucket, or what may be a single object of S3, or of what speaks S3. `memo` is what an earlier scan left; the ETag of the object
+ * `rootMarker` is part of the root's identity. Asks the store nothing yet. Throws USAGE when no region is known.
  */
-export async function openS3Store(location: Location, access: S3Access, memo: string | undefined): Promise<Store> {
+export async function openS3Store(location: Location, access: S3Access, memo: string | undefined, rootMarker?: string): Promise<Store> {
   const bucket = new Bucket(await connectS3(formatLocation(location), access), location.bucket)
   return {
-    root: (signal) => rootOf(bucket, location, signal),
+    root: (signal) => rootOf(bucket, location, rootMarker, signal),
     scan: (_startMs, signal) => scan(bucket, location, memo, signal),
     find: (paths, _startMs, signal) => find(bucket, location, paths, signal),
     inspect: (listed, _startMs, signal) => find(bucket, location, listed.map(({ path }) => path), signal),
@@ -23,17 +24,17 @@ export async function openS3Store(location: Location, access: S3Access, memo: st
   }
 }
 
-async function rootOf(bucket: Bucket, location: Location, signal: AbortSignal): Promise<Root> {
-  try {
-    await bucket.exists(signal)
-  } catch (error) {
-    signal.throwIfAborted()
-    // A policy may allow the listing of this prefix alone: then that is the proof, and where it is not allowed either it says why.
-    await explain(bucket, location, formatLocation(location), signal)
-  }
+/** A bucket is where it is: that it is there and may be listed is proved by every listing, and by `find` before it calls anything absent, at no request of its own. */
+async function rootOf(bucket: Bucket, location: Location, marker: string | undefined, signal: AbortSignal): Promise<Root> {
   const where = `${location.endpoint ?? 's3'} ${location.bucket}`
   const words = `the bucket ${location.bucket}${location.endpoint === undefined ? '' : ` at ${location.endpoint}`}`
-  return { identity: where, words, mount: where, network: true }
+  if (marker === undefined) return { identity: where, words, mount: where, network: true }
+  const found = await headOne(bucket, location, marker, false, signal)
+  if (found.kind !== 'entry') {
+    await explain(bucket, location, formatLocation(location), signal)
+    throw new VarveError('LOCATION_MISSING', `the root marker ${marker} is not in ${formatLocation(location)}`, { hint: 'put it back, or take guard.root_marker out' })
+  }
+  return { identity: `${where} ${found.listed.content?.digest}`, words: `${words}, marked by ${marker}`, mount: where, network: true }
 }
 
 async function* scan(bucket: Bucket, location: Location, memo: string | undefined, signal: AbortSignal): AsyncGenerator<Span> {
@@ -59,7 +60,13 @@ async function* scan(bucket: Bucket, location: Location, memo: string | undefine
 async function* find(bucket: Bucket, location: Location, paths: readonly string[], signal: AbortSignal): AsyncGenerator<Found> {
   const lone = await loneObject(bucket, location, signal)
   if (lone === undefined) {
-    yield* headAll(bucket, location, paths, signal)
+    let there = false
+    for await (const found of headAll(bucket, location, paths, signal)) {
+      // A HEAD says 404 for a missing bucket, too: before the first object is called absent, a listing must be allowed.
+      if (found.kind === 'absent' && !there) await explain(bucket, location, formatLocation(location), signal)
+      there ||= found.kind === 'absent'
+      yield found
+    }
     return
   }
   // The location is one object: nothing else belongs to it.

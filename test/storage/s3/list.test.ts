@@ -156,14 +156,14 @@ describe('a listing that cannot be right is an error, and never a short listing'
 
 describe('failures are named', () => {
   test.each([
-    ['unavailable', 'STORAGE_UNAVAILABLE', /SlowDown/],
+    ['unavailable', 'STORAGE_UNAVAILABLE', /SlowDown|503/],
     ['denied', 'LOCATION_DENIED', /s3:ListBucket /],
     ['expired', 'CREDENTIALS', /ExpiredToken/],
     ['elsewhere', 'LOCATION_MISSING', /region/],
   ] as const)('%s is %s', async (fault, code, words) => {
     fill(1)
     fake.fault = () => fault
-    for (const act of [async () => (await open()).root(signal), () => scan()] as const) await expect(act()).rejects.toMatchObject({ code, message: expect.stringMatching(words) })
+    for (const act of [async () => find(await open(), 'never'), () => scan()] as const) await expect(act()).rejects.toMatchObject({ code, message: expect.stringMatching(words) })
   }, 20_000)
 
   test('an object that may not be read is denied, by name, and never absent', async () => {
@@ -173,12 +173,16 @@ describe('failures are named', () => {
   })
 
   test('a missing bucket is missing, also for a lone object', async () => {
-    await expect((await open('d/', undefined, 'other')).root(signal)).rejects.toMatchObject({ code: 'LOCATION_MISSING' })
+    for (const prefix of ['d/', 'd']) {
+      const store = await open(prefix, undefined, 'other')
+      await expect(scanned(store, signal)).rejects.toMatchObject({ code: 'LOCATION_MISSING' })
+      await expect(find(store, 'a')).rejects.toMatchObject({ code: 'LOCATION_MISSING' })
+    }
   })
 
   test('nobody listening is unavailable', async () => {
     const store = await openAt('http://127.0.0.1:9', 'fake', 'd/')
-    await expect(store.root(signal)).rejects.toMatchObject({ code: 'STORAGE_UNAVAILABLE' })
+    await expect(scanned(store, signal)).rejects.toMatchObject({ code: 'STORAGE_UNAVAILABLE' })
     await store.close()
   }, 20_000)
 
