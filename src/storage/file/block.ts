@@ -1,8 +1,8 @@
 import type { BigIntStats } from 'node:fs'
 import type { Listed, Skip, SkipReason } from '../../model/entry.ts'
 
-// What workers and the main thread say to each other about stats: per child four 64-bit numbers (size, or the kind of what is no file; mtime and ctime
-// in ns; inode), then the names, parted by NUL. It crosses the threads without a copy, and is decoded only where somebody asks.
+// What workers and the main thread say to each other about stats: per child four 64-bit numbers (size, or the kind of what is no file;
+// mtime and ctime in ns; inode), then the names, parted by NUL. It crosses the threads without a copy, and is decoded only where somebody asks.
 
 /** Numbers per child. */
 export const FIELDS = 4
@@ -12,7 +12,8 @@ const PLACE_FIELDS = 6
 
 // The index is what is written to the block: append only, for stamps hold it.
 const KINDS: readonly (SkipReason | 'directory')[] = [
-  'directory', 'unreadable', 'unreadable-directory', 'symlink-directory', 'dangling-symlink', 'loop', 'fifo', 'socket', 'device', 'not-utf8', 'left-out', 'too-long',
+  'directory', 'unreadable', 'unreadable-directory', 'symlink-directory', 'dangling-symlink', 'loop',
+  'fifo', 'socket', 'device', 'not-utf8', 'left-out', 'too-long',
 ]
 
 /** What became of a file that was to be read. `as-seen`: hashed, and as the walk had seen it; `read`: hashed, and its numbers are given. */
@@ -36,8 +37,8 @@ export interface Place {
 
 /** The place number `index` of packed places. */
 export function placeAt(places: Int32Array, index: number): Place {
-  const [offset, children, nameBytes, entries, skipped, racy] = places.subarray(index * PLACE_FIELDS) as unknown as [number, number, number, number, number, number]
-  return { offset, children, nameBytes, entries, skipped, racy }
+  const field = (number: number): number => places[index * PLACE_FIELDS + number] as number
+  return { offset: field(0), children: field(1), nameBytes: field(2), entries: field(3), skipped: field(4), racy: field(5) }
 }
 
 /** What stands for `kind` in place of a size: below zero. */

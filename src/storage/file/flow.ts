@@ -1,6 +1,6 @@
 /**
- * Runs the works that `next` starts, at most `most` of them going on or done and not yet taken, and yields their results as they are done. Ends when none is
- * going on and `next` starts none. Throws what a work threw, or the reason of `signal`.
+ * Runs the works that `next` starts, at most `most` of them going on or done and not yet taken, and yields their results as they are done.
+ * Ends when none is going on and `next` starts none. Throws what a work threw, or the reason of `signal`.
  */
 export async function* flow<T extends object>(next: () => Promise<T> | undefined, most: number, signal: AbortSignal): AsyncGenerator<T> {
   const done: T[] = []

@@ -14,7 +14,7 @@ export interface ReadTask {
   readonly prefix: string
   /** Joined by NUL, which costs a fraction of an array on the way between threads. */
   readonly paths: string
-  /** What a walk saw: then a file that still looks so need not be looked at first. Absent: only hints say that something is there, not even its folders are known. */
+  /** What a walk saw: a file that still looks so need not be looked at first. Absent: not even the folders of the paths are known. */
   readonly seen?: { readonly sizes: Float64Array; readonly fingerprints: string }
 }
 
@@ -28,7 +28,7 @@ export interface Read {
   readonly digests: Uint8Array
 }
 
-/** Reads files whole: stat, hash, stat. A file whose stats before and after differ is torn. Throws what the system threw when the disk or server fails. */
+/** Reads files whole: stat, hash, stat. A file whose stats differ is torn. Throws what the system threw when the disk or server fails. */
 export function read(task: ReadTask): Read {
   const paths = task.paths.split('\0')
   const fingerprints = task.seen?.fingerprints.split('\0')
@@ -204,7 +204,8 @@ class Reading implements Read {
 
   #judge(file: Open, keep: () => void): void {
     const after = fstatSync(file.fd, { bigint: true })
-    const same = file.got === file.size && Number(after.size) === file.size && kindOfStat(after) === undefined && fingerprintOf(after) === file.fingerprint
+    const whole = file.got === file.size && Number(after.size) === file.size && kindOfStat(after) === undefined
+    const same = whole && fingerprintOf(after) === file.fingerprint
     if (same) keep()
     if (same) this.settle(file.index, file.seen ? 'as-seen' : 'read')
     else if (file.seen) this.changed.push(file.index)

@@ -30,7 +30,8 @@ export class Lanes<File> {
 
   /** Returns when `supply` has no more. Throws what it throws. */
   hash(supply: Supply<File>): void {
-    const lanes = Array.from({ length: LANES }, (_, number): Lane<File> => ({ number, file: undefined, sizeBytes: 0, blocks: 0, pointer: 0, padded: false }))
+    const idle = { file: undefined, sizeBytes: 0, blocks: 0, pointer: 0, padded: false }
+    const lanes = Array.from({ length: LANES }, (_, number): Lane<File> => ({ number, ...idle }))
     try {
       for (;;) {
         // All run as many blocks as the shortest of them has.

@@ -64,15 +64,15 @@ class DirectorySpan implements Span {
     return skipsOf(this.#block, this.#place, this.cover.directory)
   }
 
-  entries(): readonly Listed[] {
-    if (this.#place.entries === 0) return []
+  *entries(): Generator<Listed> {
+    if (this.#place.entries === 0) return
     const { directory } = this.cover
     const numbers = numbersOf(this.#block, this.#place)
     const names = namesOf(this.#block, this.#place)
-    const files = [...names.keys()].filter((child) => (numbers[child * FIELDS] as bigint) >= 0n)
+    const files = Uint32Array.from(names.keys()).filter((child) => (numbers[child * FIELDS] as bigint) >= 0n)
     // Names, not paths: they differ sooner.
     files.sort((a, b) => comparePaths(names[a] as string, names[b] as string))
-    return files.map((child) => listedOf(directory + (names[child] as string), numbers, child * FIELDS, this.#racyFrom))
+    for (const child of files) yield listedOf(directory + (names[child] as string), numbers, child * FIELDS, this.#racyFrom)
   }
 }
 

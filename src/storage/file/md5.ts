@@ -1,9 +1,9 @@
-// MD5 of four files at once: SIMD cannot speed up one chain of blocks, but it can run four beside one another. The module is written here byte by byte, so that no
-// toolchain and no binary is needed. RFC 1321; the WebAssembly core specification 2.0, §5 (binary format, vector instructions).
+// MD5 of four files at once: SIMD cannot speed up one chain of blocks, but it can run four beside one another. The module is written here
+// byte by byte, so that no toolchain and no binary is needed. RFC 1321; the WebAssembly core specification 2.0, §5 (binary format).
 
 /** Files at once. */
 export const LANES = 4
-/** Bytes that a lane reads at a time: four lanes stay in the first-level cache's neighbourhood. */
+/** Bytes that a lane reads at a time: all four fit into the second-level cache, and most small files into one read. */
 export const LANE_BYTES = 16 * 1024
 // A full buffer may be followed by the padding: at most two blocks.
 const LANE_STRIDE = LANE_BYTES + 128

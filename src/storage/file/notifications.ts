@@ -18,8 +18,8 @@ const DIRECTORIES_MOST = 2_000
 const ENTRIES_MOST = 50_000
 
 /**
- * Hears by the kernel what moves on a local file system; on others it says once that it listens, for there nothing can be heard. Rejects when something else is
- * mounted there, or the kernel grants no more watches.
+ * Hears by the kernel what moves on a local file system. On others nothing can be heard: there it only asks for the whole once.
+ * Rejects when something else is mounted there, or when the kernel grants no more watches.
  */
 export function fileSource(location: Location, clock: Clock): ChangeSource {
   const path = location.object ?? location.prefix
@@ -88,8 +88,8 @@ function hear(watcher: FSWatcher, batch: Batch): void {
     const { code } = error as NodeJS.ErrnoException
     // What may not be read is the walk's to name; what is gone was heard or will be.
     if (code === 'EACCES' || code === 'EPERM' || code === 'ENOENT' || code === 'ENOTDIR') return
-    const hint = code === 'ENOSPC' ? 'raise fs.inotify.max_user_watches; until then changes are found by walking' : undefined
-    batch.fail(new VarveError('STORAGE_UNAVAILABLE', `the kernel's watches failed: ${(error as Error).message}`, hint === undefined ? { cause: error } : { cause: error, hint }))
+    const hint = 'raise fs.inotify.max_user_watches and max_user_instances; until then changes are found by walking'
+    batch.fail(new VarveError('STORAGE_UNAVAILABLE', `the kernel's watches failed: ${(error as Error).message}`, { cause: error, hint }))
   })
 }
 

@@ -5,7 +5,13 @@ import type { Read, ReadTask } from './hash.ts'
 import type { Walked, WalkTask } from './walk.ts'
 
 export type Task = WalkTask | ReadTask
-export type Answer = { readonly result: Walked | Read } | { readonly failed: { readonly code: string | undefined; readonly message: string; readonly path: string } }
+export type Answer = { readonly result: Walked | Read } | { readonly failed: Failed }
+
+interface Failed {
+  readonly code: string | undefined
+  readonly message: string
+  readonly path: string
+}
 
 // The next task lies ready in the worker while the answer to the last one crosses the threads.
 const TASKS_PER_WORKER = 2
@@ -80,10 +86,10 @@ export class Pool {
 
   /** An idle worker, else a new one, else one with room. */
   #free(): Hand | undefined {
-    const least = this.#hands.reduce<Hand | undefined>((best, hand) => (best === undefined || hand.jobs.length < best.jobs.length ? hand : best), undefined)
-    if (least !== undefined && least.jobs.length === 0) return least
+    const idle = this.#hands.find(({ jobs }) => jobs.length === 0)
+    if (idle !== undefined) return idle
     if (this.#hands.length < this.#size) return this.#start()
-    return least !== undefined && least.jobs.length < TASKS_PER_WORKER ? least : undefined
+    return this.#hands.find(({ jobs }) => jobs.length < TASKS_PER_WORKER)
   }
 
   #start(): Hand {

@@ -11,8 +11,10 @@ const FILES_MOST = 128
 const BYTES_ENOUGH = 8 * 1024 * 1024
 const FILES_LEAST = 4
 
+type Batches = AsyncGenerator<readonly Found[]>
+
 /** Hashes what a walk listed, in batches as they are done: each file once. */
-export function inspectAll(pool: Pool, prefix: string, listed: readonly Listed[], racyFrom: bigint, signal: AbortSignal): AsyncGenerator<readonly Found[]> {
+export function inspectAll(pool: Pool, prefix: string, listed: readonly Listed[], racyFrom: bigint, signal: AbortSignal): Batches {
   const share = Math.max(FILES_LEAST, Math.min(FILES_MOST, Math.ceil(listed.length / pool.width)))
   let at = 0
   const next = (): Promise<readonly Found[]> | undefined => {
@@ -23,20 +25,25 @@ export function inspectAll(pool: Pool, prefix: string, listed: readonly Listed[]
       bytes += one.sizeBytes
     }
     if (batch.length === 0) return undefined
-    const seen = { sizes: Float64Array.from(batch, ({ sizeBytes }) => sizeBytes), fingerprints: batch.map(({ fingerprint }) => fingerprint ?? '').join('\0') }
+    const sizes = Float64Array.from(batch, ({ sizeBytes }) => sizeBytes)
+    const fingerprints = batch.map(({ fingerprint }) => fingerprint ?? '').join('\0')
     const paths = batch.map(({ path }) => path).join('\0')
-    return pool.read({ kind: 'read', prefix, paths, seen }).then((answer) => batch.map((one, index) => foundOf(one.path, answer, index, racyFrom, one)))
+    return pool
+      .read({ kind: 'read', prefix, paths, seen: { sizes, fingerprints } })
+      .then((answer) => batch.map((one, index) => foundOf(one.path, answer, index, racyFrom, one)))
   }
   return flow(next, pool.width, signal)
 }
 
 /** Looks at `paths`, of which nothing is known, and hashes what is there: each once, in batches as they are done. */
-export function findAll(pool: Pool, prefix: string, paths: readonly string[], racyFrom: bigint, signal: AbortSignal): AsyncGenerator<readonly Found[]> {
+export function findAll(pool: Pool, prefix: string, paths: readonly string[], racyFrom: bigint, signal: AbortSignal): Batches {
   let at = 0
   const next = (): Promise<readonly Found[]> | undefined => {
     const batch = paths.slice(at, (at += FILES_MOST))
     if (batch.length === 0) return undefined
-    return pool.read({ kind: 'read', prefix, paths: batch.join('\0') }).then((answer) => batch.map((path, index) => foundOf(path, answer, index, racyFrom)))
+    return pool
+      .read({ kind: 'read', prefix, paths: batch.join('\0') })
+      .then((answer) => batch.map((path, index) => foundOf(path, answer, index, racyFrom)))
   }
   return flow(next, pool.width, signal)
 }

@@ -7,7 +7,8 @@ import { fileFailure } from './failures.ts'
 
 // Where the kernel itself tells of every change. All else is a server's or a daemon's business, and other machines may write there unheard.
 const LOCAL = new Set([
-  'ext2', 'ext3', 'ext4', 'xfs', 'btrfs', 'zfs', 'f2fs', 'bcachefs', 'jfs', 'reiserfs', 'tmpfs', 'ramfs', 'rootfs', 'overlay', 'aufs', 'vfat', 'exfat', 'ntfs3', 'iso9660', 'squashfs', 'erofs',
+  'ext2', 'ext3', 'ext4', 'xfs', 'btrfs', 'zfs', 'f2fs', 'bcachefs', 'jfs', 'reiserfs', 'tmpfs', 'ramfs', 'rootfs', 'overlay', 'aufs',
+  'vfat', 'exfat', 'ntfs3', 'iso9660', 'squashfs', 'erofs',
 ])
 // Of <fcntl.h>, and not among Node's constants: names a path without opening it, so neither a FIFO nor a tape notices.
 const O_PATH = 0o10000000
@@ -32,7 +33,8 @@ export async function mountOf(location: Location): Promise<Mount> {
       const real = await readlink(`/proc/self/fd/${handle.fd}`)
       const id = /^mnt_id:\s*(\d+)$/m.exec(await readFile(`/proc/self/fdinfo/${handle.fd}`, 'utf8'))?.[1]
       const line = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n').find((one) => one.startsWith(`${id} `))
-      if (line === undefined) throw new VarveError('STORAGE_UNAVAILABLE', `the mount that holds ${path} is not listed in /proc/self/mountinfo`)
+      // It was taken away between the two questions.
+      if (line === undefined) throw new VarveError('LOCATION_MISSING', `what held ${path} is mounted no more (/proc/self/mountinfo does not list it)`)
       return readMount(line, real)
     } finally {
       await handle.close()
@@ -86,8 +88,8 @@ async function markerText(path: string): Promise<string> {
     }
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT' || code === 'ENOTDIR')
-      throw new VarveError('LOCATION_MISSING', `the marker ${path} is not there`, { cause: error, hint: 'mount what belongs there, or correct guard.root_marker' })
+    const hint = 'mount what belongs there, or correct guard.root_marker'
+    if (code === 'ENOENT' || code === 'ENOTDIR') throw new VarveError('LOCATION_MISSING', `the marker ${path} is not there`, { cause: error, hint })
     throw fileFailure(error, path)
   }
 }

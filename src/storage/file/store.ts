@@ -13,6 +13,9 @@ import { mountOf, rootOf } from './root.ts'
 // The coarsest clock of a file system in use (FAT) ticks every 2 s: two changes within one tick may leave the same times.
 const GUARD_MS = 2_000
 
+// Walking and hashing use a core each; more than a few would fight over directory locks and memory, and the rest of the machine has work too.
+const WORKERS_MOST = 4
+
 /** What a watch says about its files. */
 export interface FileOptions {
   /** A file under the location whose text is part of the root's identity. */
@@ -29,7 +32,7 @@ export function openFileStore(location: Location, options: FileOptions): Promise
 class FileStore implements Store {
   readonly #location: Location
   readonly #options: FileOptions
-  readonly #pool = new Pool(availableParallelism())
+  readonly #pool = new Pool(Math.min(WORKERS_MOST, availableParallelism()))
   #network: boolean | undefined
 
   constructor(location: Location, options: FileOptions) {

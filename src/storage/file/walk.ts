@@ -50,9 +50,12 @@ function visit(prefix: string, directory: string, packer: Packer, left: string[]
   const found = left.length
   try {
     packer.begin(directory)
-    for (const name of namesIn(base)) {
-      const kind = typeof name !== 'string' ? packer.skip(percented(name), 'not-utf8') : isLeftOut(name) ? packer.skip(name, 'left-out') : child(base, name, packer)
-      if (kind === 'directory') left.push(`${directory}${name as string}/`)
+    const names = namesIn(base)
+    packer.makeRoom(names.length)
+    for (const name of names) {
+      if (typeof name !== 'string') packer.skip(percented(name), 'not-utf8')
+      else if (isLeftOut(name)) packer.skip(name, 'left-out')
+      else if (meet(base + name, name, packer) === 'directory') left.push(`${directory}${name}/`)
     }
     packer.end()
   } catch (error) {
@@ -82,12 +85,11 @@ export function isLeftOut(name: string): boolean {
   return name === 'lost+found' || name === '.snapshot' || name === '.zfs' || name.startsWith('.nfs')
 }
 
-function child(base: string, name: string, packer: Packer): SkipReason | 'directory' | undefined {
-  const seen = look(base + name)
-  if (seen === 'absent') return undefined
-  if (typeof seen === 'string') return packer.skip(name, seen)
-  packer.file(name, seen)
-  return undefined
+function meet(path: string, name: string, packer: Packer): ReturnType<typeof look> {
+  const seen = look(path)
+  if (typeof seen !== 'string') packer.file(name, seen)
+  else if (seen !== 'absent') packer.skip(name, seen)
+  return seen
 }
 
 /**
@@ -162,13 +164,14 @@ class Packer {
   readonly #racyFrom: bigint
   readonly #stamps: string[] = []
   readonly #places: number[] = []
-  #numbers = new BigInt64Array(BLOCK_BYTES / 8)
+  #numbers: BigInt64Array<ArrayBuffer> = new BigInt64Array(BLOCK_BYTES / 8)
   #bytes = Buffer.from(this.#numbers.buffer)
   // Where the directory at hand begins, and where its next child goes: in numbers, not bytes.
   #start = 0
   #at = 0
   #names: string[] = []
   #entries = 0
+  #folders = 0
   #racy = 0
 
   constructor(racyFrom: bigint) {
@@ -180,7 +183,13 @@ class Packer {
     this.#start = this.#at
     this.#names = []
     this.#entries = 0
+    this.#folders = 0
     this.#racy = 0
+  }
+
+  /** To be called before that many children are told of. */
+  makeRoom(children: number): void {
+    this.#reserve(children * FIELDS)
   }
 
   file(name: string, stat: BigIntStats): void {
@@ -190,22 +199,20 @@ class Packer {
   }
 
   /** Of what is no file only name and kind count: the times of a sub-directory are its own span's business. */
-  skip<Kind extends SkipReason | 'directory'>(name: string, kind: Kind): Kind {
+  skip(name: string, kind: SkipReason | 'directory'): void {
     if (kind === 'directory') this.#folders++
     this.#add(name, BigInt(kindNumber(kind)), 0n, 0n, 0n)
-    return kind
   }
 
   end(stamped = true): void {
     const names = this.#names.join('\0')
     const from = this.#at * 8
-    this.#reserve(Math.ceil((names.length * 3) / 8) + 1)
+    this.#reserve(Math.ceil(Buffer.byteLength(names) / 8))
     const nameBytes = this.#bytes.write(names, from, 'utf8')
     const children = this.#names.length
     this.#places.push(this.#start * 8, children, nameBytes, this.#entries, children - this.#entries - this.#folders, this.#racy)
     this.#stamps.push(stamped ? hash('sha1', this.#bytes.subarray(this.#start * 8, from + nameBytes), 'base64').slice(0, STAMP_LENGTH) : '')
     this.#at += Math.ceil(nameBytes / 8)
-    this.#folders = 0
     this.childrenTotal += children
   }
 
@@ -213,25 +220,22 @@ class Packer {
   drop(): void {
     this.directories.pop()
     this.#at = this.#start
-    this.#folders = 0
   }
 
   /** A directory that cannot be looked into: nothing but itself, and never the same as before. */
   barred(directory: string, reason: SkipReason): void {
     this.begin(directory)
+    this.makeRoom(1)
     this.skip('', reason)
     this.end(false)
   }
 
   finish(left: readonly string[]): Walked {
-    const block = this.#bytes.buffer.slice(0, this.#at * 8) as ArrayBuffer
-    return { directories: this.directories, stamps: this.#stamps, places: Int32Array.from(this.#places), block, left }
+    const { directories } = this
+    return { directories, stamps: this.#stamps, places: Int32Array.from(this.#places), block: this.#numbers.buffer, left }
   }
 
-  #folders = 0
-
   #add(name: string, size: bigint, mtimeNs: bigint, ctimeNs: bigint, ino: bigint): void {
-    this.#reserve(FIELDS)
     const numbers = this.#numbers
     const at = this.#at
     numbers[at] = size
@@ -244,7 +248,7 @@ class Packer {
 
   #reserve(more: number): void {
     if (this.#at + more <= this.#numbers.length) return
-    const grown = new BigInt64Array(Math.max(this.#numbers.length * 2, this.#at + more))
+    const grown = new BigInt64Array(Math.max(this.#numbers.length + BLOCK_BYTES / 8, this.#at + more))
     grown.set(this.#numbers)
     this.#numbers = grown
     this.#bytes = Buffer.from(grown.buffer)

@@ -187,6 +187,16 @@ test('what is mounted over, or unmounted, ends the listening: the watcher is dea
   }
 })
 
+test('where nothing can be heard, the whole is asked for once, and nothing is watched', async () => {
+  const before = watches()
+  await hearing('/proc/sys/kernel/', async ({ heard, name, stop }) => {
+    expect(name()).toBe('files /proc/sys/kernel/ (network mount: only walked)')
+    expect(heard).toEqual([{ scheme: 'file', bucket: '', key: '/proc/sys/kernel/', whole: true }])
+    expect(watches()).toBe(before)
+    await expect(stop()).resolves.toBeUndefined()
+  })
+})
+
 test('a location that is not there cannot be listened to', async () => {
   const root = tree()
   const source = fileSource(parseLocation(`${root}gone/`, '/'), clock)

@@ -119,3 +119,7 @@ test('a lone object has the root of where it lies', async () => {
 test('the root of the whole machine can be told', async () => {
   expect(await rootOf('/')).toMatchObject({ mount: '/', network: false })
 })
+
+test('a file system that is not known to be local counts as network: nothing is promised to be heard there', async () => {
+  expect(await rootOf('/proc/sys/kernel/')).toMatchObject({ network: true })
+})
