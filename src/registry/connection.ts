@@ -1,6 +1,7 @@
 import { DatabaseSync } from 'node:sqlite'
 import type { StatementSync } from 'node:sqlite'
-import { VarveError } from '../model/errors.ts'
+import { setTimeout } from 'node:timers/promises'
+import { isFailure, VarveError } from '../model/errors.ts'
 import { translate } from './failures.ts'
 import { migrate } from './migrate.ts'
 
@@ -23,6 +24,8 @@ export interface Connection {
 
 // How long a write waits for another process: a commit of a million rows takes some seconds.
 const BUSY_MS = 30_000
+// In this thread it waits in short turns, so that the event loop goes on: who holds the lock may need it to go on, too.
+const TURN_MS = 20
 // 16 MB of pages: the inner nodes of a million entries, and memory stays flat.
 const CACHE_KB = 16_000
 // After so much a commit moves the log into the database: 16 MB, some hundred ms.
@@ -72,14 +75,19 @@ export class SyncConnection {
     this.#database.exec('COMMIT')
   }
 
+  /** From now on a lock that another holds is waited for so long. */
+  waitFor(ms: number): void {
+    this.#database.exec(`PRAGMA busy_timeout = ${ms}`)
+  }
+
   rollback(): void {
-    if (this.#isCurrent() && this.#database.isTransaction) this.#database.exec('ROLLBACK')
+    if (this.isCurrent && this.#database.isTransaction) this.#database.exec('ROLLBACK')
   }
 
   close(): void {
     this.#statements.clear()
     if (this.#owned && this.#database.isOpen) this.#database.close()
-    else if (this.#isCurrent()) owners.delete(this.#database)
+    else if (this.isCurrent) owners.delete(this.#database)
   }
 
   #statement(text: string): StatementSync {
@@ -91,12 +99,13 @@ export class SyncConnection {
     return statement
   }
 
-  #isCurrent(): boolean {
+  /** False once the shared database was opened anew. */
+  get isCurrent(): boolean {
     return this.#owned || owners.get(this.#database) === this
   }
 
   #check(): void {
-    if (!this.#isCurrent()) throw new VarveError('REGISTRY_BUSY', 'this registry was opened anew elsewhere')
+    if (!this.isCurrent) throw new VarveError('REGISTRY_BUSY', 'this registry was opened anew elsewhere')
   }
 }
 
@@ -120,6 +129,7 @@ function prepare(database: DatabaseSync): void {
 
 /** The same connection under the asynchronous contract. */
 export function inThread(connection: SyncConnection): Connection {
+  connection.waitFor(TURN_MS)
   const tried = async <T>(step: () => T): Promise<T> => {
     try {
       return step()
@@ -127,9 +137,20 @@ export function inThread(connection: SyncConnection): Connection {
       throw translate(error)
     }
   }
+  const begin = async (durable: boolean): Promise<void> => {
+    const end = performance.now() + BUSY_MS
+    for (;;) {
+      try {
+        return await tried(() => connection.begin(durable))
+      } catch (error) {
+        if (!isFailure(error, 'REGISTRY_BUSY') || !connection.isCurrent || performance.now() >= end) throw error
+        await setTimeout(TURN_MS)
+      }
+    }
+  }
   return {
     all: (text, values) => tried(() => connection.all(text, values)),
-    begin: (durable) => tried(() => connection.begin(durable)),
+    begin,
     commit: () => tried(() => connection.commit()),
     rollback: () => tried(() => connection.rollback()),
     close: () => tried(() => connection.close()),

@@ -8,6 +8,9 @@ const SQLITE_BUSY = 5
 // Long enough to outlast a look at the lock by `daemonRuns`.
 const PATIENCE_MS = 500
 
+// A lock whose database is collected as garbage is lost, so it is kept here, whoever forgets the way to unlock it.
+const held = new Set<DatabaseSync>()
+
 /**
  * Makes this process the only daemon on `folder` until the returned function is called, or the process dies in whatever way. Throws REGISTRY_REFUSED when another
  * one is.
@@ -22,8 +25,9 @@ export function lockDaemon(folder: string): () => void {
       database.close()
       throw error
     }
+    held.add(database)
     return () => {
-      if (database.isOpen) database.close()
+      if (held.delete(database)) database.close()
     }
   } catch (error) {
     if (!isBusy(error)) throw translate(error)

@@ -1,16 +1,31 @@
-import { afterAll, describe, expect, test } from '@jest/globals'
+import { afterAll, afterEach, describe, expect, test } from '@jest/globals'
 import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { daemonRuns, lockDaemon } from '../../src/registry/lock.ts'
-import { openRegistry, openRegistryIn, refuseMount } from '../../src/registry/open.ts'
+import { openRegistry as openIn, openRegistryIn, refuseMount } from '../../src/registry/open.ts'
+import type { Registry } from '../../src/registry/registry.ts'
 import { translate } from '../../src/registry/failures.ts'
 import { begun, enrolled, failure, finish, manifest, MNIST, NOW, orderOf, outcomeOf, put, putAll } from '../suite/registry-world.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'varve-registry-'))
 afterAll(() => rmSync(folder, { recursive: true }))
+const opened: Registry[] = []
+const children: ChildProcess[] = []
+afterEach(async () => {
+  for (const child of children.splice(0)) child.kill('SIGKILL')
+  for (const registry of opened.splice(0)) await registry.close().catch(() => undefined)
+})
+
+async function openRegistry(where: string, options: { readonly thread: boolean }): Promise<Registry> {
+  const registry = await openIn(where, options)
+  opened.push(registry)
+  return registry
+}
+
 let count = 0
 const fresh = (): string => join(folder, String(++count), 'data')
 
@@ -31,11 +46,10 @@ describe('opening', () => {
   })
   test('several processes and threads may open a new registry at the same time', async () => {
     const where = fresh()
-    const opened = await Promise.all([true, false, true].map((thread) => openRegistry(where, { thread })))
-    expect(new Set(opened.map(({ id }) => id)).size).toBe(1)
-    await Promise.all(opened.map((registry, i) => putAll(registry, [put('a', '1')], { collection: { ...MNIST, collection: `c${i}` } })))
-    expect(await opened[0]?.collections()).toHaveLength(3)
-    for (const registry of opened) await registry.close()
+    const several = await Promise.all([true, false, true].map((thread) => openRegistry(where, { thread })))
+    expect(new Set(several.map(({ id }) => id)).size).toBe(1)
+    await Promise.all(several.map((registry, i) => putAll(registry, [put('a', '1')], { collection: { ...MNIST, collection: `c${i}` } })))
+    expect(await several[0]?.collections()).toHaveLength(3)
   })
   test.each([true, false])('a newer schema is refused, and left as it is (thread: %s)', async (thread) => {
     const where = fresh()
@@ -144,7 +158,7 @@ describe('the daemon lock', () => {
   })
   test('dies with its process, however that ends', async () => {
     const where = fresh()
-    const child = spawnHelper(`(await import(${source('lock.ts')})).lockDaemon(${JSON.stringify(where)}); console.log('locked'); setInterval(() => {}, 1000)`)
+    const child = spawnHelper(`(await import(${source('lock.ts')})).lockDaemon(${JSON.stringify(where)}); globalThis.gc(); console.log('locked'); setInterval(() => {}, 1000)`)
     await said(child, 'locked')
     expect(daemonRuns(where)).toBe(true)
     await killed(child)
@@ -189,7 +203,8 @@ function source(name: string): string {
 }
 
 function spawnHelper(code: string) {
-  const child = spawn(process.execPath, ['-e', code], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, ['--expose-gc', '-e', code], { stdio: ['ignore', 'pipe', 'inherit'] })
+  children.push(child)
   const heard = { text: '' }
   child.stdout.setEncoding('utf8').on('data', (text: string) => (heard.text += text))
   return { child, heard }
