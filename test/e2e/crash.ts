@@ -46,9 +46,9 @@ Worker.prototype.postMessage = function (this: Worker, message: unknown, ...rest
 
 // The registry has a thread of its own, which is preloaded like this one.
 let versionWritten = false
-type All = (this: StatementSync, ...values: readonly unknown[]) => ReturnType<StatementSync['all']>
+type All = (this: StatementSync, ...values: unknown[]) => ReturnType<StatementSync['all']>
 const all = StatementSync.prototype.all as All
-StatementSync.prototype.all = function (this: StatementSync, ...values: readonly unknown[]) {
+StatementSync.prototype.all = function (this: StatementSync, ...values: unknown[]) {
   const rows = all.apply(this, values)
   if (this.sourceSQL.includes('INSERT INTO version(')) {
     versionWritten = true
