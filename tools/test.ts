@@ -2,7 +2,7 @@
 // The last line counts: `N passed, N failed`. A group that runs no test fails.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { COMPONENTS } from './components.ts'
@@ -10,6 +10,9 @@ import { COMPONENTS } from './components.ts'
 const ROOT = join(import.meta.dirname, '..')
 // Cheap to get first: what takes minutes to build (Go, both cores) is waited for last.
 const ORDER = Object.keys(COMPONENTS)
+
+// How long Jest may stay after its report.
+const LINGER_MOST_MS = 20_000
 
 interface Counts {
   passed: number
@@ -29,9 +32,25 @@ function say(text: string): void {
 }
 
 /** Runs a program of this checkout; true when it ended well. */
-async function run(program: string, args: readonly string[], quiet = false): Promise<boolean> {
-  const child = spawn(program, args, { cwd: ROOT, stdio: ['ignore', quiet ? 'ignore' : 'inherit', 'inherit'] })
+async function run(program: string, args: readonly string[]): Promise<boolean> {
+  const child = spawn(program, args, { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'] })
   const [status] = (await once(child, 'exit')) as [number | null]
+  return status === 0
+}
+
+/** Runs Jest; true when it ended well, and by itself: after its report it has nothing left to do, and what keeps it is a leaked handle. */
+async function runJest(args: readonly string[], output: string): Promise<boolean> {
+  const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ['ignore', 'ignore', 'inherit'] })
+  const ended = once(child, 'exit') as Promise<[number | null]>
+  let lingered = false
+  const watching = setInterval(() => {
+    if (!existsSync(output) || Date.now() - statSync(output).mtimeMs < LINGER_MOST_MS) return
+    lingered = true
+    child.kill('SIGKILL')
+  }, 1_000)
+  const [status] = await ended
+  clearInterval(watching)
+  if (lingered) say('== a test left something open: Jest did not end by itself')
   return status === 0
 }
 
@@ -55,7 +74,7 @@ async function runGroup(title: string, files: readonly string[], workers: number
   const output = join(folder, `${counts.passed}-${counts.failed}.json`)
   const jest = join(ROOT, 'node_modules', 'jest', 'bin', 'jest.js')
   const flags = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', jest, '--ci', `--maxWorkers=${workers}`, '--json', `--outputFile=${output}`, '--runTestsByPath', ...files]
-  const well = await run(process.execPath, flags, true)
+  const well = await runJest(flags, output)
   const report = readReport(output)
   const bad = report === undefined ? 1 : report.numFailedTests + report.numRuntimeErrorTestSuites + report.numPendingTests + report.numTodoTests
   counts.passed += report?.numPassedTests ?? 0

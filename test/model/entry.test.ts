@@ -59,7 +59,7 @@ test('an identity is digest and size; a digest splits at its first colon', () =>
 
 describe('errors', () => {
   test('carry no credentials, no URL query and no line break', () => {
-    expect(scrub('redis://user:secret@h:1/0 and https://h/p?X-Amz-Signature=abc#f\nnext')).toBe('redis://h:1/0 and https://h/p?… next')
+    expect(words(new Error('redis://user:secret@h:1/0 and https://h/p?X-Amz-Signature=abc#f\nnext'))).toBe('redis://h:1/0 and https://h/p?… next')
     expect(scrub('redis://:secret@h:1/0')).toBe('redis://h:1/0')
   })
   test('know whether trying again may help; an unknown one is retried', () => {
