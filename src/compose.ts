@@ -9,7 +9,7 @@ import type { Screen } from './cli/screen.ts'
 import type { Config, Environment } from './config.ts'
 import type { Log, LookParts, Tell } from './daemon/daemon.ts'
 import type { Clock } from './model/clock.ts'
-import { VarveError } from './model/errors.ts'
+import { describe, VarveError } from './model/errors.ts'
 import type { Queue } from './queue/queue.ts'
 import type { Registry } from './registry/registry.ts'
 
@@ -42,9 +42,12 @@ export function compose(clock: Clock, surroundings: Environment, screen: Screen)
     lookParts: (registry, tell, verbose) => lookParts(registry, tell, verbose ? spoken(screen) : SILENT),
     async wake(config, registry, watch) {
       if (config.queue === 'inline') return
-      const queue = await openQueue(config, registry, clock, SILENT)
-      await queue.wake(watch, 0).catch(() => undefined)
-      await queue.close()
+      try {
+        const queue = await openQueue(config, registry, clock, SILENT)
+        await queue.wake(watch, 0).finally(() => queue.close())
+      } catch (error) {
+        screen.note(`the daemon could not be woken, and looks at its next sweep: ${describe(error)}`)
+      }
     },
     daemon: (config, tell) => openDaemon(config, clock, surroundings, (registry, log) => lookParts(registry, tell, log)),
   }
@@ -61,7 +64,7 @@ async function openRegistry(folder: string, create: boolean, thread: boolean): P
 
 async function openQueue(config: Config, registry: Registry, clock: Clock, log: Log): Promise<Queue> {
   if (config.queue === 'inline') return (await import('./queue/inline.ts')).inlineQueue(clock)
-  return (await import('./queue/bullmq.ts')).bullmqQueue({ url: config.queue.url, registryId: registry.id, log })
+  return (await import('./queue/bullmq.ts')).bullmqQueue({ url: config.queue.url, registryId: registry.id, log, clock })
 }
 
 // Looks at once: listing waits for the network and hashing for the disk, so a few more than the workers that hash.

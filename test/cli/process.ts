@@ -19,7 +19,13 @@ export function plainEnvironment(): NodeJS.ProcessEnv {
 
 /** Starts `varve` with these words in `folder`. */
 export function start(folder: string, ...words: readonly string[]): ChildProcess {
-  return spawn(process.execPath, ['--disable-warning=ExperimentalWarning', MAIN, ...words], { cwd: folder, env: plainEnvironment() })
+  return startWith({}, folder, ...words)
+}
+
+/** The same with more in the environment. */
+export function startWith(more: NodeJS.ProcessEnv, folder: string, ...words: readonly string[]): ChildProcess {
+  const env = { ...plainEnvironment(), ...more }
+  return spawn(process.execPath, ['--disable-warning=ExperimentalWarning', MAIN, ...words], { cwd: folder, env })
 }
 
 /** Runs `varve` with these words in `folder` to its end. */

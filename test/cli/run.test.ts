@@ -1,10 +1,13 @@
 // The daemon as people start it: real processes, a real folder.
 import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
-import { ended, says, start, varve } from './process.ts'
+import { ended, says, start, startWith, varve } from './process.ts'
 
 let folder: string
 beforeEach(() => {
@@ -87,14 +90,19 @@ test('a reader who has seen enough ends a listing quietly', async () => {
   expect({ exit, stderr }).toEqual({ exit: 0, stderr: '' })
 }, 40_000)
 
-test('a put that is interrupted exits with 130 and records nothing', async () => {
-  // A file that grows without end keeps the look going until it is stopped.
-  const child = begin('put', 'files/', '--name', 'a/b', '--type', 't')
-  const growing = setInterval(() => writeFileSync(join(folder, 'files/one'), String(Math.random()).repeat(1 + Math.random() * 9), { flag: 'a' }), 1)
+test.each([['SIGINT', 130], ['SIGTERM', 143]] as const)('a put that is interrupted by %s exits with %d and records nothing', async (signal, exit) => {
+  // A store that takes the question and never answers.
+  const silent = createServer(() => undefined).listen(0, '127.0.0.1')
+  await once(silent, 'listening')
+  const keys = { AWS_ACCESS_KEY_ID: 'a', AWS_SECRET_ACCESS_KEY: 'b', AWS_REGION: 'us-east-1' }
+  const endpoint = `http://127.0.0.1:${(silent.address() as AddressInfo).port}`
+  const child = startWith({ ...keys, AWS_ENDPOINT_URL_S3: endpoint }, folder, 'put', 's3://bucket/', '--name', 'a/b', '--type', 't')
+  started.push(child)
   const end = ended(child)
-  await new Promise((resolve) => setTimeout(resolve, 2_000))
-  child.kill('SIGINT')
-  const { exit, stdout } = await end
-  clearInterval(growing)
-  expect({ exit, stdout }).toEqual({ exit: 130, stdout: '' })
+  await once(silent, 'request')
+  child.kill(signal)
+  expect(await end).toEqual({ exit, stdout: '', stderr: '' })
+  silent.closeAllConnections()
+  silent.close()
+  expect((await varve(folder, 'log', 'a/b', '--json')).stdout).toBe('')
 }, 40_000)

@@ -1,0 +1,43 @@
+// needs: redis
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { start as startComponent } from '../components.ts'
+import { ended, says, start, varve } from './process.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'varve-redis-'))
+let redis: Awaited<ReturnType<typeof startComponent>>
+beforeAll(async () => {
+  redis = await startComponent('redis')
+}, 60_000)
+afterAll(async () => {
+  await redis.stop()
+  rmSync(folder, { recursive: true })
+})
+
+test('beside a daemon with Redis, scan --wait wakes it at once, and goes by its sweep when Redis is gone', async () => {
+  mkdirSync(join(folder, 'files'))
+  writeFileSync(join(folder, 'files/one'), 'one')
+  writeFileSync(join(folder, 'varve.yaml'), [
+    `queue: ${redis.url}`,
+    'watch:',
+    '  - { name: one, location: files/, artifact: demo/files, type: dataset, settle: 300ms, max_wait: 2s }',
+  ].join('\n'))
+  const daemon = start(folder, 'run')
+  const end = ended(daemon)
+  try {
+    await says(daemon, /^demo\/files:v0 .*\n/m, 30_000)
+    const startedMs = performance.now()
+    expect(await varve(folder, 'scan', 'one', '--wait')).toEqual({ exit: 0, stdout: 'unchanged: demo/files:v0\n', stderr: '' })
+    // The sweep alone would take up to 15 s.
+    expect(performance.now() - startedMs).toBeLessThan(10_000)
+    await redis.stop()
+    const unwoken = await varve(folder, 'scan', 'one')
+    expect(unwoken).toMatchObject({ exit: 0, stderr: expect.stringMatching(/^the daemon could not be woken, and looks at its next sweep: [^\n]+\n$/) })
+  } finally {
+    daemon.kill('SIGTERM')
+    await end
+  }
+  expect((await end).exit).toBe(0)
+}, 90_000)
