@@ -2,6 +2,7 @@ import { basename, relative } from 'node:path'
 import { findConfig } from '../config.ts'
 import type { Config } from '../config.ts'
 import { scrub } from '../model/errors.ts'
+import type { WatchView } from '../model/version.ts'
 import { formatCollection } from '../model/watch.ts'
 import { watchLine } from './check.ts'
 import type { Context, Options } from './context.ts'
@@ -14,7 +15,8 @@ export async function run(context: Context, options: Options): Promise<void> {
   const config = await configOf(context, options)
   const daemon = await context.opener.daemon(config, tellAll(context.screen, config.defaultEntity))
   try {
-    for (const line of opening(context, config)) context.screen.say(line)
+    const views = await daemon.registry.watchViews(context.clock.now())
+    for (const line of opening(context, config, views)) context.screen.say(line)
     await daemon.run(context.signal)
   } finally {
     context.screen.settle()
@@ -22,11 +24,14 @@ export async function run(context: Context, options: Options): Promise<void> {
   }
 }
 
-function opening(context: Context, config: Config): string[] {
+function opening(context: Context, config: Config, views: readonly WatchView[]): string[] {
   const queue = config.queue === 'inline' ? 'inline' : scrub(config.queue.url)
   const lines = [
     `${plural(config.watches.length, 'watch', 'watches')}; data in ${visible(config.dataFolder)}, queue ${queue}`,
-    ...config.watches.map((watch) => watchLine(watch, config.defaultEntity)),
+    ...config.watches.map((watch) => {
+      const head = views.find((view) => view.watch === watch.name)?.head
+      return `${watchLine(watch, config.defaultEntity)}${head === undefined ? '' : `; now at ${head}`}`
+    }),
   ]
   return context.screen.terminal || basename(config.file) === 'quickstart.yaml' ? [...lines, '', ...tries(context, config), ''] : lines
 }

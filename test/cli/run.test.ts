@@ -53,6 +53,11 @@ test('run prints what it watches, what to try, each version within two seconds, 
   }
   daemon.kill('SIGTERM')
   expect(await end).toMatchObject({ exit: 0, stderr: '' })
+  const again = begin(folder, 'run', '--config', 'quickstart.yaml')
+  const ending = ended(again)
+  expect(await says(again, /status\n/, 10_000)).toContain('; now at v1\n')
+  again.kill('SIGTERM')
+  expect((await ending).exit).toBe(0)
 }, 40_000)
 
 test('beside a running daemon, scan asks it and waits; a second daemon is refused', async () => {
