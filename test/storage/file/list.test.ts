@@ -1,12 +1,13 @@
 import { execFileSync } from 'node:child_process'
 import { chmodSync, mkdirSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { afterEach, expect, test } from '@jest/globals'
+import { afterEach, expect, jest, test } from '@jest/globals'
 import { percented } from '../../../src/storage/file/walk.ts'
 import { asNobody } from './nobody.ts'
 import { fell, going, later, pass, tree, using } from './tree.ts'
 
 afterEach(fell)
+jest.setTimeout(30_000)
 
 test('a pass meets every file once, and only its last span has the end', async () => {
   const files = Object.fromEntries(Array.from({ length: 700 }, (_, index) => [`d${index % 300}/e${index % 7}/f${index}`, `${index}`]))

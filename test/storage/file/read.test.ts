@@ -2,11 +2,12 @@ import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { appendFileSync, chmodSync, closeSync, ftruncateSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterEach, expect, test } from '@jest/globals'
+import { afterEach, expect, jest, test } from '@jest/globals'
 import { asNobody } from './nobody.ts'
 import { fell, gather, going, later, pass, tree, using } from './tree.ts'
 
 afterEach(fell)
+jest.setTimeout(30_000)
 
 const md5 = (bytes: string | Buffer): string => `md5:${createHash('md5').update(bytes).digest('base64')}`
 const BIG = 300 * 1024 * 1024
@@ -91,7 +92,7 @@ test('a file that grows while it is read is torn', async () => {
   } finally {
     clearInterval(writer)
   }
-}, 20_000)
+})
 
 test('a file truncated while it is read is torn, and one rewritten in place too', async () => {
   const root = tree({ cut: '', rewritten: '' })
@@ -106,7 +107,7 @@ test('a file truncated while it is read is torn, and one rewritten in place too'
     closeSync(fd)
     expect(await found).toEqual([{ kind: 'torn', path: 'cut' }, { kind: 'torn', path: 'rewritten' }])
   })
-}, 20_000)
+})
 
 test('a large file among small ones keeps its digest', async () => {
   const root = tree(Object.fromEntries(Array.from({ length: 20 }, (_, index) => [`f${index}`, `${index}`.repeat(1000 * index)])))
