@@ -3,6 +3,7 @@ import type { Config } from '../config.ts'
 import { putOnce } from '../daemon/daemon.ts'
 import { isFailure, VarveError } from '../model/errors.ts'
 import { formatLocation, parseLocation } from '../model/location.ts'
+import type { Location } from '../model/location.ts'
 import { formatCollection } from '../model/watch.ts'
 import type { CollectionName, Watch } from '../model/watch.ts'
 import type { Context, Options } from './context.ts'
@@ -59,9 +60,8 @@ export async function put(context: Context, uri: string, options: PutOptions): P
 /** How to look: as the watch of this collection and location does, so that the two record the same; else by the defaults. */
 function watchFor(uri: string, collection: CollectionName, options: PutOptions, context: Context, config: Config | undefined): Watch {
   const asked = parseLocation(uri, process.cwd())
-  const watched = config?.watches.find(
-    (watch) => formatCollection(watch.collection, '') === formatCollection(collection, '') && formatLocation(watch.location) === formatLocation(asked),
-  )
+  const place = (name: CollectionName, location: Location): string => `${formatCollection(name, '')} ${formatLocation(location)}`
+  const watched = config?.watches.find((watch) => place(watch.collection, watch.location) === place(collection, asked))
   const endpoint = asked.scheme === 's3' ? context.surroundings.s3Endpoint : undefined
   return {
     maxWaitMs: DEFAULTS.maxWaitMs,

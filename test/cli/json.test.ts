@@ -36,13 +36,14 @@ const CERTIFICATE = {
   skippedByReason: { fifo: 1 }, filtered: 0, changedUnderLook: [], consistent: expect.any(Boolean), requests: 0, notes: [],
 }
 const V0 = {
-  artifact: NAME, entity: 'local', version: 'v0', index: 0, type: 'dataset', aliases: ['latest', 'staging'], digest: DIGEST, createdAt: TIME, entries: 5,
-  sizeBytes: 22, cause: 'put', changes: { added: 5, modified: 0, removed: 0, moved: 0, bytesAdded: 22, bytesRemoved: 0 },
+  artifact: NAME, entity: 'local', version: 'v0', index: 0, type: 'dataset', aliases: ['latest', 'staging'], digest: DIGEST, createdAt: TIME,
+  entries: 5, sizeBytes: 22, cause: 'put', changes: { added: 5, modified: 0, removed: 0, moved: 0, bytesAdded: 22, bytesRemoved: 0 },
   run: expect.any(String), description: 'first', certificate: CERTIFICATE,
 }
 const V1 = {
-  artifact: NAME, entity: 'local', version: 'v1', index: 1, type: 'dataset', aliases: ['latest'], digest: DIGEST, createdAt: TIME, entries: 5, sizeBytes: 21,
-  cause: 'put', changes: { added: 1, modified: 1, removed: 1, moved: 1, bytesAdded: 5, bytesRemoved: 6 }, run: expect.any(String), certificate: CERTIFICATE,
+  artifact: NAME, entity: 'local', version: 'v1', index: 1, type: 'dataset', aliases: ['latest'], digest: DIGEST, createdAt: TIME,
+  entries: 5, sizeBytes: 21, cause: 'put', changes: { added: 1, modified: 1, removed: 1, moved: 1, bytesAdded: 5, bytesRemoved: 6 },
+  run: expect.any(String), certificate: CERTIFICATE,
 }
 
 function entry(path: string, sizeBytes: number): object {

@@ -25,7 +25,8 @@ test('npm pack, then npm install -g of it, gives a varve that works', async () =
   expect(packed.filter((name) => name.startsWith('src/') || name.startsWith('test/') || name.endsWith('.ts'))).toEqual([])
 
   const prefix = join(folder, 'prefix')
-  await run('npm', ['install', '-g', '--prefix', prefix, '--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error', join(folder, tarball as string)], { env })
+  const quietly = ['--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error']
+  await run('npm', ['install', '-g', '--prefix', prefix, ...quietly, join(folder, tarball as string)], { env })
   const varve = (...words: string[]): Promise<{ stdout: string }> => run(join(prefix, 'bin/varve'), words, { cwd: folder, env })
   expect((await varve('--version')).stdout).toMatch(/^\d+\.\d+\.\d+\n$/)
   mkdirSync(join(folder, 'data'))

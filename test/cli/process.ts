@@ -58,9 +58,11 @@ export function says(child: ChildProcess, pattern: RegExp, mostMs: number): Prom
       resolve(text)
     }
     child.stdout?.setEncoding('utf8').on('data', hear)
-    child.on('close', () => {
+    let complaints = ''
+    child.stderr?.setEncoding('utf8').on('data', (chunk: string) => (complaints += chunk))
+    child.on('close', (exit) => {
       clearTimeout(timer)
-      reject(new Error(`ended without ${pattern}: ${text}`))
+      reject(new Error(`ended with ${exit} and without ${pattern}: ${text}${complaints}`))
     })
   })
 }

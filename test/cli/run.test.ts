@@ -53,7 +53,7 @@ test('run prints what it watches, what to try, each version within two seconds, 
   }
   daemon.kill('SIGTERM')
   expect(await end).toMatchObject({ exit: 0, stderr: '' })
-  const again = begin(folder, 'run', '--config', 'quickstart.yaml')
+  const again = begin('run', '--config', 'quickstart.yaml')
   const ending = ended(again)
   expect(await says(again, /status\n/, 10_000)).toContain('; now at v1\n')
   again.kill('SIGTERM')
