@@ -62,7 +62,9 @@ function watchFor(uri: string, collection: CollectionName, options: PutOptions, 
   const asked = parseLocation(uri, process.cwd())
   const place = (name: CollectionName, location: Location): string => `${formatCollection(name, '')} ${formatLocation(location)}`
   const watched = config?.watches.find((watch) => place(watch.collection, watch.location) === place(collection, asked))
-  const endpoint = asked.scheme === 's3' ? context.surroundings.s3Endpoint : undefined
+  // The configuration knows how to reach a bucket that it watches, whatever the artifact.
+  const reached = asked.scheme === 's3' ? config?.watches.find(({ location }) => location.scheme === 's3' && location.bucket === asked.bucket) : undefined
+  const endpoint = asked.scheme === 's3' ? (reached?.location.endpoint ?? context.surroundings.s3Endpoint) : undefined
   return {
     maxWaitMs: DEFAULTS.maxWaitMs,
     reconcileMs: DEFAULTS.reconcileMs,
@@ -73,7 +75,7 @@ function watchFor(uri: string, collection: CollectionName, options: PutOptions, 
     confirm: false,
     clockSlackMs: DEFAULTS.clockSlackMs,
     location: endpoint === undefined ? asked : { ...asked, endpoint },
-    s3: endpoint === undefined ? {} : { endpoint },
+    s3: reached?.s3 ?? (endpoint === undefined ? {} : { endpoint }),
     ...watched,
     name: options.name,
     settleMs: SETTLE_MS,

@@ -50,6 +50,7 @@ async function sweep(parts: Parts, signal: AbortSignal): Promise<void> {
     const now = parts.clock.now()
     const rows = await parts.registry.watchRows()
     const due = rows.filter((row) => isDue(byName.get(row.name), row, requestedAt.get(row.name), now))
+    for (const row of rows) if (!requestedAt.has(row.name)) requestedAt.set(row.name, now)
     for (const row of due) requestedAt.set(row.name, now)
     await request(parts, due.map(({ name }) => ({ watch: name, path: WHOLE, cause: 'interval' as const })))
     for (const row of rows) {
@@ -69,7 +70,7 @@ async function sweep(parts: Parts, signal: AbortSignal): Promise<void> {
 /** A watch that is never clean, since hints keep coming, is reconciled all the same: asked for once an interval. */
 function isDue(watch: Watch | undefined, row: WatchRow, requestedAt: number | undefined, now: number): boolean {
   if (watch === undefined || dueAt(watch, row, now) > now) return false
-  return row.generation <= row.committedGeneration || requestedAt === undefined || Math.abs(now - requestedAt) > intervalMs(watch, row.lastScanMs)
+  return row.generation <= row.committedGeneration || (requestedAt !== undefined && Math.abs(now - requestedAt) > intervalMs(watch, row.lastScanMs))
 }
 
 /**

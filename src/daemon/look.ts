@@ -3,7 +3,7 @@ import { directoryOf, formatLocation } from '../model/location.ts'
 import type { Certificate } from '../model/version.ts'
 import { WHOLE } from '../model/watch.ts'
 import type { Watch } from '../model/watch.ts'
-import type { Looking, Outcome, Recorded, Tally } from '../registry/registry.ts'
+import type { Looking, Outcome, Recorded, Tally, WatchRow } from '../registry/registry.ts'
 import type { Root, Store } from '../storage/storage.ts'
 import { filterOf } from './filter.ts'
 import { checkComplete, checkHidden, checkRoot, checkTally, Held, rootText } from './guards.ts'
@@ -28,7 +28,7 @@ export async function look(parts: LookParts, watch: Watch, looking: Looking, sig
       throw new Held(`the head of ${watch.collection.project}/${watch.collection.collection} was recorded from another location than ${formatLocation(watch.location)}`,
         `give the watch another artifact, or run: varve accept ${watch.name}`, {})
     const staging = beginStaging(parts, watch, looking, store, signal)
-    const seen = await lookUntilStill(staging, (looking.firstHintAt ?? startedAt) + watch.maxWaitMs)
+    const seen = await lookUntilStill(staging, startedAt, (looking.firstHintAt ?? startedAt) + watch.maxWaitMs)
     const after = await store.root(signal)
     if (after.identity !== root.identity)
       throw new VarveError('LOCATION_MISSING', `the root changed while it was looked at: it was ${root.words}, now it is ${after.words}`)
@@ -60,7 +60,7 @@ interface Seen {
  * Looks, and looks again where something moved or was hinted meanwhile, until all held still for `settle`, or until `deadline`. Before a scan's changes are
  * recorded, one whole pass must find that nothing moved (files, or `confirm`): then the version existed as a whole.
  */
-async function lookUntilStill(staging: Staging, deadline: number): Promise<Seen> {
+async function lookUntilStill(staging: Staging, startedAt: number, deadline: number): Promise<Seen> {
   const { watch, parts, signal } = staging
   const confirms = watch.location.scheme === 'file' || watch.confirm
   const everMoved = new Set<string>()
@@ -70,11 +70,13 @@ async function lookUntilStill(staging: Staging, deadline: number): Promise<Seen>
   for (;;) {
     for (const path of [...staging.moved, ...staging.torn]) if (everMoved.size < NAMED_MOST) everMoved.add(path)
     const still = staging.moved.size === 0 && staging.torn.size === 0
-    const hinted = await wasHinted(staging)
+    const row = await risen(staging)
+    const hinted = row !== undefined
     if (still && !hinted && (confirmed || !(whole && confirms && staging.changed))) return { whole, consistent: confirmed && staging.stampsHold, restless: [] }
     if (parts.clock.now() >= deadline) return { whole, consistent: false, restless: still && !hinted ? [] : [...everMoved] }
     // What is still young may be half-written: a watch waits for quiet; who says `put` says that it is done.
-    if (!still || hinted || (staging.racy && staging.looking.watch !== undefined)) await rest(staging, Math.min(watch.settleMs, deadline - parts.clock.now()))
+    const heard = row?.lastHintAt !== undefined && row.lastHintAt >= startedAt
+    if (!still || heard || (staging.racy && staging.looking.watch !== undefined)) await rest(staging, Math.min(watch.settleMs, deadline - parts.clock.now()))
     signal.throwIfAborted()
     const again = [...staging.moved, ...staging.torn, ...(await extend(staging))]
     staging.moved.clear()
@@ -106,15 +108,16 @@ async function firstSurvey(staging: Staging): Promise<void> {
   await survey(staging)
 }
 
-async function wasHinted(staging: Staging): Promise<boolean> {
-  if (staging.looking.watch === undefined) return false
+/** The watch's row when something was requested since this look's generation was read. */
+async function risen(staging: Staging): Promise<WatchRow | undefined> {
+  if (staging.looking.watch === undefined) return undefined
   const row = await staging.parts.registry.watchRow(staging.looking.watch)
-  return row !== undefined && row.generation > staging.looking.generation
+  return row !== undefined && row.generation > staging.looking.generation ? row : undefined
 }
 
 /** Takes what was requested since into this look: the generation is read before storage is. */
 async function extend(staging: Staging): Promise<readonly string[]> {
-  if (!(await wasHinted(staging))) return []
+  if ((await risen(staging)) === undefined) return []
   const looking = await staging.parts.registry.extend(staging.looking, staging.parts.clock.now())
   if (looking === undefined) throw new VarveError('OVERTAKEN', 'another look overtook this one')
   staging.looking = looking
@@ -136,7 +139,6 @@ async function record(staging: Staging, root: Root, seen: Seen & { startedAt: nu
   const nothing = staging.looking.base === undefined && tally.entries === 0
   if (nothing && staging.looking.watch === undefined)
     throw new VarveError('EMPTY', `nothing is recorded: ${formatLocation(watch.location)} holds no entry`, { hint: 'check the location, include and exclude' })
-  const unheard = staging.looking.cause === 'interval' && staging.looking.firstHintAt === undefined
   const outcome: Outcome = {
     tally,
     certificate: certify(staging, tally, seen),
@@ -145,11 +147,22 @@ async function record(staging: Staging, root: Root, seen: Seen & { startedAt: nu
     changedUnderLook: seen.restless.length >= NAMED_MOST ? [WHOLE] : seen.restless,
     root: rootText(root),
     ...(staging.memo === undefined ? {} : { memo: staging.memo }),
-    foundByReconcile: unheard ? changes : 0,
+    foundByReconcile: changes > 0 && (await unheard(staging, seen.startedAt)) ? changes : 0,
     state: nothing ? 'empty' : 'clean',
     durationMs: Math.round(parts.clock.monotonic() - seen.startedMs - staging.restedMs),
   }
   return parts.registry.record(staging.looking, outcome, parts.clock.now())
+}
+
+// A watcher tells within some 100 ms: what a walk sees first was heard all the same.
+const HEARING_MS = 1_000
+
+/** True when only the clock led to this look: no hint came before or while it looked, so what it found is a lost one. */
+async function unheard(staging: Staging, startedAt: number): Promise<boolean> {
+  const { cause, watch, paths, firstHintAt } = staging.looking
+  if (cause !== 'interval' || watch === undefined || paths.length > 0 || firstHintAt !== undefined) return false
+  const row = await staging.parts.registry.watchRow(watch)
+  return row?.lastHintAt === undefined || row.lastHintAt < startedAt - HEARING_MS
 }
 
 function certify(staging: Staging, tally: Tally, seen: Seen & { startedAt: number }): Certificate {

@@ -59,6 +59,8 @@ async function mergeSpan(staging: Staging, span: Span): Promise<void> {
     if (known !== undefined && known === span.stamp) return
     staging.signatures.set(directory, span.settled ? span.stamp : undefined)
   }
+  // Before the entries: what an inspection finds unreadable again must come after the listing's own word.
+  await mergeSkips(staging, span)
   const rows = new RowCursor(staging, span.cover)
   let row = await rows.next()
   let last: string | undefined
@@ -78,7 +80,6 @@ async function mergeSpan(staging: Staging, span: Span): Promise<void> {
     } else await meet(staging, listed, undefined)
   }
   for (; row !== undefined; row = await rows.next()) await removed(staging, row)
-  await mergeSkips(staging, span)
 }
 
 async function mergeSkips(staging: Staging, span: Span): Promise<void> {

@@ -106,7 +106,8 @@ function verdictOf(error: unknown, watch: Watch, row: WatchRow, parts: LookParts
   const action = isFailure(error) ? error.hint : 'this is a defect of Varve; it is tried again'
   return {
     state: state as Verdict['state'],
-    reason: isFailure(error) ? `${error.code}: ${describe(error)}` : describe(error),
+    // Where the state does not say what kind of trouble it is, the code does.
+    reason: isFailure(error) && state === 'backoff' ? `${error.code}: ${describe(error)}` : describe(error),
     ...(action === undefined ? {} : { action }),
     retryAt: parts.clock.now() + wait,
     ...(held === undefined ? {} : { held: held.seen }),
