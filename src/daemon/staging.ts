@@ -134,7 +134,9 @@ export async function foundOne(staging: Staging, found: Found, row: Row | undefi
     const path = found.kind === 'entry' ? found.listed.path : found.path
     if (found.kind === 'torn') staging.torn.add(path)
     staging.moved.add(path)
-    // What vanished or became a folder since it was listed moved its directory too: the next pass reads that again.
+    // What vanished or became a folder since it was listed moved its directory too: the next pass reads that again. Where a listing knows no directories, one
+    // that were made up here would count as gone, with all that lies in it.
+    if (!staging.stamps.has(directoryOf(path))) return
     staging.stamps.set(directoryOf(path), undefined)
     staging.signatures.set(directoryOf(path), undefined)
   }
