@@ -9,7 +9,7 @@ import { look } from './look.ts'
 import type { LookParts, Parts } from './parts.ts'
 import { request, router } from './router.ts'
 import { supervise } from './supervise.ts'
-import { turn } from './turn.ts'
+import { LEASE_MS, turn } from './turn.ts'
 
 export type { Log, LookParts, Parts, Tell } from './parts.ts'
 export { dueAt, intervalMs } from './interval.ts'
@@ -55,7 +55,7 @@ async function sweep(parts: Parts, signal: AbortSignal): Promise<void> {
     await request(parts, due.map(({ name }) => ({ watch: name, path: WHOLE, cause: 'interval' as const })))
     for (const row of rows) {
       const watch = byName.get(row.name)
-      if (watch === undefined || row.generation <= row.committedGeneration || (row.leaseUntil ?? 0) > now) continue
+      if (watch === undefined || row.generation <= row.committedGeneration || isLeased(row, now)) continue
       const wait = startAt(watch, row, now) - now
       if (wait <= parts.sweepMs) await parts.queue.wake(row.name, Math.max(0, wait)).then(() => (trouble = undefined), (error: unknown) => {
         // Said once until it is over: a queue that is down for an hour is one line, not thousands.
@@ -65,6 +65,11 @@ async function sweep(parts: Parts, signal: AbortSignal): Promise<void> {
     }
     await parts.clock.sleep(parts.sweepMs, signal)
   }
+}
+
+/** A lease that ends later than any can was taken before the clock was set back: it binds nobody. */
+function isLeased({ leaseUntil }: WatchRow, now: number): boolean {
+  return leaseUntil !== undefined && leaseUntil > now && leaseUntil <= now + LEASE_MS
 }
 
 /** A watch that is never clean, since hints keep coming, is reconciled all the same: asked for once an interval. */

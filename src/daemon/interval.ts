@@ -16,11 +16,14 @@ export function intervalMs(watch: Watch, lastScanMs: number | undefined): number
   return Math.max(wanted, (lastScanMs ?? 0) * STRETCH)
 }
 
-/** When the next whole look is due, some jitter away from the interval's end so that many watches do not come at once. A start in the future counts as now. */
+/**
+ * When the next whole look is due, some jitter before the interval's end so that many watches do not come at once. After a clock was set back it is due now: a start in the
+ * future says nothing of when that was.
+ */
 export function dueAt(watch: Watch, row: Pick<WatchRow, 'name' | 'lastScanAt' | 'lastScanMs'>, now: number): number {
-  if (row.lastScanAt === undefined) return now
+  if (row.lastScanAt === undefined || row.lastScanAt > now) return now
   const interval = intervalMs(watch, row.lastScanMs)
-  return Math.min(row.lastScanAt, now) + Math.round(interval * (0.9 + 0.1 * share(row.name)))
+  return row.lastScanAt + Math.round(interval * (0.9 + 0.1 * share(row.name)))
 }
 
 /** The longest wait between two tries of a watch that fails. */

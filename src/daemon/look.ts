@@ -28,7 +28,9 @@ export async function look(parts: LookParts, watch: Watch, looking: Looking, sig
       throw new Held(`the head of ${watch.collection.project}/${watch.collection.collection} was recorded from another location than ${formatLocation(watch.location)}`,
         `give the watch another artifact, or run: varve accept ${watch.name}`, {})
     const staging = beginStaging(parts, watch, looking, store, signal)
-    const seen = await lookUntilStill(staging, startedAt, (looking.firstHintAt ?? startedAt) + watch.maxWaitMs)
+    // By the clock that never jumps; what was waited before this look counts, and a first hint in the future (the wall clock was set back) waited for nothing.
+    const waited = Math.max(0, startedAt - (looking.firstHintAt ?? startedAt))
+    const seen = await lookUntilStill(staging, startedAt, startedMs + watch.maxWaitMs - waited)
     const after = await store.root(signal)
     if (after.identity !== root.identity)
       throw new VarveError('LOCATION_MISSING', `the root changed while it was looked at: it was ${root.words}, now it is ${after.words}`)
@@ -57,10 +59,10 @@ interface Seen {
 }
 
 /**
- * Looks, and looks again where something moved or was hinted meanwhile, until all held still for `settle`, or until `deadline`. Before a scan's changes are
+ * Looks, and looks again where something moved or was hinted meanwhile, until all held still for `settle`, or until `deadlineMs` (monotonic). Before a scan's changes are
  * recorded, one whole pass must find that nothing moved (files, or `confirm`): then the version existed as a whole.
  */
-async function lookUntilStill(staging: Staging, startedAt: number, deadline: number): Promise<Seen> {
+async function lookUntilStill(staging: Staging, startedAt: number, deadlineMs: number): Promise<Seen> {
   const { watch, parts, signal } = staging
   const confirms = watch.location.scheme === 'file' || watch.confirm
   const everMoved = new Set<string>()
@@ -73,10 +75,11 @@ async function lookUntilStill(staging: Staging, startedAt: number, deadline: num
     const row = await risen(staging)
     const hinted = row !== undefined
     if (still && !hinted && (confirmed || !(whole && confirms && staging.changed))) return { whole, consistent: confirmed && staging.stampsHold, restless: [] }
-    if (parts.clock.now() >= deadline) return { whole, consistent: false, restless: still && !hinted ? [] : [...everMoved] }
+    const leftMs = deadlineMs - parts.clock.monotonic()
+    if (leftMs <= 0) return { whole, consistent: false, restless: still && !hinted ? [] : [...everMoved] }
     // What is still young may be half-written: a watch waits for quiet; who says `put` says that it is done.
     const heard = row?.lastHintAt !== undefined && row.lastHintAt >= startedAt
-    if (!still || heard || (staging.racy && staging.looking.watch !== undefined)) await rest(staging, Math.min(watch.settleMs, deadline - parts.clock.now()))
+    if (!still || heard || (staging.racy && staging.looking.watch !== undefined)) await rest(staging, Math.min(watch.settleMs, leftMs))
     signal.throwIfAborted()
     const again = [...staging.moved, ...staging.torn, ...(await extend(staging))]
     staging.moved.clear()

@@ -66,8 +66,9 @@ export function formatCollection(name: CollectionName, defaultEntity: string): s
   return name.entity === defaultEntity ? short : `${name.entity}/${short}`
 }
 
-/** When a look may start: `settle` after the last hint, at most `maxWait` after the first that no commit covers. A time in the future counts as now. */
+/** When a look may start: `settle` after the last hint, at most `maxWait` after the first that no commit covers. After a clock was set back, at once. */
 export function settledAt(watch: Watch, firstHintAt: number | undefined, lastHintAt: number | undefined, now: number): number {
-  if (firstHintAt === undefined || lastHintAt === undefined) return now
-  return Math.min(Math.min(lastHintAt, now) + watch.settleMs, Math.min(firstHintAt, now) + watch.maxWaitMs)
+  // A time in the future would be waited for until the clock has caught up: hours, perhaps.
+  if (firstHintAt === undefined || lastHintAt === undefined || firstHintAt > now || lastHintAt > now) return now
+  return Math.min(lastHintAt + watch.settleMs, firstHintAt + watch.maxWaitMs)
 }

@@ -42,7 +42,9 @@ export async function begin(db: Database, watch: string, owner: string, leaseMs:
       { watch },
     )
     if (row === undefined || row.generation <= row.committed) return undefined
-    if (row.owner !== null && row.owner !== owner && (row.lease_until ?? 0) > nowMs) return undefined
+    // A lease that ends later than one of now would was taken before the clock was set back.
+    const until = row.lease_until ?? 0
+    if (row.owner !== null && row.owner !== owner && until > nowMs && until <= nowMs + leaseMs) return undefined
     await forget(tx, 'watch = :id AND id NOT IN (SELECT coalesce(held_look, 0) FROM watch WHERE id = :id UNION SELECT coalesce(accepted_look, 0) FROM watch WHERE id = :id)', {
       id: row.id,
     })
