@@ -216,10 +216,10 @@ law<Plant>('a look that dies or freezes is taken up by another', async (plant) =
   expect(await world.recorded()).toEqual(world.lying())
 }, {
   'a lease without end': {
-    again: (parts) => ({
-      ...parts,
-      registry: registryWith(parts.registry, { begin: (watch, owner, leaseMs) => parts.registry.begin(watch, owner, leaseMs, 0) }),
-    }),
+    again: (parts) => {
+      const sinceMs = parts.clock.now()
+      return { ...parts, registry: registryWith(parts.registry, { begin: (watch, owner, leaseMs) => parts.registry.begin(watch, owner, leaseMs, sinceMs) }) }
+    },
   },
 })
 
