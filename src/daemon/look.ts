@@ -129,7 +129,8 @@ async function extend(staging: Staging): Promise<readonly string[]> {
 
 async function record(staging: Staging, root: Root, seen: Seen & { startedAt: number; startedMs: number }): Promise<Recorded> {
   const { parts, watch } = staging
-  for (const path of seen.restless) staging.signatures.delete(directoryOf(path))
+  // A directory that was read keeps its row, so that it is missed when it goes, but without signature: it is read again.
+  for (const directory of seen.restless.map(directoryOf)) if (staging.signatures.has(directory)) staging.signatures.set(directory, undefined)
   for (const [path, signature] of staging.signatures) await stage(staging, signature === undefined ? { op: 'directory', path } : { op: 'directory', path, signature })
   if (staging.findings.length > 0) await parts.registry.stage(staging.looking, staging.findings.splice(0))
   const tally = await parts.registry.tally(staging.looking)

@@ -82,10 +82,14 @@ async function mergeSpan(staging: Staging, span: Span): Promise<void> {
   for (; row !== undefined; row = await rows.next()) await removed(staging, row)
 }
 
+/** What counts as skipped in this stretch so far, by path. */
+async function knownSkips(staging: Staging, cover: Span['cover']): Promise<Map<string, string>> {
+  if (staging.looking.skips === 0 && !staging.again) return new Map()
+  return new Map((await staging.parts.registry.skipsIn(staging.looking, cover)).map(({ path, reason }) => [path, reason]))
+}
+
 async function mergeSkips(staging: Staging, span: Span): Promise<void> {
-  const known = new Map<string, string>()
-  if (staging.looking.skips > 0)
-    for (const skip of await staging.parts.registry.skipsIn(staging.looking, span.cover)) known.set(skip.path, skip.reason)
+  const known = await knownSkips(staging, span.cover)
   for (const skip of span.skipped) {
     const folder = skip.reason === 'unreadable-directory' || skip.reason === 'symlink-directory'
     const dropped = folder ? staging.filter.dropsAll(skip.path.replace(/\/$/, '')) : !staging.filter.takes(skip.path)
@@ -102,8 +106,7 @@ async function removeUnmet(staging: Staging, met: ReadonlySet<string>): Promise<
     if (met.has(directory)) continue
     const rows = new RowCursor(staging, { directory })
     for (let row = await rows.next(); row !== undefined; row = await rows.next()) await removed(staging, row)
-    if (staging.looking.skips > 0)
-      for (const skip of await staging.parts.registry.skipsIn(staging.looking, { directory })) await stage(staging, { op: 'unskip', path: skip.path })
+    for (const path of (await knownSkips(staging, { directory })).keys()) await stage(staging, { op: 'unskip', path })
     await stage(staging, { op: 'undirectory', path: directory })
     staging.stamps.delete(directory)
     staging.signatures.delete(directory)

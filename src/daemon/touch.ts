@@ -24,7 +24,7 @@ export async function touchUp(staging: Staging, paths: readonly string[]): Promi
     if (found.kind !== 'absent') await foundOne(staging, found, row)
     else {
       if (row !== undefined) await removed(staging, row)
-      if (staging.looking.skips > 0) await stage(staging, { op: 'unskip', path })
+      if (staging.looking.skips > 0 || staging.again) await stage(staging, { op: 'unskip', path })
     }
     // The directory's signature no longer tells what lies in it.
     if (scheme === 'file') await stage(staging, { op: 'directory', path: directoryOf(path) })
