@@ -76,12 +76,16 @@ async function lookUntilStill(staging: Staging, startedAt: number, deadlineMs: n
     const hinted = row !== undefined
     if (still && !hinted && (confirmed || !(whole && confirms && staging.changed))) return { whole, consistent: confirmed && staging.stampsHold, restless: [] }
     const leftMs = deadlineMs - parts.clock.monotonic()
-    if (leftMs <= 0) return { whole, consistent: false, restless: still && !hinted ? [] : [...everMoved] }
+    // A look that began at its bound, under a writer who never stops, looks once more: else nobody could name what moved.
+    const named = !hinted || staging.again || everMoved.size > 0
+    if (leftMs <= 0 && named) return { whole, consistent: false, restless: still && !hinted ? [] : [...everMoved] }
     // What is still young may be half-written: a watch waits for quiet; who says `put` says that it is done.
     const heard = row?.lastHintAt !== undefined && row.lastHintAt >= startedAt
-    if (!still || heard || (staging.racy && staging.looking.watch !== undefined)) await rest(staging, Math.min(watch.settleMs, leftMs))
+    if (!still || heard || (staging.racy && staging.looking.watch !== undefined)) await rest(staging, Math.max(0, Math.min(watch.settleMs, leftMs)))
     signal.throwIfAborted()
-    const again = [...staging.moved, ...staging.torn, ...(await extend(staging))]
+    const since = await extend(staging)
+    if (leftMs <= 0) for (const path of since) if (path !== WHOLE) everMoved.add(path)
+    const again = [...staging.moved, ...staging.torn, ...since]
     staging.moved.clear()
     staging.again = true
     staging.racy = false
