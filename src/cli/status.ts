@@ -1,3 +1,4 @@
+import { statfs } from 'node:fs/promises'
 import type { WatchView } from '../model/version.ts'
 import type { WatchState } from '../model/watch.ts'
 import type { Context, Options } from './context.ts'
@@ -19,7 +20,8 @@ export async function status(context: Context, options: Options): Promise<number
   const place = await placeOf(context, options)
   return reading(context, place, async (registry) => {
     const now = context.clock.now()
-    const views = await watchViews(registry, place.config, now)
+    const full = await isFull(place.dataFolder)
+    const views = (await watchViews(registry, place.config, now)).map((view) => (full ? { ...view, ...FULL } : view))
     const answer = views.some(({ state }) => COLOURS[state] !== 'green') ? 1 : 0
     if (options.json === true) await context.screen.json(views)
     else if (views.length === 0) context.screen.note('nothing is watched')
@@ -31,6 +33,19 @@ export async function status(context: Context, options: Options): Promise<number
     if (!(await context.opener.daemonRuns(place.dataFolder))) context.screen.note(`no daemon runs on ${visible(place.dataFolder)}`)
     return answer
   })
+}
+
+// What the daemon cannot write down itself just then.
+const FULL = {
+  state: 'backoff', action: 'make room there',
+  reason: 'the disk under data is full: nothing is recorded, and what the queues hold stays there; nothing is lost',
+} as const
+// One mark alone writes some pages of 4 KB.
+const ROOM_BYTES = 32_768
+
+async function isFull(folder: string): Promise<boolean> {
+  const { bavail, bsize } = await statfs(folder)
+  return bavail * bsize < ROOM_BYTES
 }
 
 function cells(view: WatchView, now: number): string[] {
