@@ -1,0 +1,296 @@
+// Law 5. Absence is not emptiness. An unmounted, denied, truncated or half-read prefix never becomes a version.
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
+import { execFileSync } from 'node:child_process'
+import { chmodSync, mkdirSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Memory } from '../../src/storage/memory.ts'
+import { FakeS3 } from '../fakes/s3.ts'
+import type { Fault, Kind } from '../fakes/s3.ts'
+import { useKeys } from '../storage/s3/bucket.ts'
+import { fell, tree } from '../storage/file/tree.ts'
+import { law } from './law.ts'
+import { fileSite, s3Site, siteOf } from './site.ts'
+import type { PartsRefit } from './site.ts'
+import { entriesOf, storesWith } from './world.ts'
+
+const mounted: string[] = []
+afterEach(() => {
+  for (const point of mounted.splice(0).reverse()) execFileSync('umount', ['-l', point])
+  fell()
+})
+
+function mount(point: string, ...options: readonly string[]): void {
+  execFileSync('mount', [...options, point])
+  mounted.push(point)
+}
+
+function unmount(point: string): void {
+  execFileSync('umount', [point])
+  mounted.splice(mounted.indexOf(point), 1)
+}
+
+/** Two disks, a folder where either can be mounted, and a file that the mount hides. */
+function disks(): { readonly root: string; readonly data: string } {
+  const root = tree({ 'mnt/data/README': 'mount the disk here' })
+  for (const disk of ['one', 'two']) {
+    mkdirSync(root + disk)
+    mount(root + disk, '-t', 'tmpfs', `varve-disk-${disk}`)
+    mkdirSync(`${root}${disk}/data`)
+    for (const file of ['a', 'b', 'c']) writeFileSync(`${root}${disk}/data/${file}`, `${file} of ${disk}`)
+  }
+  mount(`${root}mnt`, '--bind', `${root}one`)
+  return { root, data: `${root}mnt/data/` }
+}
+
+law<PartsRefit>('what is not mounted, or is another disk, is no version', async (plant) => {
+  const { root, data } = disks()
+  const site = await fileSite(data, {}, plant)
+  expect(await site.look()).toMatchObject({ versions: 1, state: 'clean' })
+  unmount(`${root}mnt`)
+  expect(await site.look()).toMatchObject({
+    versions: 1, state: 'unavailable', reason: expect.stringMatching(/varve-disk-one.*what lies there now is/), action: expect.stringMatching(/mount it again.*varve accept mnist/),
+  })
+  // A touch-up is no way round.
+  expect(await site.look('a', 'README')).toMatchObject({ versions: 1, state: 'unavailable' })
+  mount(`${root}mnt`, '--bind', `${root}two`)
+  expect(await site.look()).toMatchObject({ versions: 1, state: 'held', reason: expect.stringMatching(/varve-disk-one.*varve-disk-two/), action: expect.stringMatching(/varve accept mnist/) })
+  expect(await site.look('a')).toMatchObject({ versions: 1, state: 'held' })
+  unmount(`${root}mnt`)
+  rmSync(`${root}mnt/data`, { recursive: true })
+  expect(await site.look()).toMatchObject({ versions: 1, state: 'unavailable', reason: expect.stringMatching(/is not there/) })
+  mount(`${root}mnt`, '--bind', `${root}one`)
+  expect(await site.look()).toMatchObject({ versions: 1, state: 'clean', reason: undefined })
+}, { 'a root that is whatever lies there': storesWith(() => ({ root: async () => ({ identity: 'x', words: 'x', mount: 'x', network: false }) })) })
+
+test('another disk in its place is taken when a person says so', async () => {
+  const { root, data } = disks()
+  const site = await fileSite(data)
+  await site.look()
+  unmount(`${root}mnt`)
+  mount(`${root}mnt`, '--bind', `${root}two`)
+  await site.look()
+  await site.accept()
+  expect(await site.look()).toMatchObject({ versions: 2, state: 'clean' })
+  expect(await site.look()).toMatchObject({ versions: 2, state: 'clean' })
+})
+
+test('a root marker that is gone, or is another one, is no version', async () => {
+  const root = tree({ '.dataset-id': 'one', 'a': 'x', 'b': 'y' })
+  const site = await fileSite(root, { guard: { removedShareMax: 1, rootMarker: '.dataset-id' } })
+  await site.look()
+  unlinkSync(`${root}.dataset-id`)
+  unlinkSync(`${root}b`)
+  expect(await site.look()).toMatchObject({ versions: 1, state: 'unavailable', reason: expect.stringMatching(/\.dataset-id is not there/) })
+  writeFileSync(`${root}.dataset-id`, 'two')
+  expect(await site.look()).toMatchObject({ versions: 1, state: 'held', reason: expect.stringMatching(/"one".*"two"/) })
+})
+
+law<PartsRefit>('a root that goes, or is another, while it is looked at, is no version', async (plant) => {
+  for (const after of [undefined, { identity: 'other', words: 'other', mount: 'memory', network: false }]) {
+    const memory = new Memory({ pageSize: 2 })
+    for (const path of ['a', 'b', 'c', 'd']) memory.put(path, path)
+    const site = await siteOf({}, async () => memory.open(), plant)
+    await site.look()
+    memory.put('a', 'A')
+    memory.remove('d')
+    memory.beforePage = (page) => {
+      if (page === 1) memory.root = after
+      return undefined
+    }
+    expect(await site.look()).toMatchObject({ versions: 1, state: 'unavailable' })
+  }
+}, { 'a root that is asked for only once': onceRooted() })
+
+function onceRooted(): PartsRefit {
+  return storesWith((store) => {
+    const once = store.root(new AbortController().signal)
+    return {
+      root: () => once,
+      async *scan(startMs, signal) {
+        try {
+          yield* store.scan(startMs, signal)
+        } catch {
+          yield { cover: { after: 'b' }, seen: 0, entries: () => [], skipped: [], settled: true, end: { requests: 0, notes: [], lone: false } }
+        }
+      },
+    }
+  })
+}
+
+law<PartsRefit>('a listing that is cut short, at whatever page, is no version', async (plant) => {
+  for (const cut of [0, 1, 2, 3, 4, 5]) {
+    for (const how of ['ends', 'fails'] as const) {
+      const memory = new Memory({ pageSize: 3 })
+      for (let i = 0; i < 18; i++) memory.put(`p${String(i).padStart(2, '0')}`, 'x')
+      const site = await siteOf({ guard: { removedShareMax: 1 } }, async () => memory.open(), plant)
+      await site.look()
+      memory.put('p00', 'y')
+      memory.beforePage = (page) => {
+        if (page !== cut) return undefined
+        if (how === 'ends') return 'cut'
+        throw Object.assign(new Error('connection reset'), { code: 'ECONNRESET' })
+      }
+      const looked = await site.look()
+      expect({ cut, how, versions: looked.versions, good: looked.state === 'clean' }).toEqual({ cut, how, versions: 1, good: false })
+      memory.beforePage = () => undefined
+      expect(await site.look()).toMatchObject({ versions: 2, state: 'clean' })
+    }
+  }
+}, {
+  'a truncated listing taken for the whole': storesWith((store) => ({
+    async *scan(startMs, signal) {
+      let after = ''
+      for await (const span of store.scan(startMs, signal)) {
+        yield span
+        if (span.end !== undefined) return
+        after = 'upTo' in span.cover ? (span.cover.upTo ?? '') : ''
+      }
+      yield { cover: { after }, seen: 0, entries: () => [], skipped: [], settled: true, end: { requests: 0, notes: [], lone: false } }
+    },
+  })),
+})
+
+test('spans that leave a gap, come twice, go back, or go on behind the end are no version', async () => {
+  const twist: Record<string, (spans: readonly unknown[]) => readonly unknown[]> = {
+    'a gap': (spans) => spans.filter((_, at) => at !== 1),
+    twice: (spans) => [spans[0], ...spans],
+    backwards: (spans) => [spans[1], spans[0], ...spans.slice(2)],
+    'behind the end': (spans) => [...spans, spans[0]],
+    nothing: () => [],
+  }
+  for (const [name, go] of Object.entries(twist)) {
+    const memory = new Memory({ pageSize: 2 })
+    for (const path of ['a', 'b', 'c', 'd', 'e', 'f']) memory.put(path, path)
+    const twisted = storesWith((store) => ({
+      async *scan(startMs, signal) {
+        const spans = []
+        for await (const span of store.scan(startMs, signal)) spans.push(span)
+        yield* go(spans) as typeof spans
+      },
+    }))
+    const site = await siteOf({}, async () => memory.open(), twisted)
+    expect({ name, ...(await site.look()) }).toMatchObject({ name, versions: 0, state: 'backoff', reason: expect.stringMatching(/^STORAGE_INVALID/) })
+  }
+})
+
+law<PartsRefit>('from some to none is held at any number, until a person says so', async (plant) => {
+  for (const count of [1, 2, 30]) {
+    const root = tree(Object.fromEntries(Array.from({ length: count }, (_, i) => [`f${i}`, 'x'])))
+    const site = await fileSite(root, { guard: { removedShareMax: 1 } }, plant)
+    await site.look()
+    for (let i = 0; i < count; i++) unlinkSync(`${root}f${i}`)
+    expect(await site.look()).toMatchObject({ versions: 1, state: 'held', reason: expect.stringMatching(new RegExp(`all ${count} entries are gone`)) })
+    await site.accept()
+    expect(await site.look()).toMatchObject({ versions: 2, state: 'clean' })
+  }
+}, {
+  'a consent that nobody gave': (parts) => ({
+    ...parts,
+    registry: {
+      ...parts.registry,
+      removedBeyondAccepted: async () => [],
+      begin: async (...args) => {
+        const looking = await parts.registry.begin(...args)
+        return looking === undefined ? undefined : { ...looking, accepted: {} }
+      },
+    },
+  }),
+})
+
+law<PartsRefit>('more than guard.max_removed is held; what only moved does not count', async (plant) => {
+  const root = tree(Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`f${i}`, `bytes ${i}`])))
+  const site = await fileSite(root, {}, plant)
+  await site.look()
+  mkdirSync(`${root}moved`)
+  for (let i = 0; i < 38; i++) renameSync(`${root}f${i}`, `${root}moved/f${i}`)
+  expect(await site.look()).toMatchObject({ versions: 2, state: 'clean' })
+  for (let i = 0; i < 38; i++) unlinkSync(`${root}moved/f${i}`)
+  expect(await site.look()).toMatchObject({ versions: 2, state: 'held', reason: expect.stringMatching(/38 of 40 entries are gone.*50 %/) })
+  // It keeps looking, and leaves `held` by itself when they are back.
+  for (let i = 0; i < 38; i++) writeFileSync(`${root}moved/f${i}`, `bytes ${i}`)
+  expect(await site.look()).toMatchObject({ versions: 2, state: 'clean' })
+}, { 'a guard that lets all through': storesWith((_, watch) => Object.assign(watch.guard as { removedShareMax: number }, { removedShareMax: 1 }) && {}) })
+
+interface Told {
+  readonly act: string
+  readonly strict: Record<string, unknown>
+  readonly lenient: Record<string, unknown>
+}
+
+law<'silent'>('what may not be read is no version, or is named where the watch says so', async (plant) => {
+  const script = join(import.meta.dirname, 'denied.ts')
+  const text = execFileSync(process.execPath, ['--disable-warning=ExperimentalWarning', script, plant ?? 'plain'], { uid: 65_534, gid: 65_534, cwd: '/', encoding: 'utf8', timeout: 50_000 })
+  const told = new Map((JSON.parse(text) as Told[]).map((one) => [one.act, one]))
+  const all = ['a', 'open/b', 'shut/c', 'shut/deep/d']
+  for (const [act, { strict }] of told) {
+    const fine = act === 'nothing' || act.endsWith('mended')
+    // The content of one file changed on the way: the only change there was.
+    const versions = act === 'a file that changed, mended' ? 2 : 1
+    expect({ act, versions: strict['versions'], state: strict['state'] === 'clean', paths: strict['paths'] }).toEqual({ act, versions, state: fine, paths: all })
+  }
+  expect(told.get('a directory')?.strict).toMatchObject({ code: 'UNREADABLE', reason: expect.stringMatching(/shut\/ cannot be read/), action: expect.stringMatching(/exclude it|on_unreadable/) })
+  expect(told.get('the root')).toMatchObject({ strict: { code: 'LOCATION_DENIED' }, lenient: { code: 'LOCATION_DENIED', versions: expect.any(Number) } })
+  expect(told.get('a file that changed')?.strict).toMatchObject({ code: 'UNREADABLE', reason: expect.stringMatching(/open\/b cannot be read/) })
+  expect(told.get('a directory')?.lenient).toMatchObject({ state: 'clean', paths: ['a', 'open/b'], skipped: [{ path: 'shut/', reason: 'unreadable-directory' }] })
+  expect(told.get('a file that changed')?.lenient).toMatchObject({ state: 'clean', paths: ['a', 'shut/c', 'shut/deep/d'], skipped: [{ path: 'open/b', reason: 'unreadable' }] })
+  expect(told.get('a file that changed, mended')?.lenient).toMatchObject({ state: 'clean', paths: all, skipped: [] })
+}, { 'what cannot be read left out without a word': 'silent' })
+
+test('a location that is not there, or no folder any more, is no version', async () => {
+  const root = tree({ 'data/a': 'x', 'data/b': 'y' })
+  const site = await fileSite(`${root}data/`)
+  await site.look()
+  renameSync(`${root}data`, `${root}elsewhere`)
+  expect(await site.look()).toMatchObject({ versions: 1, state: 'unavailable', reason: expect.stringMatching(/is not there/) })
+  writeFileSync(`${root}data`, 'a file')
+  expect(await site.look()).toMatchObject({ versions: 1 })
+  unlinkSync(`${root}data`)
+  mkdirSync(`${root}data`)
+  expect(await site.look()).toMatchObject({ versions: 1, state: 'held' })
+  chmodSync(`${root}data`, 0o755)
+})
+
+test('a first look that finds nothing makes no version', async () => {
+  const root = tree()
+  const site = await fileSite(root)
+  expect(await site.look()).toMatchObject({ versions: 0, state: 'empty' })
+  writeFileSync(`${root}a`, '')
+  expect(await site.look()).toMatchObject({ versions: 1, state: 'clean' })
+})
+
+describe('S3', () => {
+  let fake: FakeS3
+  beforeAll(async () => {
+    useKeys()
+    fake = await FakeS3.start()
+    fake.pageSize = 3
+    for (let i = 0; i < 10; i++) fake.put(`p/${i}`, 'x')
+  })
+  afterAll(() => fake.stop())
+  afterEach(() => void (fake.fault = () => undefined))
+  let edits = 0
+
+  const faults: readonly (readonly [Fault, string])[] = [
+    ['unavailable', 'unavailable'], ['denied', 'backoff'], ['expired', 'backoff'], ['elsewhere', 'unavailable'], ['cut', 'unavailable'], ['torn', 'backoff'], ['without-token', 'backoff'],
+    ['descending', 'backoff'], ['foreign', 'backoff'], ['from-the-start', 'backoff'],
+  ]
+  test.each(faults)('a listing that meets `%s` half-way is no version: %s', async (fault, state) => {
+    const site = await s3Site(fake.url, 'p/', { guard: { removedShareMax: 1 } })
+    await site.look()
+    fake.put('p/0', `edit ${++edits}`)
+    let pages = 0
+    fake.fault = (kind: Kind) => (kind !== 'head' && ++pages > 1 ? fault : undefined)
+    expect(await site.look()).toMatchObject({ versions: 1, state })
+    fake.fault = () => undefined
+    expect(await site.look()).toMatchObject({ versions: 2, state: 'clean' })
+    expect(await entriesOf(site.registry)).toHaveLength(10)
+  }, 60_000)
+
+  test('a bucket that is gone is no version', async () => {
+    const site = await s3Site(fake.url, 'p/')
+    await site.look()
+    const location = { ...site.watch.location, bucket: 'gone-away' }
+    const away = await siteOf({ location, s3: site.watch.s3, sqs: 'none' }, async (watch, memo) => (await import('../../src/storage/s3/store.ts')).openS3Store(watch.location, watch.s3, memo))
+    expect(await away.look()).toMatchObject({ versions: 0, state: 'unavailable', reason: expect.stringMatching(/gone-away/) })
+  })
+})
