@@ -27,11 +27,10 @@ export function inlineQueue(clock: Clock): Queue {
     turn.readyMs = undefined
     try {
       const againMs = await look(watch, signal)
-      if (againMs !== undefined && turn.readyMs === undefined) wake(watch, againMs)
+      if (againMs !== undefined) wake(watch, againMs)
     } finally {
       turn.running = false
       if (turn.readyMs === undefined) turns.delete(watch)
-      rouse.abort()
     }
   }
 
@@ -53,7 +52,11 @@ export function inlineQueue(clock: Clock): Queue {
             continue
           }
           // What a look throws has been logged where it was called: the queue goes on.
-          const one: Promise<void> = lookAt(watch, turn, look, signal).catch(() => undefined).finally(() => running.delete(one))
+          const one: Promise<void> = lookAt(watch, turn, look, signal).catch(() => undefined).finally(() => {
+            running.delete(one)
+            // Only now is there a place for another.
+            rouse.abort()
+          })
           running.add(one)
         }
         const wait = running.size >= concurrency ? Infinity : nextMs - now

@@ -1,0 +1,91 @@
+import { once } from 'node:events'
+import { Redis } from 'ioredis'
+import { describe, VarveError } from '../model/errors.ts'
+
+/** One structured line; `fields` hold no secrets. */
+export interface Warnings {
+  warn(fields: Readonly<Record<string, unknown>>, message: string): void
+}
+
+/** How long a wake may take before it is given up. */
+export const PROMPT_MS = 2_000
+
+// RESP 2 is what BullMQ is tested with. An outage is over within two seconds of Redis being back.
+const COMMON = { protocol: 2, retryStrategy: (times: number) => Math.min(times * 50, 2_000) } as const
+
+/** A connection whose commands fail within `PROMPT_MS` rather than wait for Redis to come back. It reconnects by itself. */
+export function promptConnection(url: string): Redis {
+  return new Redis(url, { ...COMMON, enableOfflineQueue: false, maxRetriesPerRequest: 1, commandTimeout: PROMPT_MS, connectTimeout: PROMPT_MS })
+}
+
+/** A connection whose commands wait until Redis is back: what a worker must have. */
+export function patientConnection(url: string): Redis {
+  return new Redis(url, { ...COMMON, maxRetriesPerRequest: null })
+}
+
+/** Resolves when commands can be sent; rejects at the next failure to connect. */
+export async function connected(redis: Redis, signal: AbortSignal): Promise<void> {
+  if (redis.status !== 'ready') await once(redis, 'ready', { signal })
+}
+
+const OLDEST = [6, 2] as const
+
+/** What is wrong with this server, in words; empty when nothing is. Throws QUEUE_REFUSED for a Redis before 6.2. */
+export async function examine(redis: Redis): Promise<readonly string[]> {
+  const info = await infoOf(redis)
+  if (info === undefined) return ['INFO is denied on this Redis: neither its version nor what it keeps could be checked']
+  const version = /^redis_version:(\d+)\.(\d+)\S*/m.exec(info)
+  const [major, minor] = [Number(version?.[1]), Number(version?.[2])]
+  if (major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1]))
+    throw new VarveError('QUEUE_REFUSED', `this is Redis ${version?.[0].slice('redis_version:'.length)}`, { hint: `use Redis ${OLDEST.join('.')} or newer` })
+  const policy = /^maxmemory_policy:(\S+)/m.exec(info)?.[1] ?? 'noeviction'
+  const notes = []
+  if (policy !== 'noeviction')
+    notes.push(`maxmemory-policy of this Redis is ${policy}: it may drop wake-ups, so looks come late (nothing else is lost); set it to noeviction`)
+  if (/^aof_enabled:0/m.test(info))
+    notes.push('appendonly of this Redis is off: a restart forgets wake-ups, so looks come late (nothing else is lost); set it to yes')
+  return notes
+}
+
+/** False where INFO is denied: BullMQ must not ask for it then. */
+export async function informs(redis: Redis): Promise<boolean> {
+  return (await infoOf(redis)) !== undefined
+}
+
+async function infoOf(redis: Redis): Promise<string | undefined> {
+  try {
+    return await redis.info()
+  } catch (error) {
+    if (/^(NOPERM|ERR unknown command)/i.test(describe(error))) return undefined
+    throw error
+  }
+}
+
+/** What is wrong by kind. A thing is logged when it begins, not each time that it is met again. */
+export class Troubles {
+  readonly #words = new Map<string, string>()
+  readonly #log: Warnings
+
+  constructor(log: Warnings) {
+    this.#log = log
+  }
+
+  set(kind: string, words: string): void {
+    if (this.#words.get(kind) === words) return
+    this.#words.set(kind, words)
+    this.#log.warn({ queue: 'redis', trouble: words }, 'the queue is in trouble')
+  }
+
+  /** An outage is one trouble, however many connections meet it and in whatever words. */
+  connection(error: unknown): void {
+    if (!this.#words.has('connection')) this.set('connection', `Redis does not answer: ${describe(error)}`)
+  }
+
+  clear(kind: string): void {
+    this.#words.delete(kind)
+  }
+
+  toString(): string {
+    return [...this.#words.values()].join('; ')
+  }
+}
