@@ -54,8 +54,10 @@ export function install(name: string): void {
   for (const [command, ...args] of component.commands(folder)) {
     const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', ...component.environment?.(folder) }
     const ended = spawnSync(command as string, args, { env, stdio: ['ignore', 'pipe', 'pipe'], encoding: 'utf8', maxBuffer: 1 << 28 })
-    if (ended.status !== 0)
+    if (ended.status !== 0) {
+      if (place !== undefined && folder !== place) rmSync(folder, { recursive: true, force: true })
       throw new Error(`${name}: ${[command, ...args].join(' ')}: ${ended.error?.message ?? `exit ${ended.status}`}\n${(ended.stderr ?? '').slice(-2_000)}`)
+    }
   }
   if (place !== undefined && folder !== place) {
     rmSync(place, { recursive: true, force: true })
