@@ -17,6 +17,7 @@ const APT = ['apt-get', 'install', '-y', '-qq', '--no-install-recommends']
 const go = (module: string): Omit<Component, 'program'> => ({ commands: () => [['go', 'install', module]], environment: (folder) => ({ GOBIN: folder, GOFLAGS: '-mod=mod' }) })
 
 export const COMPONENTS: Readonly<Record<string, Component>> = {
+  strace: { program: 'strace', commands: () => [['apt-get', 'update', '-qq'], [...APT, 'strace']] },
   redis: { program: 'redis-server', commands: () => [['apt-get', 'update', '-qq'], [...APT, 'redis-server']] },
   moto: {
     program: join(CACHE, 'moto-5.2.5', 'bin', 'moto_server'),

@@ -1,11 +1,9 @@
 // Law 10. Varve never writes to, tags, locks or reconfigures a user's storage.
 import { afterEach, expect, test } from '@jest/globals'
 import { execFileSync } from 'node:child_process'
-import { lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
+import { lstatSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs'
 import { createServer, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { FakeS3 } from '../fakes/s3.ts'
 import { useKeys } from '../storage/s3/bucket.ts'
 import { fell, tree } from '../storage/file/tree.ts'
@@ -131,25 +129,3 @@ test('a tree that is mounted read only is recorded like any other', async () => 
   const site = await fileSite(`${root}mnt/`)
   expect(await site.look()).toMatchObject({ versions: 1, state: 'clean' })
 })
-
-test('no call to the system on a watched tree asks for more than to read', () => {
-  const root = tree({ 'a': 'x', 'sub/b': 'y', 'sub/deep/c': 'z' })
-  const folder = mkdtempSync(join(tmpdir(), 'varve-strace-'))
-  cleanups.push(() => rmSync(folder, { recursive: true }))
-  const script = join(folder, 'look.mjs')
-  const log = join(folder, 'calls')
-  writeFileSync(script, `
-    const { fileSite } = await import(${JSON.stringify(join(import.meta.dirname, 'site.ts'))})
-    const site = await fileSite(${JSON.stringify(root)}, {}, undefined, 0)
-    await site.look()
-    await site.look('a', 'sub', 'not-there')
-    await site.look()
-  `)
-  execFileSync('strace', ['-f', '-qq', '-s', '4096', '-e', 'trace=%file,%desc,flock', '-o', log, process.execPath, '--disable-warning=ExperimentalWarning', script], { timeout: 100_000 })
-  const calls = readFileSync(log, 'utf8').split('\n').filter((line) => line.includes(root.slice(0, -1)) && !line.includes('look.mjs'))
-  const names = new Set(calls.map((line) => /^\d+\s+(\w+)/.exec(line)?.[1]))
-  expect([...names].filter((name) => !['openat', 'open', 'lstat', 'stat', 'statx', 'newfstatat', 'access', 'faccessat', 'faccessat2', 'readlink', 'readlinkat', 'statfs', 'inotify_add_watch', 'read', 'pread64'].includes(name as string))).toEqual([])
-  const opened = calls.filter((line) => /\bopen(at)?\(/.test(line))
-  expect(opened.length).toBeGreaterThan(3)
-  expect(opened.filter((line) => /O_WRONLY|O_RDWR|O_CREAT|O_TRUNC|O_APPEND|O_TMPFILE/.test(line))).toEqual([])
-}, 120_000)
