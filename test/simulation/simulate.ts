@@ -32,7 +32,7 @@ function nemesis(world: World): void {
   if (dice < 0.4) world.write()
   else if (dice < 0.75) world.deliver(false)
   else if (dice < 0.8) world.put()
-  else if (dice < 0.83) world.crash()
+  else if (dice < 0.84) world.crash()
   else if (dice < 0.88) world.freeze()
   else if (dice < 0.92) world.thaw()
   // Slow: leases run out, settling ends.
@@ -57,7 +57,7 @@ async function rest(world: World): Promise<void> {
 }
 
 async function judge(world: World): Promise<void> {
-  if (world.failures.length > 0) throw new Error(`a part failed: ${String(world.failures[0])}`)
+  if (world.failures.length > 0) throw new Error(String(world.failures[0]))
   const versions = (await all(world.registry.versions(MNIST))).reverse()
   const truth = [...(world.moments.at(-1) as Moment).lying].map(([path, digest]) => `${path} ${digest}`).sort()
   let before: readonly string[] = []

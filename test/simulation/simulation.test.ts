@@ -28,7 +28,7 @@ describe('is found, when planted:', () => {
     for (let seed = 1; seed <= SEEDS_MOST; seed++) {
       const found = await simulate(seed, defect).then((world) => (world.planted ? undefined : 'not planted'), (error: unknown) => (error as Error).message)
       if (found === 'not planted') continue
-      if (found !== undefined) return expect(found).toMatch(/^law \d|a part failed|equals the version/)
+      if (found !== undefined) return expect(found).toMatch(/^law \d/)
     }
     throw new Error(`not found in ${SEEDS_MOST} schedules`)
   }, 600_000)

@@ -6,7 +6,7 @@ import { parseLocation } from '../../src/model/location.ts'
 import type { Watch } from '../../src/model/watch.ts'
 import { inlineQueue } from '../../src/queue/inline.ts'
 import { openRegistryIn } from '../../src/registry/open.ts'
-import type { Registry } from '../../src/registry/registry.ts'
+import type { Looking, LookRequest, Recorded, Registry } from '../../src/registry/registry.ts'
 import { Memory, MemorySource } from '../../src/storage/memory.ts'
 import type { Hint, Span, Store } from '../../src/storage/storage.ts'
 import { MNIST, watchOf } from '../suite/registry-world.ts'
@@ -27,6 +27,7 @@ export interface Moment {
 
 const PATHS = ['a', 'b', 'c/x', 'c/y']
 const BYTES = ['0', '1', '22']
+const LEASE_MS = 60_000
 const NOTHING = (): void => undefined
 
 /** Daemons over one registry and one place in memory, with everything between them in the hands of a scheduler. */
@@ -45,7 +46,10 @@ export class World {
   faulty = true
   readonly #defect: Defect
   readonly #processes: Process[] = []
+  readonly #lives: Life[] = []
   readonly #unmatched: Set<string>
+  readonly #bytes = new Map<string, string | undefined>()
+  #last: { readonly path: string; readonly before: string | undefined } | undefined
   #hints = 0
   #starts = 0
 
@@ -70,9 +74,14 @@ export class World {
 
   /** One change there, of which a hint will tell, once at least. */
   write(): void {
-    const path = PATHS[this.scheduler.below(PATHS.length)] as string
-    if (this.scheduler.chance(0.3)) this.memory.remove(path)
-    else this.memory.put(path, BYTES[this.scheduler.below(BYTES.length)] as string)
+    // Often the last change is taken back: a head that is right again hides that something in between was lost.
+    const back = this.scheduler.chance(0.4) ? this.#last : undefined
+    const path = back?.path ?? (PATHS[this.scheduler.below(PATHS.length)] as string)
+    const bytes = back === undefined ? (this.scheduler.chance(0.3) ? undefined : (BYTES[this.scheduler.below(BYTES.length)] as string)) : back.before
+    this.#last = { path, before: this.#bytes.get(path) }
+    if (bytes === undefined) this.memory.remove(path)
+    else this.memory.put(path, bytes)
+    this.#bytes.set(path, bytes)
     this.#note()
     const folder = path.startsWith('c/') && this.scheduler.chance(0.2)
     this.undelivered.set(this.#hints++, folder ? hintOf('c/', true) : hintOf(path, false))
@@ -110,11 +119,11 @@ export class World {
   }
 
   thaw(): void {
-    for (const { life } of this.#processes) life.frozen = false
+    for (const life of this.#lives) life.frozen = false
   }
 
   put(): void {
-    const life = { crashed: false, frozen: false }
+    const life = this.#born()
     const order = { location: this.watch.location, collection: MNIST, type: this.watch.type, aliases: [] }
     this.putting++
     void putOnce(this.#partsOf(life, 'put'), order, { ...this.watch, settleMs: 0 }, new AbortController().signal).then(
@@ -129,7 +138,13 @@ export class World {
   }
 
   end(): void {
-    for (const { life } of this.#processes) life.crashed = true
+    for (const life of this.#lives) life.crashed = true
+  }
+
+  #born(): Life {
+    const life = { crashed: false, frozen: false }
+    this.#lives.push(life)
+    return life
   }
 
   #any(): Process {
@@ -145,7 +160,7 @@ export class World {
   }
 
   #spawn(): Process {
-    const life = { crashed: false, frozen: false }
+    const life = this.#born()
     const source = new MemorySource('memory', [])
     const parts = this.#partsOf(life, `daemon ${++this.#starts}`)
     const queue = inlineQueue(parts.clock)
@@ -161,10 +176,36 @@ export class World {
     const planted: Registry = { ...this.registry, ...this.#defect.registry?.({ registry: this.registry, database: this.database, pause }) }
     const log = { info: NOTHING, warn: NOTHING, error: (fields: Readonly<Record<string, unknown>>, message: string) => this.failures.push(`${message} ${JSON.stringify(fields)}`) }
     return {
-      registry: gated(planted, pause), clock: this.scheduler.clockOf(life), owner, log,
+      registry: {
+        ...gated(planted, pause),
+        request: (requests, nowMs) => this.#marking(requests, pause, () => planted.request(requests, nowMs)),
+        record: (looking, outcome, nowMs) => this.#recording(life, looking, pause, () => planted.record(looking, outcome, nowMs)),
+      }, clock: this.scheduler.clockOf(life), owner, log,
       tell: { recorded: NOTHING, state: NOTHING, progress: NOTHING },
       openStore: async () => this.#store(pause),
     }
+  }
+
+  /** The disk under the registry may be full: then nothing is marked. */
+  async #marking(requests: readonly LookRequest[], pause: () => Promise<void>, act: () => Promise<void>): Promise<void> {
+    await pause()
+    if (this.faulty && this.scheduler.chance(0.1) && requests.every(({ cause }) => cause === 'hint')) throw new VarveError('REGISTRY_FULL', 'no space is left')
+    await act()
+    await pause()
+  }
+
+  /** Between its last read and its commit a process may be frozen for longer than its lease. Law 2: who was overtaken records nothing. */
+  async #recording(life: Life, looking: Looking, pause: () => Promise<void>, act: () => Promise<Recorded>): Promise<Recorded> {
+    if (this.faulty && this.scheduler.chance(0.15)) {
+      life.frozen = true
+      this.scheduler.nowMs += LEASE_MS
+    }
+    await pause()
+    const before = looking.watch === undefined ? undefined : await this.registry.watchRow(looking.watch)
+    const recorded = await act()
+    if (recorded.kind !== 'overtaken' && before !== undefined && before.epoch !== looking.epoch) this.failures.push(`law 2: epoch ${looking.epoch} recorded, though ${before.epoch} had begun`)
+    await pause()
+    return recorded
   }
 
   #store(pause: () => Promise<void>): Store {
