@@ -1,0 +1,131 @@
+// Requests.
+import { expect, test } from '@jest/globals'
+import { parseLocation } from '../../src/model/location.ts'
+import { hintOf, World } from '../laws/world.ts'
+
+async function started(...[over, options]: ConstructorParameters<typeof World>): Promise<World> {
+  const world = new World(over, options)
+  for (const path of ['a', 'd/b', 'd/c']) world.memory.put(path, 'first')
+  await world.start()
+  await world.clock.pass(60_000)
+  return world
+}
+
+/** What is asked for and not yet looked at. */
+function requested(world: World): unknown[] {
+  return world.database.prepare('SELECT path FROM request ORDER BY path').all().map((row) => row['path'])
+}
+
+test('startup, interval, the command line, a source that begins to hear and a folder that moved ask for the whole', async () => {
+  const world = await started({ reconcileMs: 3_600_000 })
+  expect((await world.versions())[0]?.cause).toBe('config')
+  world.memory.put('a', 'unheard')
+  await world.clock.pass(3_600_000)
+  expect((await world.versions())[1]).toMatchObject({ cause: 'interval', certificate: { kind: 'scan' } })
+  expect((await world.registry.watchRow('mnist'))?.reconcileFound).toBe(1)
+  world.memory.put('a', 'folder')
+  await world.source.deliver([{ scheme: 's3', bucket: 'bucket', key: 'p/d/', whole: true }])
+  expect(requested(world)).toEqual(['*'])
+  await world.clock.pass(10_000)
+  expect((await world.versions())[2]).toMatchObject({ cause: 'hint', certificate: { kind: 'scan' } })
+  world.memory.put('a', 'again')
+  await world.stop()
+  await world.start()
+  await world.clock.pass(10_000)
+  expect((await world.versions())[3]).toMatchObject({ cause: 'startup', certificate: { kind: 'scan' } })
+  await world.stop()
+})
+
+test('a changed configuration asks for the whole', async () => {
+  const world = await started()
+  await world.stop()
+  await world.registry.enroll([{ ...world.watch, exclude: ['a'] }], world.clock.now())
+  expect(requested(world)).toEqual(['*'])
+})
+
+test.each([true, false])('a hinted path under which the head has rows, or that is a directory, is the whole (listed: %s)', async (contentListed) => {
+  const world = await started(contentListed ? {} : { location: parseLocation('file:///p/', '/'), pollMs: 86_400_000 }, { contentListed })
+  const { scheme, bucket, prefix } = world.watch.location
+  world.memory.put('d/new', 'x')
+  await world.source.deliver([{ scheme, bucket, key: `${prefix}d`, whole: false }])
+  await world.clock.pass(30_000)
+  expect(await world.recorded()).toEqual(world.lying())
+  expect((await world.versions()).at(-1)?.certificate.kind).toBe('scan')
+  // A folder of which the head knows nothing.
+  world.memory.put('e/new', 'x')
+  await world.source.deliver([{ scheme, bucket, key: `${prefix}e`, whole: false }])
+  await world.clock.pass(30_000)
+  if (!contentListed) expect(await world.recorded()).toEqual(world.lying())
+  await world.stop()
+})
+
+test('a hint whose key the filters drop, or that is a folder marker, is none', async () => {
+  const world = await started({ exclude: ['**/*.tmp'], include: ['**/*'] })
+  const before = (await world.registry.watchRow('mnist'))?.generation
+  expect(await world.hint('x.tmp', 'd/y.tmp', 'folder/', 'd/')).toBe(true)
+  expect([(await world.registry.watchRow('mnist'))?.generation, requested(world)]).toEqual([before, []])
+  await world.stop()
+})
+
+test('every file watch is walked at `poll`, hints or not; S3 with a queue is not', async () => {
+  for (const [over, after] of [[{ location: parseLocation('file:///p/', '/') }, 2], [{}, 1]] as const) {
+    const world = await started({ pollMs: 30_000, ...over }, { contentListed: over === undefined })
+    world.memory.put('a', 'unheard')
+    await world.clock.pass(45_000)
+    expect((await world.versions()).length).toBe(after)
+    await world.stop()
+  }
+})
+
+test('S3 without a queue is looked at at `poll`', async () => {
+  const world = new World({ pollMs: 30_000 })
+  const { sqs: _, ...deaf } = world.watch
+  world.memory.put('a', 'first')
+  await world.start((parts) => ({ ...parts, watches: [deaf] }))
+  await world.clock.pass(60_000)
+  world.memory.put('a', 'unheard')
+  await world.clock.pass(31_000)
+  expect(await world.versions()).toHaveLength(2)
+  await world.stop()
+})
+
+test('polling takes at most a twentieth of the time: where a look is long the interval stretches', async () => {
+  const world = new World({ location: parseLocation('file:///p/', '/'), pollMs: 60_000 }, { contentListed: false })
+  world.memory.put('a', 'first')
+  const starts: number[] = []
+  world.memory.beforePage = async () => {
+    starts.push(world.clock.now())
+    await world.clock.sleep(30_000)
+    return undefined
+  }
+  await world.start()
+  await world.clock.pass(4_000_000)
+  const long = starts.slice(2).map((at, i) => at - (starts[i + 1] as number))
+  expect(long.length).toBeGreaterThan(3)
+  // 30 s of looking in 600 s, jitter aside.
+  expect(Math.min(...long.slice(1))).toBeGreaterThanOrEqual(540_000)
+  await world.stop()
+})
+
+test('a hint that cannot be marked is not acknowledged, and the source begins anew', async () => {
+  const world = new World()
+  world.memory.put('a', 'first')
+  let full = false
+  await world.start((parts) => ({
+    ...parts,
+    registry: {
+      ...parts.registry,
+      request: async (requests, nowMs) => {
+        if (full) throw Object.assign(new Error('disk full'), { name: 'VarveError', code: 'REGISTRY_FULL' })
+        return parts.registry.request(requests, nowMs)
+      },
+    },
+  }))
+  await world.clock.pass(60_000)
+  full = true
+  await expect(world.source.deliver([hintOf('a')])).rejects.toMatchObject({ code: 'REGISTRY_FULL' })
+  full = false
+  await world.clock.pass(60_000)
+  expect(await world.hint('a')).toBe(true)
+  await world.stop()
+})
