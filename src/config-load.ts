@@ -1,17 +1,19 @@
 import { createReadStream } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import type { z } from 'zod'
-import { DEFAULTS, parseCollection, plainEndpoint } from './config-terms.ts'
-import type { Config, Environment } from './config-terms.ts'
-import { configSchema, durationMs, jsonSchema, shareOf } from './config-schema.ts'
+import { durationMs, shareOf } from './config-keys.ts'
+import { configSchema, jsonSchema } from './config-schema.ts'
 import type { ConfigText, WatchText } from './config-schema.ts'
+import { endpointOf, eventsOf, gcsAccessOf, httpAccessOf, s3AccessOf } from './config-sources.ts'
+import { addressOf, DEFAULTS, given, isOn, parseCollection } from './config-terms.ts'
+import type { Config, Environment } from './config-terms.ts'
 import { parseTree } from './config-yaml.ts'
 import type { Problem, Tree } from './config-yaml.ts'
 import { VarveError, describe, isFailure } from './model/errors.ts'
 import { parseLocation } from './model/location.ts'
 import type { Location } from './model/location.ts'
 import { formatCollection } from './model/watch.ts'
-import type { S3Access, Watch } from './model/watch.ts'
+import type { Watch } from './model/watch.ts'
 
 /** No configuration that a person wrote is larger. */
 const BYTES_MAX = 10 * 1024 * 1024
@@ -136,12 +138,18 @@ function twice(tree: Tree, path: readonly PropertyKey[], value: string, seen: Ma
   return []
 }
 
+const OF_SCHEME = { s3: [['events', 'sqs'], ['events', 'webhook'], ['s3']], gs: [['events', 'pubsub'], ['gcs']], http: [['http']] } as const
+
 function schemeClashes(tree: Tree, path: readonly PropertyKey[], watch: unknown): Problem[] {
   const location = textAt(watch, 'location')
-  if (location === undefined || /^(?!file:)[a-z][a-z0-9+.-]*:\/\//i.test(location)) return []
-  return [['events', 'sqs'], ['s3']]
-    .filter((keys) => (valueAt(watch, keys) ?? undefined) !== undefined)
-    .map((keys) => ({ offset: tree.atKey([...path, ...keys]), text: `\`${keys.at(-1)}\` is for s3:// locations; take it out` }))
+  if (location === undefined) return []
+  const scheme = (/^([a-z][a-z0-9+.-]*):\/\//i.exec(location)?.[1]?.toLowerCase() ?? 'file').replace('https', 'http')
+  if (scheme !== 'file' && !Object.hasOwn(OF_SCHEME, scheme)) return []
+  return Object.entries(OF_SCHEME)
+    .filter(([known]) => known !== scheme)
+    .flatMap(([known, keys]) => keys.map((steps) => ({ known, steps })))
+    .filter(({ steps }) => (valueAt(watch, steps) ?? undefined) !== undefined)
+    .map(({ known, steps }) => ({ offset: tree.atKey([...path, ...steps]), text: `\`${steps.at(-1)}\` is for ${known}:// locations; take it out` }))
 }
 
 /** A watch that holds the registry would see its own commits as changes, for ever. */
@@ -184,13 +192,22 @@ function build(text: ConfigText, file: string, surroundings: Environment): Confi
     dataFolder: resolve(dirname(file), text.data ?? DEFAULTS.dataFolder),
     queue: text.queue === undefined || text.queue === 'inline' ? 'inline' : { url: text.queue },
     defaultEntity,
+    ...given({ listen: listenOf(text.listen) }),
     watches: text.watch.map((watch) => buildWatch({ ...text.defaults, ...given(watch) }, dirname(file), defaultEntity, surroundings)),
   })
 }
 
+function listenOf(text: string | undefined): Config['listen'] {
+  const address = addressOf(text ?? DEFAULTS.listen)
+  return address === undefined ? undefined : { ...address, said: text !== undefined }
+}
+
 function buildWatch(text: WatchText, folder: string, defaultEntity: string, surroundings: Environment): Watch {
   const location = parseLocation(text.location, folder)
-  const endpoint = location.scheme === 's3' ? plainEndpoint(text.s3?.endpoint ?? surroundings.s3Endpoint) : undefined
+  const file = (path: string): string => resolve(folder, path)
+  const s3Endpoint = endpointOf(text.s3?.endpoint, surroundings.s3Endpoint)
+  const gcsEndpoint = endpointOf(text.gcs?.endpoint, surroundings.gcsEndpoint)
+  const endpoint = location.scheme === 's3' ? s3Endpoint : location.scheme === 'gs' ? gcsEndpoint : undefined
   return {
     name: text.name,
     location: endpoint === undefined ? location : ({ ...location, endpoint } satisfies Location),
@@ -211,28 +228,15 @@ function buildWatch(text: WatchText, folder: string, defaultEntity: string, surr
     onUnreadable: text.on_unreadable ?? 'fail',
     confirm: isOn(text.confirm) ?? false,
     clockSlackMs: lengthOf(text.clock_slack, DEFAULTS.clockSlackMs),
-    ...given({ sqs: text.events?.sqs }),
-    s3: buildAccess(text, endpoint),
+    ...given({ events: eventsOf(text, file) }),
+    s3: s3AccessOf(text, location.scheme === 's3' ? s3Endpoint : undefined),
+    gcs: gcsAccessOf(text, location.scheme === 'gs' ? gcsEndpoint : undefined, file),
+    http: httpAccessOf(text),
   }
-}
-
-function buildAccess(text: WatchText, endpoint: string | undefined): S3Access {
-  return given({ region: text.s3?.region, endpoint, pathStyle: isOn(text.s3?.path_style), profile: text.s3?.profile })
 }
 
 function lengthOf(duration: string | undefined, otherwiseMs: number): number {
   return duration === undefined ? otherwiseMs : durationMs(duration)
-}
-
-function isOn(flag: boolean | string | undefined): boolean | undefined {
-  return flag === undefined ? undefined : String(flag) === 'true'
-}
-
-type Given<T> = { [K in keyof T]?: Exclude<T[K], undefined> } & { [K in keyof T as undefined extends T[K] ? never : K]: T[K] }
-
-/** Without the keys that have no value. */
-function given<T extends object>(value: T): Given<T> {
-  return Object.fromEntries(Object.entries(value).filter(([, held]) => held !== undefined)) as Given<T>
 }
 
 function freeze<T>(value: T): T {

@@ -12,6 +12,8 @@ export interface Config {
   readonly queue: 'inline' | { readonly url: string }
   /** The owner of projects that name none. */
   readonly defaultEntity: string
+  /** Where the daemon listens: the address that the operator wrote, or (`said` false) the default, without which it can do; undefined: nowhere. */
+  readonly listen?: { readonly host: string; readonly port: number; readonly said: boolean }
   /** In the file's order, at least one; names and collections are unique. */
   readonly watches: readonly Watch[]
 }
@@ -31,6 +33,8 @@ export interface Environment {
   /** Where S3 and SQS are when not at AWS, without `/` at the end. A watch's own `s3.endpoint` goes before. */
   readonly s3Endpoint?: string
   readonly sqsEndpoint?: string
+  /** `STORAGE_EMULATOR_HOST`, as an endpoint. A watch's own `gcs.endpoint` goes before. */
+  readonly gcsEndpoint?: string
 }
 
 /** From all to nothing. */
@@ -49,6 +53,7 @@ export const DEFAULTS = {
   entriesMax: 10_000,
   removedShareMax: 0.5,
   clockSlackMs: 0,
+  listen: '127.0.0.1:7373',
 } as const
 
 /** An endpoint with and without slashes at its end is one place, so it is written without. */
@@ -86,4 +91,26 @@ export function nameTrouble(name: string): string | undefined {
 export function aliasTrouble(alias: string): string | undefined {
   if (alias === 'latest' || /^v\d+$/.test(alias)) return `the alias ${alias} is given by Varve itself; choose another`
   return /\s/.test(alias) ? `the alias ${JSON.stringify(alias)} holds a space` : nameTrouble(alias)?.replace(/\bname\b/, 'alias')
+}
+
+/** `127.0.0.1:7373` or `[::1]:7373` as host and port; undefined for anything else. */
+export function addressOf(text: string): { readonly host: string; readonly port: number } | undefined {
+  const [, host = '', port = ''] = /^(\[[0-9a-f:.]+\]|[^\s:/@]+):(\d{1,5})$/i.exec(text) ?? []
+  return host === '' || Number(port) > 65_535 ? undefined : { host: host.replace(/^\[|\]$/g, ''), port: Number(port) }
+}
+
+/** What is wrong with the text of `listen`; undefined when nothing is. */
+export function listenTrouble(value: string): string | undefined {
+  return value === 'off' || addressOf(value) !== undefined ? undefined : 'not an address; write host:port, such as 127.0.0.1:7373, or off'
+}
+
+export function isOn(flag: boolean | string | undefined): boolean | undefined {
+  return flag === undefined ? undefined : String(flag) === 'true'
+}
+
+type Given<T> = { [K in keyof T]?: Exclude<T[K], undefined> } & { [K in keyof T as undefined extends T[K] ? never : K]: T[K] }
+
+/** Without the keys that have no value. */
+export function given<T extends object>(value: T): Given<T> {
+  return Object.fromEntries(Object.entries(value).filter(([, held]) => held !== undefined)) as Given<T>
 }

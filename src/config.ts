@@ -14,6 +14,7 @@ export function environment(env: Readonly<Record<string, string | undefined>> = 
   const level = LOG_LEVELS.find((known) => known === set('LOG_LEVEL')?.toLowerCase())
   const s3Endpoint = plainEndpoint(set('AWS_ENDPOINT_URL_S3') ?? set('AWS_S3_ENDPOINT_URL') ?? set('AWS_ENDPOINT_URL'))
   const sqsEndpoint = plainEndpoint(set('AWS_ENDPOINT_URL_SQS') ?? set('AWS_ENDPOINT_URL'))
+  const gcsEndpoint = emulatorOf(set('STORAGE_EMULATOR_HOST'))
   const colours = coloursWanted(set('NO_COLOR'), set('FORCE_COLOR'))
   return Object.freeze({
     variables: env,
@@ -23,7 +24,13 @@ export function environment(env: Readonly<Record<string, string | undefined>> = 
     ...(colours !== undefined && { colours }),
     ...(s3Endpoint !== undefined && { s3Endpoint }),
     ...(sqsEndpoint !== undefined && { sqsEndpoint }),
+    ...(gcsEndpoint !== undefined && { gcsEndpoint }),
   })
+}
+
+/** A host alone, as Google's Python client wants it, means HTTP. */
+function emulatorOf(host: string | undefined): string | undefined {
+  return plainEndpoint(host === undefined || /^https?:\/\//.test(host) ? host : `http://${host}`)
 }
 
 /** `NO_COLOR` goes before: who asks for plain text may be unable to read anything else. */

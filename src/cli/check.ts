@@ -26,9 +26,11 @@ function scopeOf({ location }: Watch): string {
   return `the object of that name, or, if there is none, all that lies below ${formatLocation(location)}/ (write the / to mean only that)`
 }
 
+const HEARD_BY = { sqs: 'SQS', pubsub: 'Pub/Sub', webhook: 'a webhook' }
+
 function hearingOf(watch: Watch): string {
   const reconcile = `scanned every ${formatDuration(watch.reconcileMs)}`
-  if (watch.sqs !== undefined) return `hears by SQS, ${reconcile}`
+  if (watch.events !== undefined) return `hears by ${HEARD_BY[watch.events.kind]}, ${reconcile}`
   if (watch.location.scheme === 'file') return `hears the local file system, walked every ${formatDuration(watch.pollMs)}`
   return `hears nothing, listed every ${formatDuration(Math.min(watch.pollMs, watch.reconcileMs))}`
 }

@@ -63,8 +63,11 @@ function watchFor(uri: string, collection: CollectionName, options: PutOptions, 
   const place = (name: CollectionName, location: Location): string => `${formatCollection(name, '')} ${formatLocation(location)}`
   const watched = config?.watches.find((watch) => place(watch.collection, watch.location) === place(collection, asked))
   // The configuration knows how to reach a bucket that it watches, whatever the artifact.
-  const reached = asked.scheme === 's3' ? config?.watches.find(({ location }) => location.scheme === 's3' && location.bucket === asked.bucket) : undefined
-  const endpoint = asked.scheme === 's3' ? (reached?.location.endpoint ?? context.surroundings.s3Endpoint) : undefined
+  const reached = config?.watches.find(({ location }) => location.scheme === asked.scheme && asked.scheme !== 'file' && location.bucket === asked.bucket)
+  const { s3Endpoint, gcsEndpoint } = context.surroundings
+  const surrounding = { s3: s3Endpoint, gs: gcsEndpoint, http: undefined, https: undefined, file: undefined }[asked.scheme]
+  const endpoint = reached === undefined ? surrounding : reached.location.endpoint
+  const access = endpoint === undefined ? {} : { endpoint }
   return {
     maxWaitMs: DEFAULTS.maxWaitMs,
     reconcileMs: DEFAULTS.reconcileMs,
@@ -75,7 +78,9 @@ function watchFor(uri: string, collection: CollectionName, options: PutOptions, 
     confirm: false,
     clockSlackMs: DEFAULTS.clockSlackMs,
     location: endpoint === undefined ? asked : { ...asked, endpoint },
-    s3: reached?.s3 ?? (endpoint === undefined ? {} : { endpoint }),
+    s3: reached?.s3 ?? access,
+    gcs: reached?.gcs ?? access,
+    http: reached?.http ?? {},
     ...watched,
     name: options.name,
     settleMs: SETTLE_MS,

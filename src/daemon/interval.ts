@@ -7,7 +7,7 @@ const STRETCH = 20
 
 /** True where nothing is heard, or not surely: such a watch is looked at every `poll`. A native watcher loses without a word, so every `file:` watch is. */
 export function polls(watch: Watch): boolean {
-  return watch.location.scheme === 'file' || watch.sqs === undefined
+  return watch.location.scheme === 'file' || watch.events === undefined
 }
 
 /** The effective interval between whole looks, stretched where a look is long. */

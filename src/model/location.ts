@@ -1,41 +1,63 @@
 import { VarveError } from './errors.ts'
 
-export type Scheme = 's3' | 'file'
+export type Scheme = 's3' | 'gs' | 'http' | 'https' | 'file'
 
-/** Where to look. After the bucket, `s3:` text is the literal key; `file:` is a URI, percent-encoded. */
+/** Where to look. After the bucket, `s3:` and `gs:` text is the literal key; `file:` and `http:` are URIs, percent-encoded. */
 export interface Location {
   readonly scheme: Scheme
-  /** The S3 endpoint when it is not AWS's own: the same bucket name elsewhere is another place. */
+  /** The endpoint of S3 or GCS when it is not the provider's own: the same bucket name elsewhere is another place. */
   readonly endpoint?: string
-  /** The bucket; empty for files. */
+  /** The bucket; empty for files, `host:port` for HTTP. */
   readonly bucket: string
-  /** What every key under the location begins with: empty, or ending in `/`. For files an absolute folder, decoded. */
+  /** What every key under the location begins with: empty, or ending in `/`. For files an absolute folder, decoded. Nothing lies under an HTTP location. */
   readonly prefix: string
-  /** The key itself, when the text had no `/` at its end: it may name one object (`object`) or a prefix (`object/`). */
+  /** The key itself, when the text had no `/` at its end: it may name one object (`object`) or a prefix (`object/`). For HTTP path and query as they were written. */
   readonly object?: string
 }
 
-/** Reads `s3://bucket/key`, `file:///path`, or a bare path (resolved against `base`, absolute). Throws USAGE. */
+/** Reads `s3://bucket/key`, `gs://bucket/key`, `https://host/path`, `file:///path`, or a bare path (resolved against `base`, absolute). Throws USAGE. */
 export function parseLocation(text: string, base: string): Location {
-  if (text === '') throw new VarveError('USAGE', 'the location is empty', { hint: 'give s3://bucket/prefix/ or file:///folder/' })
+  if (text === '') throw new VarveError('USAGE', 'the location is empty', { hint: 'give s3://bucket/prefix/, gs://bucket/prefix/, https://host/object or file:///folder/' })
   if (/[\0]/.test(text)) throw new VarveError('USAGE', `the location ${JSON.stringify(text)} holds a NUL character`)
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(text)?.[1]?.toLowerCase()
-  if (scheme === 's3') return parseS3(text)
+  if (scheme === 's3' || scheme === 'gs') return parseBucket(scheme, text)
+  if (scheme === 'http' || scheme === 'https') return parseWeb(scheme, text)
   if (scheme === 'file') return fileLocation(decodeFileUri(text))
   if (scheme !== undefined)
-    throw new VarveError('USAGE', `the scheme of ${text} is not supported`, { hint: 'use s3:// or file://' })
+    throw new VarveError('USAGE', `the scheme of ${text} is not supported`, { hint: 'use s3://, gs://, https://, http:// or file://' })
   return fileLocation(text.startsWith('/') ? text : `${base.endsWith('/') ? base : `${base}/`}${text}`)
 }
 
-function parseS3(text: string): Location {
+function parseBucket(scheme: 's3' | 'gs', text: string): Location {
   const rest = text.slice('s3://'.length)
   const slash = rest.indexOf('/')
   const bucket = slash < 0 ? rest : rest.slice(0, slash)
   const key = slash < 0 ? '' : rest.slice(slash + 1)
-  if (!/^[a-zA-Z0-9][a-zA-Z0-9._-]{1,61}[a-zA-Z0-9]$/.test(bucket))
-    throw new VarveError('USAGE', `${text} names no valid bucket`, { hint: 'write s3://bucket/prefix/, a bucket of 3 to 63 letters, digits, dots, hyphens' })
-  if (key === '' || key.endsWith('/')) return { scheme: 's3', bucket, prefix: key }
-  return { scheme: 's3', bucket, prefix: `${key}/`, object: key }
+  if (!BUCKETS[scheme].test(bucket))
+    throw new VarveError('USAGE', `${text} names no valid bucket`, { hint: `write ${scheme}://bucket/prefix/, a bucket of 3 to 63 letters, digits, dots, hyphens` })
+  if (key === '' || key.endsWith('/')) return { scheme, bucket, prefix: key }
+  return { scheme, bucket, prefix: `${key}/`, object: key }
+}
+
+// A bucket of GCS that is named like a domain may have 222 characters.
+const BUCKETS = { s3: /^[a-zA-Z0-9][a-zA-Z0-9._-]{1,61}[a-zA-Z0-9]$/, gs: /^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$/ }
+
+// What AWS, Google, CloudFront and Azure sign URLs with.
+const SIGNED = /[?&](x-amz-(signature|credential|security-token)|x-goog-(signature|credential)|signature|sig)=/i
+
+/** One object of a web server: kept as it was written, but for the case of scheme and host. */
+function parseWeb(scheme: 'http' | 'https', text: string): Location {
+  const [, authority = '', object = ''] = /^[^:]+:\/\/([^/?#]*)(.*)$/s.exec(text) ?? []
+  const refuse = (why: string, hint: string): never => {
+    throw new VarveError('USAGE', `${scheme}://${authority.replace(/^.*@/, '')}${object.replace(/[?#].*$/s, '')} ${why}`, { hint })
+  }
+  if (authority.includes('@')) refuse('holds a user or password', 'take it out: what is recorded is shown to everybody')
+  if (!URL.canParse(`${scheme}://${authority}/`) || /[\s\p{Cc}]/u.test(authority)) refuse('names no valid host', `write ${scheme}://host/path/to/object`)
+  if (object.includes('#')) refuse('holds a #, behind which no server sees anything', 'write a literal # as %23')
+  if (SIGNED.test(object)) refuse('is signed', 'a signature is a secret, and it runs out: name the object without it')
+  if (!object.startsWith('/') || object.split('?', 1)[0]?.endsWith('/')) refuse('names no object', 'a web server cannot be listed: name each of its objects')
+  if (/[\p{Cc}]/u.test(object)) refuse('holds a control character', 'write it percent-encoded')
+  return { scheme, bucket: authority.toLowerCase(), prefix: `${object}/`, object }
 }
 
 function decodeFileUri(text: string): string {
@@ -68,15 +90,30 @@ export function formatLocation(location: Location): string {
   return formatReference(location, location.object ?? location.prefix)
 }
 
-/** The URI of the object `key` (a full key, or an absolute path): literal for S3, percent-encoded for files. */
+/** The URI of the object `key` (a full key, or an absolute path): literal for S3 and GCS, percent-encoded for files, as it was written for HTTP. */
 export function formatReference(location: Location, key: string): string {
-  if (location.scheme === 's3') return `s3://${location.bucket}/${key}`
+  const { scheme, bucket } = location
+  if (scheme === 's3' || scheme === 'gs') return `${scheme}://${bucket}/${key}`
+  if (scheme !== 'file') return `${scheme}://${bucket}${key}`
   return `file://${key.split('/').map((segment) => encodeURIComponent(segment)).join('/')}`
 }
 
 /** Two locations with the same text here are the same place: what a row's location id stands for. */
 export function locationIdentity(location: Location): string {
   return `${location.endpoint ?? ''}|${formatLocation(location)}`
+}
+
+/** The path of the one object that a location without a slash may name: its last segment, for HTTP decoded and without the query. */
+export function loneName(location: Location): string {
+  const object = location.object ?? ''
+  if (location.scheme !== 'http' && location.scheme !== 'https') return baseName(object)
+  const segment = baseName(object.replace(/\?.*$/s, ''))
+  try {
+    const decoded = decodeURIComponent(segment)
+    return /[/\0]/.test(decoded) ? segment : decoded
+  } catch {
+    return segment
+  }
 }
 
 /** The full key of `path`. A lone object's path is its base name. */
@@ -86,7 +123,7 @@ export function keyOf(location: Location, path: string, lone: boolean): string {
 
 /** The path of `key` under the location, or undefined when the location does not cover it. A `/` is the only boundary. */
 export function pathOf(location: Location, key: string): string | undefined {
-  if (location.object !== undefined && key === location.object) return baseName(key)
+  if (location.object !== undefined && key === location.object) return loneName(location)
   return key.startsWith(location.prefix) && key.length > location.prefix.length ? key.slice(location.prefix.length) : undefined
 }
 

@@ -32,9 +32,19 @@ export interface Watch {
   readonly confirm: boolean
   /** Added to the racy window on network mounts: how far the server's clock may be off. */
   readonly clockSlackMs: number
-  readonly sqs?: string
+  /** What tells of changes; files are heard without. */
+  readonly events?: Events
   readonly s3: S3Access
+  readonly gcs: GcsAccess
+  readonly http: HttpAccess
 }
+
+export type Events =
+  | { readonly kind: 'sqs'; readonly url: string }
+  /** `projects/P/subscriptions/S`. */
+  | { readonly kind: 'pubsub'; readonly subscription: string }
+  /** `path` of the daemon's own listener; whoever posts there must show the token that `tokenFile` holds. */
+  | { readonly kind: 'webhook'; readonly path: string; readonly tokenFile: string }
 
 export interface Guard {
   /** The share of entries, 0 to 1, above which a removal wants a person; from 20 entries on. */
@@ -50,6 +60,23 @@ export interface S3Access {
   readonly endpoint?: string
   readonly pathStyle?: boolean
   readonly profile?: string
+  /** The role to assume with those credentials: `arn:aws:iam::123456789012:role/reader`. */
+  readonly role?: string
+}
+
+export interface GcsAccess {
+  /** The project that pays and that Pub/Sub is asked in; else the credentials' own. */
+  readonly project?: string
+  readonly endpoint?: string
+  /** A key file; else the application-default credentials. */
+  readonly credentialsFile?: string
+}
+
+export interface HttpAccess {
+  /** `content`: where a server shows neither ETag nor Last-Modified the bytes are read and digested. */
+  readonly checksum?: 'content'
+  /** Redirects may lead to private and link-local addresses. */
+  readonly allowPrivate?: boolean
 }
 
 /** Why a look was asked for; recorded with the version, never decided upon. */

@@ -1,11 +1,12 @@
 // Scheme → factory. Each is loaded when it is first needed: an SDK costs a quarter of a second.
 import type { Clock } from '../model/clock.ts'
 import type { Scheme } from '../model/location.ts'
+import { VarveError } from '../model/errors.ts'
 import type { Watch } from '../model/watch.ts'
 import type { ChangeSource, Store } from './storage.ts'
 import type { Log } from './s3/sqs.ts'
 
-const STORES: Readonly<Record<Scheme, (watch: Watch, memo: string | undefined) => Promise<Store>>> = {
+const STORES: Readonly<Partial<Record<Scheme, (watch: Watch, memo: string | undefined) => Promise<Store>>>> = {
   s3: async ({ location, s3, guard }, memo) => (await import('./s3/store.ts')).openS3Store(location, s3, memo, guard.rootMarker),
   file: async ({ location, guard: { rootMarker }, clockSlackMs }) =>
     (await import('./file/store.ts')).openFileStore(location, { clockSlackMs, ...(rootMarker !== undefined && { rootMarker }) }),
@@ -16,7 +17,9 @@ const STORES: Readonly<Record<Scheme, (watch: Watch, memo: string | undefined) =
  * does not say enough.
  */
 export async function openStore(watch: Watch, memo: string | undefined): Promise<Store> {
-  return STORES[watch.location.scheme](watch, memo)
+  const open = STORES[watch.location.scheme]
+  if (open === undefined) throw new VarveError('USAGE', `${watch.location.scheme}:// is not watched yet`)
+  return open(watch, memo)
 }
 
 /**
@@ -28,12 +31,13 @@ export async function openSources(watches: readonly Watch[], clock: Clock, log: 
   for (const { location } of watches) {
     if (location.scheme === 'file') sources.push((await import('./file/notifications.ts')).fileSource(location, clock))
   }
-  const queues = Map.groupBy(watches.filter((watch) => watch.sqs !== undefined), (watch) => JSON.stringify([watch.sqs, watch.s3.profile]))
-  for (const served of queues.values()) {
-    const { sqs, s3 } = served[0] as Watch
-    const { sqsSource } = await import('./s3/sqs.ts')
+  const heard = Map.groupBy(watches, ({ events, s3 }) => JSON.stringify([events, s3.profile, s3.role]))
+  for (const served of heard.values()) {
+    const { events, s3 } = served[0] as Watch
     const locations = served.map(({ location }) => location)
-    sources.push(sqsSource({ url: sqs as string, access: s3, locations, ...(sqsEndpoint !== undefined && { endpoint: sqsEndpoint }) }, clock, log))
+    if (events?.kind !== 'sqs') continue
+    const { sqsSource } = await import('./s3/sqs.ts')
+    sources.push(sqsSource({ url: events.url, access: s3, locations, ...(sqsEndpoint !== undefined && { endpoint: sqsEndpoint }) }, clock, log))
   }
   return sources
 }

@@ -3,6 +3,7 @@
  * locks or reconfigures what it looks at (law 10). Every method throws VarveError, translated in one `failures.ts` per scheme.
  */
 import type { Listed, Skip } from '../model/entry.ts'
+import type { Scheme } from '../model/location.ts'
 
 /** Opened access to one location. */
 export interface Store {
@@ -77,7 +78,7 @@ export type Found =
 
 /** A hint: it may be late, doubled, out of order or wrong. It says only where to look. */
 export interface Hint {
-  readonly scheme: 's3' | 'file'
+  readonly scheme: Scheme
   readonly bucket: string
   /** A full key or absolute path; with `whole` a prefix: all that lies under it (or that it lies under) is to be looked at. */
   readonly key: string

@@ -34,13 +34,13 @@ function watchOf(more = '', location?: string, variables?: Record<string, string
 group('what a configuration means', () => {
   test('a watch that says nothing else gets the defaults', () => {
     expect(load(watching())).toEqual({
-      file: FILE, dataFolder: '/etc/varve/.varve', queue: 'inline', defaultEntity: 'local',
+      file: FILE, dataFolder: '/etc/varve/.varve', queue: 'inline', defaultEntity: 'local', listen: { host: '127.0.0.1', port: 7373, said: false },
       watches: [{
         name: 'mnist', location: { scheme: 's3', bucket: 'my-bucket', prefix: 'data/' },
         collection: { entity: 'local', project: 'vision', collection: 'mnist' }, type: 'dataset',
         aliases: [], include: [], exclude: [],
         settleMs: 5_000, maxWaitMs: 120_000, reconcileMs: 21_600_000, pollMs: 60_000, entriesMax: 10_000,
-        guard: { removedShareMax: 0.5 }, onUnreadable: 'fail', confirm: false, clockSlackMs: 0, s3: {},
+        guard: { removedShareMax: 0.5 }, onUnreadable: 'fail', confirm: false, clockSlackMs: 0, s3: {}, gcs: {}, http: {},
       }],
     })
   })
@@ -80,10 +80,32 @@ guard: {max_removed: 12.5%, root_marker: .id, complete_marker: a/_SUCCESS}
 on_unreadable: skip
 confirm: true
 clock_slack: 0s`)).toMatchObject({
-      aliases: ['staging'], include: ['**/*.png'], exclude: ['**/_tmp/**'], sqs: 'https://sqs.eu-west-1.amazonaws.com/1/q',
+      aliases: ['staging'], include: ['**/*.png'], exclude: ['**/_tmp/**'], events: { kind: 'sqs', url: 'https://sqs.eu-west-1.amazonaws.com/1/q' },
       s3: { region: 'eu-west-1', profile: 'data' }, guard: { removedShareMax: 0.125, rootMarker: '.id', completeMarker: 'a/_SUCCESS' },
       onUnreadable: 'skip', confirm: true, clockSlackMs: 0,
     })
+  })
+
+  test.each([
+    ['gs://b-1/x/', 'events: {pubsub: projects/p/subscriptions/s}\ngcs: {project: p, endpoint: "http://127.0.0.1:1/", credentials_file: key.json}',
+      { events: { kind: 'pubsub', subscription: 'projects/p/subscriptions/s' }, location: { scheme: 'gs', endpoint: 'http://127.0.0.1:1' }, gcs: { project: 'p', endpoint: 'http://127.0.0.1:1', credentialsFile: '/etc/varve/key.json' } }],
+    ['s3://b-1/x/', 'events: {webhook: {path: /hooks/minio, token_file: token}}\ns3: {role: "arn:aws:iam::123456789012:role/reader"}',
+      { events: { kind: 'webhook', path: '/hooks/minio', tokenFile: '/etc/varve/token' }, s3: { role: 'arn:aws:iam::123456789012:role/reader' } }],
+    ['https://Host:8443/a%20b.csv?x=1', 'http: {checksum: content, allow_private: true}',
+      { location: { scheme: 'https', bucket: 'host:8443', object: '/a%20b.csv?x=1' }, http: { checksum: 'content', allowPrivate: true } }],
+  ])('each key of %s arrives', (location, more, meant) => {
+    expect(watchOf(more, location)).toMatchObject(meant)
+  })
+
+  test('GCS is where the watch says, else where the emulator is', () => {
+    expect(watchOf('', 'gs://b-1/x/', { STORAGE_EMULATOR_HOST: '127.0.0.1:4443' }).location.endpoint).toBe('http://127.0.0.1:4443')
+    expect(watchOf('', 's3://b-1/x/', { STORAGE_EMULATOR_HOST: '127.0.0.1:4443' }).location.endpoint).toBeUndefined()
+  })
+
+  test('the daemon listens on loopback unless told where, or not to', () => {
+    expect(load(watching()).listen).toEqual({ host: '127.0.0.1', port: 7373, said: false })
+    expect(load(`listen: "[::1]:80"\n${watching()}`).listen).toEqual({ host: '::1', port: 80, said: true })
+    expect(load(`listen: off\n${watching()}`).listen).toBeUndefined()
   })
 
   test('a queue may be Redis', () => {

@@ -51,7 +51,7 @@ watch:
     '3:21: `settle`: expected a duration with its unit; write 5s, 2m, 6h or 1d, 365d at the most',
     '3:24: unknown key "maxwait"; did you mean `max_wait`?',
     '5:5: `type` is missing here; add it',
-    '6:15: `location`: the scheme of ftp://host/x is not supported; use s3:// or file://',
+    '6:15: `location`: the scheme of ftp://host/x is not supported; use s3://, gs://, https://, http:// or file://',
     '7:15: `artifact`: "mnist" is not an artifact\'s name; write project/name or entity/project/name',
     '8:15: the alias latest is given by Varve itself; choose another',
     '9:11: unknown key "pathStyle"; did you mean `path_style`?',

@@ -290,7 +290,7 @@ describe('S3', () => {
     const site = await s3Site(fake.url, 'p/')
     await site.look()
     const location = { ...site.watch.location, bucket: 'gone-away' }
-    const away = await siteOf({ location, s3: site.watch.s3, sqs: 'none' }, async (watch, memo) => (await import('../../src/storage/s3/store.ts')).openS3Store(watch.location, watch.s3, memo))
+    const away = await siteOf({ location, s3: site.watch.s3, events: { kind: 'sqs', url: 'none' } }, async (watch, memo) => (await import('../../src/storage/s3/store.ts')).openS3Store(watch.location, watch.s3, memo))
     expect(await away.look()).toMatchObject({ versions: 0, state: 'unavailable', reason: expect.stringMatching(/gone-away/) })
   })
 })

@@ -59,7 +59,7 @@ interface Way {
 
 async function wayOf(refit: Refit): Promise<Way> {
   const location = { ...parseLocation('s3://fake/p/', '/'), endpoint: s3.url }
-  const watch = watchOf({ location, s3: { endpoint: s3.url, region: 'us-east-1' }, sqs: sqs.url, settleMs: 10, maxWaitMs: 1_000 })
+  const watch = watchOf({ location, s3: { endpoint: s3.url, region: 'us-east-1' }, events: { kind: 'sqs', url: sqs.url }, settleMs: 10, maxWaitMs: 1_000 })
   const registry = await openRegistryIn(new DatabaseSync(':memory:'))
   const clock = realClock()
   const nothing = (): void => undefined

@@ -64,7 +64,7 @@ export function fileSite(root: string, over: Partial<Watch> = {}, refit?: PartsR
 /** A site over `key` in the bucket of a fake S3. */
 export function s3Site(endpoint: string, key: string, over: Partial<Watch> = {}, refit?: PartsRefit): Promise<Site> {
   const location = { ...parseLocation(`s3://fake/${key}`, '/'), endpoint }
-  return siteOf({ location, s3: { endpoint, region: 'us-east-1' }, sqs: 'none', ...over }, (watch, memo) => openS3Store(watch.location, watch.s3, memo, watch.guard.rootMarker), refit, 0)
+  return siteOf({ location, s3: { endpoint, region: 'us-east-1' }, events: { kind: 'sqs', url: 'none' }, ...over }, (watch, memo) => openS3Store(watch.location, watch.s3, memo, watch.guard.rootMarker), refit, 0)
 }
 
 /** Stores that tell of each stretch what `rewrite` makes of it. */

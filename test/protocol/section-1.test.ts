@@ -79,7 +79,7 @@ test('every file watch is walked at `poll`, hints or not; S3 with a queue is not
 
 test('S3 without a queue is looked at at `poll`', async () => {
   const world = new World({ pollMs: 30_000 })
-  const { sqs: _, ...deaf } = world.watch
+  const { events: _, ...deaf } = world.watch
   world.memory.put('a', 'first')
   await world.start((parts) => ({ ...parts, watches: [deaf] }))
   await world.clock.pass(60_000)

@@ -58,7 +58,7 @@ export class World {
     this.scheduler = new Scheduler(seed)
     this.memory = new Memory({ pageSize: 1 + this.scheduler.below(2), contentListed: this.scheduler.chance(0.5), versioned: this.scheduler.chance(0.5) })
     this.watch = watchOf({
-      location: parseLocation('s3://bucket/p/', '/'), sqs: 'memory', settleMs: this.scheduler.below(2) * 500, maxWaitMs: 5_000, reconcileMs: 1e11, pollMs: 10_000,
+      location: parseLocation('s3://bucket/p/', '/'), events: { kind: 'sqs', url: 'memory' }, settleMs: this.scheduler.below(2) * 500, maxWaitMs: 5_000, reconcileMs: 1e11, pollMs: 10_000,
       confirm: this.scheduler.chance(0.5),
     })
     this.#unmatched = new Set(defect.sql?.map(([from]) => from))

@@ -11,7 +11,7 @@ export function watchOf(over: Partial<Watch> = {}): Watch {
   return {
     name: 'mnist', location: parseLocation('file:///data/mnist/', '/'), collection: MNIST, type: 'dataset', aliases: [], include: [], exclude: [], settleMs: 5_000,
     maxWaitMs: 120_000, reconcileMs: 3_600_000, pollMs: 60_000, entriesMax: 10_000, guard: { removedShareMax: 0.5 }, onUnreadable: 'fail', confirm: false,
-    clockSlackMs: 0, s3: {}, ...over,
+    clockSlackMs: 0, s3: {}, gcs: {}, http: {}, ...over,
   }
 }
 
