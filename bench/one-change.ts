@@ -14,7 +14,7 @@ const CHANGES = 21
 
 const [tree, data, path] = process.argv.slice(2) as [string, string, string]
 const watch: Watch = {
-  name: 'bench', location: parseLocation(tree, '/'), collection: { entity: 'local', project: 'bench', collection: 'tree' }, type: 'dataset', aliases: [], include: [], exclude: [],
+  name: 'bench', locations: [parseLocation(tree, '/')], collection: { entity: 'local', project: 'bench', collection: 'tree' }, type: 'dataset', aliases: [], include: [], exclude: [],
   settleMs: 0, maxWaitMs: 60_000, reconcileMs: 3_600_000, pollMs: 3_600_000, entriesMax: 2_000_000, guard: { removedShareMax: 0.5 }, onUnreadable: 'fail', confirm: false, clockSlackMs: 0, s3: {}, gcs: {}, http: {},
 }
 const quiet = (): void => undefined

@@ -95,6 +95,12 @@ export function pathTrouble(value: string): string | undefined {
   return plain ? undefined : 'the path is relative to the location, names one object and has no ..'
 }
 
+/** A folder of an artifact. */
+export function atTrouble(value: string): string | undefined {
+  const plain = value.replace(/\/$/, '').split('/').every((segment) => segment !== '' && segment !== '.' && segment !== '..')
+  return plain && !value.includes('\0') ? undefined : 'not a folder within the artifact; write train or train/cats'
+}
+
 export function folderTrouble(value: string): string | undefined {
   if (value === '' || value.includes('\0')) return 'the folder is empty or holds a NUL character'
   if (/^[a-z][a-z0-9+.-]*:\/\//i.test(value)) return 'not a folder; write a path on a local disk'

@@ -10,8 +10,8 @@ import type { Config, Environment } from './config-terms.ts'
 import { parseTree } from './config-yaml.ts'
 import type { Problem, Tree } from './config-yaml.ts'
 import { VarveError, describe, isFailure } from './model/errors.ts'
-import { parseLocation } from './model/location.ts'
-import type { Location } from './model/location.ts'
+import { areaOf, overlap, parseLocation } from './model/location.ts'
+import type { Area, Location } from './model/location.ts'
 import { formatCollection } from './model/watch.ts'
 import type { Watch } from './model/watch.ts'
 
@@ -119,7 +119,7 @@ function clashesOf(tree: Tree, defaultEntity: string): Problem[] {
   const artifacts = new Map<string, number>()
   for (const [index, watch] of (Array.isArray(watches) ? watches : []).entries()) {
     const path = ['watch', index]
-    problems.push(...schemeClashes(tree, path, watch))
+    problems.push(...placeClashes(tree, path, watch), ...schemeClashes(tree, path, watch))
     const name = textAt(watch, 'name')
     if (name !== undefined) problems.push(...twice(tree, [...path, 'name'], name, names, (line) =>
       `the watch at line ${line} has the name ${JSON.stringify(name)}, too; give each its own`))
@@ -140,26 +140,68 @@ function twice(tree: Tree, path: readonly PropertyKey[], value: string, seen: Ma
 
 const OF_SCHEME = { s3: [['events', 'sqs'], ['events', 'webhook'], ['s3']], gs: [['events', 'pubsub'], ['gcs']], http: [['http']] } as const
 
+/** The texts of a watch's locations, with where each stands. */
+function locationTexts(watch: unknown): { readonly text: string; readonly at: string | undefined; readonly path: readonly PropertyKey[] }[] {
+  const one = textAt(watch, 'location')
+  const several = valueAt(watch, ['locations'])
+  return [
+    ...(one === undefined ? [] : [{ text: one, at: undefined, path: ['location'] }]),
+    ...(Array.isArray(several) ? several : []).flatMap((item, index) => {
+      const text = textAt(item, 'location')
+      return text === undefined ? [] : [{ text, at: textAt(item, 'at'), path: ['locations', index] }]
+    }),
+  ]
+}
+
+/** Keys for a kind of location that the watch does not have. */
 function schemeClashes(tree: Tree, path: readonly PropertyKey[], watch: unknown): Problem[] {
-  const location = textAt(watch, 'location')
-  if (location === undefined) return []
-  const scheme = (/^([a-z][a-z0-9+.-]*):\/\//i.exec(location)?.[1]?.toLowerCase() ?? 'file').replace('https', 'http')
-  if (scheme !== 'file' && !Object.hasOwn(OF_SCHEME, scheme)) return []
+  const schemes = locationTexts(watch).map(({ text }) => (/^([a-z][a-z0-9+.-]*):\/\//i.exec(text)?.[1]?.toLowerCase() ?? 'file').replace('https', 'http'))
+  if (schemes.length === 0 || schemes.some((scheme) => scheme !== 'file' && !Object.hasOwn(OF_SCHEME, scheme))) return []
   return Object.entries(OF_SCHEME)
-    .filter(([known]) => known !== scheme)
+    .filter(([known]) => !schemes.includes(known))
     .flatMap(([known, keys]) => keys.map((steps) => ({ known, steps })))
     .filter(({ steps }) => (valueAt(watch, steps) ?? undefined) !== undefined)
     .map(({ known, steps }) => ({ offset: tree.atKey([...path, ...steps]), text: `\`${steps.at(-1)}\` is for ${known}:// locations; take it out` }))
 }
 
+/** One location or several, and each of several in a part of the artifact that is its own: so no path can come twice. */
+function placeClashes(tree: Tree, path: readonly PropertyKey[], watch: unknown): Problem[] {
+  if (watch === null || typeof watch !== 'object') return []
+  const [one, several] = ['location', 'locations'].map((name) => Object.hasOwn(watch, name))
+  if (!one && !several) return [{ offset: tree.at(path), text: '`location` is missing here; add it' }]
+  if (one && several) return [{ offset: tree.atKey([...path, 'locations']), text: '`locations`: `location` stands here, too; take one of the two out' }]
+  const texts = locationTexts(watch)
+  const areas = texts.map(({ text, at }) => areaOfText(text, at))
+  return texts.length < 2 ? [] : texts.flatMap((told, index) => {
+    const area = areas[index]
+    const before = areas.findIndex((other, at) => at < index && area !== undefined && other !== undefined && overlap(area, other))
+    if (before < 0) return []
+    const { line } = tree.position(tree.at([...path, ...(texts[before] as { path: readonly PropertyKey[] }).path]))
+    return [{ offset: tree.at([...path, ...told.path]), text: `its paths would stand among those of the location at line ${line}; give each its own \`at\`` }]
+  })
+}
+
+function areaOfText(text: string, at: string | undefined): Area | undefined {
+  try {
+    return areaOf(placed(parseLocation(text, '/'), at))
+  } catch (error) {
+    if (isFailure(error, 'USAGE')) return undefined
+    throw error
+  }
+}
+
+function placed(location: Location, at: string | undefined): Location {
+  return at === undefined ? location : { ...location, at: `${at.replace(/\/$/, '')}/` }
+}
+
 /** A watch that holds the registry would see its own commits as changes, for ever. */
 function enclosuresOf(tree: Tree, config: Config): Problem[] {
-  return config.watches.flatMap((watch, index) => {
-    const { scheme, prefix } = watch.location
+  return config.watches.flatMap((watch, index) => watch.locations.flatMap(({ scheme, prefix }, at) => {
     if (scheme !== 'file' || !`${config.dataFolder}/`.startsWith(prefix)) return []
     const text = `\`location\`: the folder of Varve's own data, ${config.dataFolder}, lies in it; set \`data\` to a folder outside`
-    return [{ offset: tree.at(['watch', index, 'location']), text }]
-  })
+    const several = valueAt(tree.value, ['watch', index, 'locations']) !== undefined
+    return [{ offset: tree.at(['watch', index, ...(several ? ['locations', at, 'location'] : ['location'])]), text }]
+  }))
 }
 
 function wholeName(artifact: string | undefined, defaultEntity: string): string | undefined {
@@ -203,14 +245,19 @@ function listenOf(text: string | undefined): Config['listen'] {
 }
 
 function buildWatch(text: WatchText, folder: string, defaultEntity: string, surroundings: Environment): Watch {
-  const location = parseLocation(text.location, folder)
   const file = (path: string): string => resolve(folder, path)
   const s3Endpoint = endpointOf(text.s3?.endpoint, surroundings.s3Endpoint)
   const gcsEndpoint = endpointOf(text.gcs?.endpoint, surroundings.gcsEndpoint)
-  const endpoint = location.scheme === 's3' ? s3Endpoint : location.scheme === 'gs' ? gcsEndpoint : undefined
+  const locationOf = (told: string, at: string | undefined): Location => {
+    const location = placed(parseLocation(told, folder), at)
+    const endpoint = location.scheme === 's3' ? s3Endpoint : location.scheme === 'gs' ? gcsEndpoint : undefined
+    return endpoint === undefined ? location : { ...location, endpoint }
+  }
+  const told = text.locations ?? [{ location: text.location ?? '' }]
+  const [first, ...others] = told.map(({ location, at }: { location: string; at?: string | undefined }) => locationOf(location, told.length > 1 ? at : undefined))
   return {
     name: text.name,
-    location: endpoint === undefined ? location : ({ ...location, endpoint } satisfies Location),
+    locations: [first as Location, ...others],
     collection: parseCollection(text.artifact, defaultEntity),
     type: text.type,
     aliases: [...new Set(text.aliases)],
@@ -229,8 +276,8 @@ function buildWatch(text: WatchText, folder: string, defaultEntity: string, surr
     confirm: isOn(text.confirm) ?? false,
     clockSlackMs: lengthOf(text.clock_slack, DEFAULTS.clockSlackMs),
     ...given({ events: eventsOf(text, file) }),
-    s3: s3AccessOf(text, location.scheme === 's3' ? s3Endpoint : undefined),
-    gcs: gcsAccessOf(text, location.scheme === 'gs' ? gcsEndpoint : undefined, file),
+    s3: s3AccessOf(text, s3Endpoint),
+    gcs: gcsAccessOf(text, gcsEndpoint, file),
     http: httpAccessOf(text),
   }
 }

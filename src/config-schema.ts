@@ -2,7 +2,7 @@
 import ms from 'ms'
 import { z } from 'zod'
 import {
-  duration, count, flag, folderTrouble, key, list, locationTrouble, mapping, name,
+  atTrouble, duration, count, flag, folderTrouble, key, list, locationTrouble, mapping, name,
   pathTrouble, pattern, SHARE_PATTERN, shareTrouble, text, urlTrouble, usageTrouble,
 } from './config-keys.ts'
 import { sources } from './config-sources.ts'
@@ -28,11 +28,19 @@ const guard = mapping({
   complete_marker: key(text('a path', pathTrouble), 'Nothing is recorded until this object exists.'),
 })
 
+const location = text('a location; write s3://bucket/prefix/ or a folder', locationTrouble)
+const WHERE = 's3://bucket/prefix/, gs://bucket/prefix/, https://host/object, file:///folder/ or a path, relative to this file.'
+
 const watch = mapping({
   name: name('a name').meta({ description: 'What to call this watch; unique.' }),
-  location: text('a location; write s3://bucket/prefix/ or a folder', locationTrouble).meta({
-    description: 's3://bucket/prefix/, gs://bucket/prefix/, https://host/object, file:///folder/ or a path, relative to this file. Without / at its end it may name one object.',
-  }),
+  location: key(location, `${WHERE} Without / at its end it may name one object.`),
+  locations: key(
+    list(
+      mapping({ location: location.meta({ description: WHERE }), at: key(text('a folder', atTrouble), 'The folder of the artifact in which its paths stand.') }),
+      '- location: …',
+    ).min(1, { error: 'no location; add one' }),
+    'Instead of location: several, each in a folder of the artifact that is its own.',
+  ),
   artifact: text('the name of an artifact; write project/name', (value) => usageTrouble(() => parseCollection(value, DEFAULTS.entity))).meta({
     description: 'project/name or entity/project/name, made when missing. One watch alone writes to it.',
   }),

@@ -1,4 +1,4 @@
-import { formatLocation } from '../model/location.ts'
+import { formatLocation, formatLocations, isWeb } from '../model/location.ts'
 import { formatCollection } from '../model/watch.ts'
 import type { Watch } from '../model/watch.ts'
 import type { Context, Options } from './context.ts'
@@ -17,11 +17,13 @@ export async function check(context: Context, options: Options): Promise<void> {
 /** What a watch keeps equal to what, and where it looks, in words. */
 export function watchLine(watch: Watch, defaultEntity: string): string {
   const artifact = `${formatCollection(watch.collection, defaultEntity)} (${watch.type})`
-  return `  ${visible(`${watch.name}: ${formatLocation(watch.location)} -> ${artifact}; ${scopeOf(watch)}; ${hearingOf(watch)}`)}`
+  return `  ${visible(`${watch.name}: ${formatLocations(watch.locations)} -> ${artifact}; ${scopeOf(watch)}; ${hearingOf(watch)}`)}`
 }
 
-function scopeOf({ location }: Watch): string {
+function scopeOf({ locations: [location, ...others] }: Watch): string {
+  if (others.length > 0) return 'each at its own place in the artifact'
   if (location.object === undefined) return 'all that lies below it'
+  if (isWeb(location)) return 'one object'
   // The slash is the boundary: without it, one object may be meant.
   return `the object of that name, or, if there is none, all that lies below ${formatLocation(location)}/ (write the / to mean only that)`
 }
@@ -31,6 +33,6 @@ const HEARD_BY = { sqs: 'SQS', pubsub: 'Pub/Sub', webhook: 'a webhook' }
 function hearingOf(watch: Watch): string {
   const reconcile = `scanned every ${formatDuration(watch.reconcileMs)}`
   if (watch.events !== undefined) return `hears by ${HEARD_BY[watch.events.kind]}, ${reconcile}`
-  if (watch.location.scheme === 'file') return `hears the local file system, walked every ${formatDuration(watch.pollMs)}`
-  return `hears nothing, listed every ${formatDuration(Math.min(watch.pollMs, watch.reconcileMs))}`
+  if (watch.locations.every(({ scheme }) => scheme === 'file')) return `hears the local file system, walked every ${formatDuration(watch.pollMs)}`
+  return `hears nothing${watch.locations.some(({ scheme }) => scheme === 'file') ? ' but the local file system' : ''}, looked at every ${formatDuration(Math.min(watch.pollMs, watch.reconcileMs))}`
 }

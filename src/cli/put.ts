@@ -2,7 +2,7 @@ import { aliasTrouble, DEFAULTS, nameTrouble } from '../config.ts'
 import type { Config } from '../config.ts'
 import { putOnce } from '../daemon/daemon.ts'
 import { isFailure, VarveError } from '../model/errors.ts'
-import { formatLocation, parseLocation } from '../model/location.ts'
+import { formatLocations, parseLocation } from '../model/location.ts'
 import type { Location } from '../model/location.ts'
 import { formatCollection } from '../model/watch.ts'
 import type { CollectionName, Watch } from '../model/watch.ts'
@@ -31,7 +31,7 @@ export async function put(context: Context, uri: string, options: PutOptions): P
   const trouble = nameTrouble(options.type) ?? aliases.map((alias) => aliasTrouble(alias)).find((one) => one !== undefined)
   if (trouble !== undefined) throw new VarveError('USAGE', trouble, { hint: 'give another' })
   const watch = watchFor(uri, collection, options, context, place.config)
-  const { location } = watch
+  const [location] = watch.locations
   if (location.scheme === 'file' && `${place.dataFolder}/`.startsWith(location.prefix))
     throw new VarveError('USAGE', `the folder of Varve's own data, ${place.dataFolder}, lies in ${uri}`, { hint: 'name one outside with --data' })
   const order = {
@@ -60,13 +60,14 @@ export async function put(context: Context, uri: string, options: PutOptions): P
 /** How to look: as the watch of this collection and location does, so that the two record the same; else by the defaults. */
 function watchFor(uri: string, collection: CollectionName, options: PutOptions, context: Context, config: Config | undefined): Watch {
   const asked = parseLocation(uri, process.cwd())
-  const place = (name: CollectionName, location: Location): string => `${formatCollection(name, '')} ${formatLocation(location)}`
-  const watched = config?.watches.find((watch) => place(watch.collection, watch.location) === place(collection, asked))
+  const place = (name: CollectionName, locations: readonly Location[]): string => `${formatCollection(name, '')} ${formatLocations(locations)}`
+  const watched = config?.watches.find((watch) => place(watch.collection, watch.locations) === place(collection, [asked]))
   // The configuration knows how to reach a bucket that it watches, whatever the artifact.
-  const reached = config?.watches.find(({ location }) => location.scheme === asked.scheme && asked.scheme !== 'file' && location.bucket === asked.bucket)
+  const isSame = ({ scheme, bucket }: Location): boolean => scheme !== 'file' && scheme === asked.scheme && bucket === asked.bucket
+  const reached = config?.watches.find(({ locations }) => locations.some(isSame))
   const { s3Endpoint, gcsEndpoint } = context.surroundings
   const surrounding = { s3: s3Endpoint, gs: gcsEndpoint, http: undefined, https: undefined, file: undefined }[asked.scheme]
-  const endpoint = reached === undefined ? surrounding : reached.location.endpoint
+  const endpoint = reached === undefined ? surrounding : reached.locations.find(isSame)?.endpoint
   const access = endpoint === undefined ? {} : { endpoint }
   return {
     maxWaitMs: DEFAULTS.maxWaitMs,
@@ -77,7 +78,7 @@ function watchFor(uri: string, collection: CollectionName, options: PutOptions, 
     onUnreadable: 'fail',
     confirm: false,
     clockSlackMs: DEFAULTS.clockSlackMs,
-    location: endpoint === undefined ? asked : { ...asked, endpoint },
+    locations: [endpoint === undefined ? asked : { ...asked, endpoint }],
     s3: reached?.s3 ?? access,
     gcs: reached?.gcs ?? access,
     http: reached?.http ?? {},

@@ -42,8 +42,9 @@ function tries(context: Context, config: Config): string[] {
   if (watch === undefined) return []
   const artifact = formatCollection(watch.collection, config.defaultEntity)
   const flags = flagsFor(context, config)
-  const change = watch.location.scheme === 'file' && watch.location.object === undefined
-    ? [`  echo hello >> ${shell(`${relative('.', watch.location.prefix) || '.'}/hello.txt`)}`]
+  const [location] = watch.locations
+  const change = location.scheme === 'file' && location.object === undefined
+    ? [`  echo hello >> ${shell(`${relative('.', location.prefix) || '.'}/hello.txt`)}`]
     : []
   return [
     context.screen.paint('bold', 'Try, in another terminal:'),

@@ -68,7 +68,7 @@ export async function checkComplete(staging: Staging): Promise<void> {
  * hinted keys that the listing lacks. Throws Held, naming `p`.
  */
 export async function checkHidden(staging: Staging, hinted: readonly string[]): Promise<void> {
-  if (staging.watch.location.scheme === 'file') return
+  if (staging.watch.locations.every(({ scheme }) => scheme === 'file')) return
   const { registry } = staging.parts
   const present = new Set((await registry.rowsAt(staging.looking, hinted)).map((row) => row.path))
   const asked = new Map<string, string>()

@@ -1,3 +1,4 @@
+import { isWeb } from '../model/location.ts'
 import { settledAt } from '../model/watch.ts'
 import type { Watch } from '../model/watch.ts'
 import type { WatchRow } from '../registry/registry.ts'
@@ -5,9 +6,9 @@ import type { WatchRow } from '../registry/registry.ts'
 // Looking by the clock takes at most a twentieth of the time: 1 part looking, 19 parts not.
 const STRETCH = 20
 
-/** True where nothing is heard, or not surely: such a watch is looked at every `poll`. A native watcher loses without a word, so every `file:` watch is. */
+/** True where nothing is heard, or not surely: such a watch is looked at every `poll`. A native watcher loses without a word, so every `file:` watch is; web servers tell nothing. */
 export function polls(watch: Watch): boolean {
-  return watch.location.scheme === 'file' || watch.events === undefined
+  return watch.events === undefined || watch.locations.some((location) => location.scheme === 'file' || isWeb(location))
 }
 
 /** The effective interval between whole looks, stretched where a look is long. */

@@ -1,5 +1,5 @@
 import { isFailure, VarveError } from '../model/errors.ts'
-import { directoryOf, formatLocation } from '../model/location.ts'
+import { directoryOf, formatLocations } from '../model/location.ts'
 import type { Certificate } from '../model/version.ts'
 import { WHOLE } from '../model/watch.ts'
 import type { Watch } from '../model/watch.ts'
@@ -10,7 +10,7 @@ import { checkComplete, checkHidden, checkRoot, checkTally, Held, rootText } fro
 import type { LookParts } from './parts.ts'
 import { oversize, stage } from './staging.ts'
 import type { Staging } from './staging.ts'
-import { survey } from './survey.ts'
+import { removeForeign, survey } from './survey.ts'
 import { touchUp } from './touch.ts'
 
 // A request names at most so many paths before it becomes the whole; the certificate names no more either.
@@ -25,7 +25,7 @@ export async function look(parts: LookParts, watch: Watch, looking: Looking, sig
     const root = await store.root(signal)
     checkRoot(looking, root, watch)
     if (looking.foreign)
-      throw new Held(`the head of ${watch.collection.project}/${watch.collection.collection} was recorded from another location than ${formatLocation(watch.location)}`,
+      throw new Held(`the head of ${watch.collection.project}/${watch.collection.collection} was recorded from another location than ${formatLocations(watch.locations)}`,
         `give the watch another artifact, or run: varve accept ${watch.name}`, {})
     const staging = beginStaging(parts, watch, looking, store, signal)
     // By the clock that never jumps; what was waited before this look counts, and a first hint in the future (the wall clock was set back) waited for nothing.
@@ -44,7 +44,7 @@ function beginStaging(parts: LookParts, watch: Watch, looking: Looking, store: S
   return {
     parts, watch, store, looking, signal,
     filter: filterOf(watch),
-    startMs: 0, again: false, racy: false, changed: false, stampsHold: false, lone: false,
+    startMs: 0, again: false, racy: false, changed: false, stampsHold: false, lone: [],
     stamps: new Map(), signatures: new Map(), moved: new Set(), torn: new Set(), removedSamples: new Map(),
     seen: 0, taken: 0, bytes: 0, requests: 0, restedMs: 0, memo: looking.memo, notes: new Set(),
     findings: [], wanted: [], wantedBytes: 0, inspections: new Set(), failure: undefined,
@@ -64,7 +64,7 @@ interface Seen {
  */
 async function lookUntilStill(staging: Staging, startedAt: number, deadlineMs: number): Promise<Seen> {
   const { watch, parts, signal } = staging
-  const confirms = watch.location.scheme === 'file' || watch.confirm
+  const confirms = watch.confirm || hasFiles(watch)
   const everMoved = new Set<string>()
   let whole = staging.looking.whole || !(await touchUp(staging, staging.looking.paths.filter((path) => staging.filter.takes(path))))
   if (whole) await firstSurvey(staging)
@@ -99,6 +99,10 @@ async function lookUntilStill(staging: Staging, startedAt: number, deadlineMs: n
   }
 }
 
+function hasFiles(watch: Watch): boolean {
+  return watch.locations.some(({ scheme }) => scheme === 'file')
+}
+
 /** Waits without counting it as looking. */
 async function rest(staging: Staging, ms: number): Promise<void> {
   const from = staging.parts.clock.monotonic()
@@ -109,10 +113,11 @@ async function rest(staging: Staging, ms: number): Promise<void> {
 /** The first pass over the whole: what is known of the head's directories decides which are read into. */
 async function firstSurvey(staging: Staging): Promise<void> {
   const { looking, parts } = staging
-  if (looking.base !== undefined && staging.watch.location.scheme === 'file')
+  if (looking.base !== undefined && hasFiles(staging.watch))
     for await (const page of parts.registry.directories(looking))
       for (const { path, signature } of page) staging.stamps.set(path, looking.trustSignatures ? signature : undefined)
   await survey(staging)
+  if (looking.base !== undefined && !looking.trustSignatures) await removeForeign(staging)
 }
 
 /** The watch's row when something was requested since this look's generation was read. */
@@ -146,7 +151,7 @@ async function record(staging: Staging, root: Root, seen: Seen & { startedAt: nu
   await checkTally(staging, tally, root)
   const nothing = staging.looking.base === undefined && tally.entries === 0
   if (nothing && staging.looking.watch === undefined)
-    throw new VarveError('EMPTY', `nothing is recorded: ${formatLocation(watch.location)} holds no entry`, { hint: 'check the location, include and exclude' })
+    throw new VarveError('EMPTY', `nothing is recorded: ${formatLocations(watch.locations)} holds no entry`, { hint: 'check the location, include and exclude' })
   const outcome: Outcome = {
     tally,
     certificate: certify(staging, tally, seen),

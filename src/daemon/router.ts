@@ -18,20 +18,22 @@ export function router(parts: Pick<Parts, 'registry' | 'queue' | 'clock' | 'log'
     const requests: LookRequest[] = []
     let covered = false
     for (const { watch, filter } of routes) {
-      if (watch.location.scheme !== hint.scheme) continue
-      if (hint.whole) {
-        if (!overlaps(watch.location, hint.bucket, hint.key)) continue
+      for (const location of watch.locations) {
+        if (location.scheme !== hint.scheme) continue
+        if (hint.whole) {
+          if (!overlaps(location, hint.bucket, hint.key)) continue
+          covered = true
+          // A source that begins to hear covers the whole location, and settles nothing; a folder that moved within it does.
+          const cause = location.prefix.startsWith(hint.key) ? 'startup' : 'hint'
+          requests.push({ watch: watch.name, path: WHOLE, cause })
+          continue
+        }
+        const path = location.bucket === hint.bucket ? pathOf(location, hint.key) : undefined
+        if (path === undefined) continue
         covered = true
-        // A source that begins to hear covers the whole location, and settles nothing; a folder that moved within it does.
-        const cause = watch.location.prefix.startsWith(hint.key) ? 'startup' : 'hint'
-        requests.push({ watch: watch.name, path: WHOLE, cause })
-        continue
+        if (path.endsWith('/') || !filter.takes(path)) continue
+        requests.push({ watch: watch.name, path, cause: 'hint' })
       }
-      const path = watch.location.bucket === hint.bucket ? pathOf(watch.location, hint.key) : undefined
-      if (path === undefined) continue
-      covered = true
-      if (path.endsWith('/') || !filter.takes(path)) continue
-      requests.push({ watch: watch.name, path, cause: 'hint' })
     }
     if (!covered) uncovered++
     return requests

@@ -1,7 +1,7 @@
 import { isUnreadable, mayBeSame, sameContent } from '../model/entry.ts'
 import type { Content, Listed, Row, Skip } from '../model/entry.ts'
 import { VarveError } from '../model/errors.ts'
-import { directoryOf } from '../model/location.ts'
+import { directoryOf, locationAt } from '../model/location.ts'
 import type { Watch } from '../model/watch.ts'
 import type { Finding, Looking } from '../registry/registry.ts'
 import type { Found, Store } from '../storage/storage.ts'
@@ -52,7 +52,7 @@ export interface Staging {
   /** Time spent waiting for quiet: no part of what the look took. */
   restedMs: number
   memo: string | undefined
-  lone: boolean
+  lone: readonly string[]
   readonly notes: Set<string>
   readonly findings: Finding[]
   wanted: Wanted[]
@@ -64,6 +64,11 @@ export interface Staging {
 interface Wanted {
   readonly listed: Listed
   readonly row: Row | undefined
+}
+
+/** True when a path of the artifact is one of files, which have directories, fingerprints of their own, and cost no request. */
+export function isFileAt({ watch }: Staging, path: string): boolean {
+  return locationAt(watch.locations, path)?.scheme === 'file'
 }
 
 /** Compares one object with its row, and stages what differs, or has it inspected first. */
@@ -166,7 +171,7 @@ export async function inspectWanted(staging: Staging): Promise<void> {
 async function inspect(staging: Staging, wanted: readonly Wanted[]): Promise<void> {
   const rows = new Map(wanted.map(({ listed, row }) => [listed.path, row]))
   const listed = wanted.map((one) => one.listed)
-  if (staging.watch.location.scheme !== 'file') staging.requests += listed.length
+  staging.requests += listed.filter(({ path }) => !isFileAt(staging, path)).length
   for await (const found of staging.store.inspect(listed, staging.startMs, staging.signal)) {
     const path = found.kind === 'entry' ? found.listed.path : found.kind === 'skipped' ? found.skip.path : found.path
     await foundOne(staging, found, rows.get(path))

@@ -1,8 +1,9 @@
 import { comparePaths } from '../model/location.ts'
 import { VarveError } from '../model/errors.ts'
 import type { Row } from '../model/entry.ts'
-import type { Span } from '../storage/storage.ts'
-import { drain, meet, removed, skipped, stage } from './staging.ts'
+import type { Stretch } from '../registry/registry.ts'
+import type { Cover, Span } from '../storage/storage.ts'
+import { drain, isFileAt, meet, removed, skipped, stage } from './staging.ts'
 import type { Staging } from './staging.ts'
 
 // Rows per page of a merge: a page of listings is 1,000, so mostly one query each.
@@ -19,12 +20,12 @@ export async function survey(staging: Staging): Promise<void> {
   staging.stampsHold = true
   staging.torn.clear()
   const met = new Set<string>()
-  let after: string | undefined = ''
+  const stretches = new Map<string, string | undefined>()
   let ended = false
   for await (const span of staging.store.scan(staging.startMs, staging.signal)) {
     if (ended) throw new VarveError('STORAGE_INVALID', 'the listing went on after its end')
     if ('directory' in span.cover) met.add(span.cover.directory)
-    else after = nextStretch(after, span.cover)
+    else if ('after' in span.cover) follow(stretches, span.cover)
     await mergeSpan(staging, span)
     staging.seen += span.seen
     staging.parts.tell.progress(staging.watch.name, staging.seen, staging.bytes)
@@ -37,17 +38,18 @@ export async function survey(staging: Staging): Promise<void> {
     }
   }
   if (!ended) throw new VarveError('STORAGE_INVALID', 'the listing ended before its end', { hint: 'it is tried again; nothing was recorded' })
-  if (met.size === 0 && after !== undefined) throw new VarveError('STORAGE_INVALID', 'the listing does not reach the end of the location')
+  if ([...stretches.values()].some((after) => after !== undefined)) throw new VarveError('STORAGE_INVALID', 'the listing does not reach the end of the location')
   await drain(staging)
   await removeUnmet(staging, met)
   await drain(staging)
 }
 
-/** Stretches must follow one another without a gap: a page that was dropped would look like a removal. */
-function nextStretch(after: string | undefined, cover: { readonly after: string; readonly upTo?: string }): string | undefined {
-  if (after === undefined || comparePaths(cover.after, after) !== 0)
-    throw new VarveError('STORAGE_INVALID', `the listing jumped from ${JSON.stringify(after)} to ${JSON.stringify(cover.after)}`)
-  return cover.upTo
+/** Stretches must follow one another without a gap: a page that was dropped would look like a removal. `stretches` holds how far each place was followed. */
+function follow(stretches: Map<string, string | undefined>, { after, upTo, within = '' }: Stretch): void {
+  const reached = stretches.has(within) ? stretches.get(within) : within
+  if (reached === undefined || comparePaths(after, reached) !== 0)
+    throw new VarveError('STORAGE_INVALID', `the listing jumped from ${JSON.stringify(reached)} to ${JSON.stringify(after)}`)
+  stretches.set(within, upTo)
 }
 
 async function mergeSpan(staging: Staging, span: Span): Promise<void> {
@@ -68,7 +70,7 @@ async function mergeSpan(staging: Staging, span: Span): Promise<void> {
     if (last !== undefined && comparePaths(last, listed.path) >= 0)
       throw new VarveError('STORAGE_INVALID', `the listing is out of order at ${JSON.stringify(listed.path)}`)
     last = listed.path
-    if (staging.watch.location.scheme !== 'file' && listed.content?.pin === undefined) staging.stampsHold = false
+    if (listed.content?.pin === undefined && !isFileAt(staging, listed.path)) staging.stampsHold = false
     if (!staging.filter.takes(listed.path)) continue
     while (row !== undefined && comparePaths(row.path, listed.path) < 0) {
       await removed(staging, row)
@@ -83,7 +85,7 @@ async function mergeSpan(staging: Staging, span: Span): Promise<void> {
 }
 
 /** What counts as skipped in this stretch so far, by path. */
-async function knownSkips(staging: Staging, cover: Span['cover']): Promise<Map<string, string>> {
+async function knownSkips(staging: Staging, cover: Cover): Promise<Map<string, string>> {
   if (staging.looking.skips === 0 && !staging.again) return new Map()
   return new Map((await staging.parts.registry.skipsIn(staging.looking, cover)).map(({ path, reason }) => [path, reason]))
 }
@@ -113,19 +115,29 @@ async function removeUnmet(staging: Staging, met: ReadonlySet<string>): Promise<
   }
 }
 
+/**
+ * After the first pass of a changed configuration: rows of locations that the watch had before, and that no place of now has met, are gone. What was met is staged, and so of
+ * here.
+ */
+export async function removeForeign(staging: Staging): Promise<void> {
+  const rows = new RowCursor(staging, { after: '' })
+  for (let row = await rows.next(); row !== undefined; row = await rows.next()) if (!row.here) await removed(staging, row)
+  await drain(staging)
+}
+
 /** The rows of a stretch in path order, page by page. */
 class RowCursor {
   readonly #staging: Staging
-  readonly #cover: Span['cover']
+  readonly #cover: Cover
   #page: readonly Row[] = []
   #at = 0
   #after: string
   #done: boolean
 
-  constructor(staging: Staging, cover: Span['cover']) {
+  constructor(staging: Staging, cover: Cover) {
     this.#staging = staging
     this.#cover = cover
-    this.#after = 'directory' in cover ? cover.directory : cover.after
+    this.#after = 'directory' in cover ? cover.directory : 'path' in cover ? '' : cover.after
     // Before the first version, and in the first pass, there is nothing to read.
     this.#done = staging.looking.base === undefined && !staging.again
   }
@@ -135,10 +147,9 @@ class RowCursor {
     if (this.#done) return undefined
     const { parts, looking } = this.#staging
     const cover = this.#cover
-    this.#page =
-      'directory' in cover
-        ? await parts.registry.rowsIn(looking, cover.directory, this.#after, PAGE)
-        : await parts.registry.rowsBetween(looking, this.#after, cover.upTo, PAGE)
+    if ('path' in cover) this.#page = await parts.registry.rowsAt(looking, [cover.path])
+    else if ('directory' in cover) this.#page = await parts.registry.rowsIn(looking, cover.directory, this.#after, PAGE)
+    else this.#page = await parts.registry.rowsBetween(looking, { ...cover, after: this.#after }, PAGE)
     this.#at = 0
     this.#done = this.#page.length < PAGE
     this.#after = this.#page.at(-1)?.path ?? this.#after

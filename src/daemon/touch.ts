@@ -1,6 +1,6 @@
 import type { Row } from '../model/entry.ts'
-import { baseName, directoryOf } from '../model/location.ts'
-import { drain, foundOne, removed, stage } from './staging.ts'
+import { directoryOf, lonePath } from '../model/location.ts'
+import { drain, foundOne, isFileAt, removed, stage } from './staging.ts'
 import type { Staging } from './staging.ts'
 
 /**
@@ -9,10 +9,9 @@ import type { Staging } from './staging.ts'
  */
 export async function touchUp(staging: Staging, paths: readonly string[]): Promise<boolean> {
   const { registry, clock } = staging.parts
-  const { object, scheme } = staging.watch.location
-  if (object !== undefined && paths.includes(baseName(object))) return false
+  if (staging.watch.locations.some((location) => location.object !== undefined && paths.includes(lonePath(location)))) return false
   staging.startMs = clock.now()
-  if (scheme !== 'file') staging.requests += paths.length
+  staging.requests += paths.filter((path) => !isFileAt(staging, path)).length
   for (const path of paths) if (await registry.hasRowsUnder(staging.looking, path)) return false
   const rows = new Map<string, Row>((await registry.rowsAt(staging.looking, paths)).map((row) => [row.path, row]))
   for (const path of paths) staging.torn.delete(path)
@@ -27,7 +26,7 @@ export async function touchUp(staging: Staging, paths: readonly string[]): Promi
       if (staging.looking.skips > 0 || staging.again) await stage(staging, { op: 'unskip', path })
     }
     // The directory's signature no longer tells what lies in it.
-    if (scheme === 'file') await stage(staging, { op: 'directory', path: directoryOf(path) })
+    if (isFileAt(staging, path)) await stage(staging, { op: 'directory', path: directoryOf(path) })
   }
   await drain(staging)
   return true

@@ -13,6 +13,8 @@ export interface Location {
   readonly prefix: string
   /** The key itself, when the text had no `/` at its end: it may name one object (`object`) or a prefix (`object/`). For HTTP path and query as they were written. */
   readonly object?: string
+  /** Where its paths stand in the artifact, when it is one of several: ends in `/`. */
+  readonly at?: string
 }
 
 /** Reads `s3://bucket/key`, `gs://bucket/key`, `https://host/path`, `file:///path`, or a bare path (resolved against `base`, absolute). Throws USAGE. */
@@ -98,15 +100,55 @@ export function formatReference(location: Location, key: string): string {
   return `file://${key.split('/').map((segment) => encodeURIComponent(segment)).join('/')}`
 }
 
+/** In words: with where each stands, when they are several. */
+export function formatLocations(locations: readonly Location[]): string {
+  return locations.map((location) => (location.at === undefined ? formatLocation(location) : `${formatLocation(location)} at ${location.at}`)).join(', ')
+}
+
 /** Two locations with the same text here are the same place: what a row's location id stands for. */
 export function locationIdentity(location: Location): string {
-  return `${location.endpoint ?? ''}|${formatLocation(location)}`
+  const place = `${location.endpoint ?? ''}|${formatLocation(location)}`
+  return location.at === undefined ? place : `${place}|${location.at}`
+}
+
+/** The same of all locations of a watch. */
+export function locationsIdentity(locations: readonly Location[]): string {
+  const [first, ...others] = locations.map(locationIdentity)
+  return first !== undefined && others.length === 0 ? first : JSON.stringify([first, ...others])
+}
+
+/** The paths of an artifact that one of its locations has for itself: a folder (`''` or ending in `/`), or one path. */
+export type Area = { readonly folder: string } | { readonly path: string }
+
+export function areaOf(location: Location): Area {
+  const at = location.at ?? ''
+  return isWeb(location) ? { path: at + loneName(location) } : { folder: at }
+}
+
+/** The one of `locations` that a path of the artifact belongs to; undefined when it belongs to none. */
+export function locationAt(locations: readonly Location[], path: string): Location | undefined {
+  if (locations.length === 1) return locations[0]
+  return locations.find((location) => {
+    const area = areaOf(location)
+    return 'path' in area ? area.path === path : path.startsWith(area.folder)
+  })
+}
+
+/** True where one path could belong to both. */
+export function overlap(a: Area, b: Area): boolean {
+  if ('path' in a) return 'path' in b ? a.path === b.path : a.path.startsWith(b.folder)
+  return 'path' in b ? overlap(b, a) : a.folder.startsWith(b.folder) || b.folder.startsWith(a.folder)
+}
+
+/** One object of a web server, and never more. */
+export function isWeb({ scheme }: Location): boolean {
+  return scheme === 'http' || scheme === 'https'
 }
 
 /** The path of the one object that a location without a slash may name: its last segment, for HTTP decoded and without the query. */
 export function loneName(location: Location): string {
   const object = location.object ?? ''
-  if (location.scheme !== 'http' && location.scheme !== 'https') return baseName(object)
+  if (!isWeb(location)) return baseName(object)
   const segment = baseName(object.replace(/\?.*$/s, ''))
   try {
     const decoded = decodeURIComponent(segment)
@@ -116,15 +158,20 @@ export function loneName(location: Location): string {
   }
 }
 
+/** The path in the artifact of the one object that a location may name. */
+export function lonePath(location: Location): string {
+  return (location.at ?? '') + loneName(location)
+}
+
 /** The full key of `path`. A lone object's path is its base name. */
 export function keyOf(location: Location, path: string, lone: boolean): string {
-  return lone && location.object !== undefined ? location.object : location.prefix + path
+  return lone && location.object !== undefined ? location.object : location.prefix + path.slice((location.at ?? '').length)
 }
 
 /** The path of `key` under the location, or undefined when the location does not cover it. A `/` is the only boundary. */
 export function pathOf(location: Location, key: string): string | undefined {
-  if (location.object !== undefined && key === location.object) return loneName(location)
-  return key.startsWith(location.prefix) && key.length > location.prefix.length ? key.slice(location.prefix.length) : undefined
+  if (location.object !== undefined && key === location.object) return lonePath(location)
+  return key.startsWith(location.prefix) && key.length > location.prefix.length ? (location.at ?? '') + key.slice(location.prefix.length) : undefined
 }
 
 /** True when one of the two lies within the other, or they are the same. */

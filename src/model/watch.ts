@@ -7,10 +7,11 @@ export interface CollectionName {
   readonly collection: string
 }
 
-/** A standing order: keep `collection` equal to what lies at `location`. */
+/** A standing order: keep `collection` equal to what lies at `locations`. */
 export interface Watch {
   readonly name: string
-  readonly location: Location
+  /** At least one. Of several each has its own part of the artifact's paths: `at`. */
+  readonly locations: readonly [Location, ...Location[]]
   readonly collection: CollectionName
   readonly type: string
   /** Besides `latest`. */

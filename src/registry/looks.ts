@@ -1,10 +1,9 @@
 import { digestOf } from '../model/digest.ts'
 import { VarveError } from '../model/errors.ts'
 import { formatLocation, locationIdentity } from '../model/location.ts'
-import type { Location } from '../model/location.ts'
 import { WHOLE } from '../model/watch.ts'
 import type { Database, Statements } from './database.ts'
-import { locationOf, placeOf, runOf } from './places.ts'
+import { formatStored, locationOf, placeOf, runOf } from './places.ts'
 import { present } from './present.ts'
 import type { Looking, PutOrder, Verdict } from './registry.ts'
 import { CAUSES, demand, strengthOf } from './requests.ts'
@@ -25,6 +24,7 @@ interface Begun {
   readonly config: string
   readonly signed_by: string | null
   readonly foreign_head: number
+  readonly several: number
   readonly head: number | null
   readonly entries: number
   readonly size: number
@@ -37,7 +37,8 @@ const SKIPS = '(SELECT count(*) FROM skip WHERE skip.collection = c.id AND until
 export async function begin(db: Database, watch: string, owner: string, leaseMs: number, nowMs: number): Promise<Looking | undefined> {
   return db.transaction(async (tx) => {
     const row = await tx.one<Begun>(
-      `SELECT w.*, c.signed_by, c.head, c.entries, c.size, c.location NOT IN (w.location, coalesce(w.former, w.location)) AS foreign_head, ${SKIPS}
+      `SELECT w.*, c.signed_by, c.head, c.entries, c.size, c.location NOT IN (w.location, coalesce(w.former, w.location)) AS foreign_head,
+         EXISTS (SELECT 1 FROM place WHERE whole = w.location) AS several, ${SKIPS}
        FROM watch w JOIN collection c ON c.id = w.collection WHERE w.name = :watch AND w.enrolled`,
       { watch },
     )
@@ -69,6 +70,7 @@ export async function begin(db: Database, watch: string, owner: string, leaseMs:
       base: baseOf(row),
       skips: row.skips,
       trustSignatures: row.signed_by === row.config,
+      several: row.several === 1,
       foreign: row.head !== null && row.foreign_head === 1 && accepted === null,
       root: row.root,
       memo: row.memo,
@@ -112,7 +114,7 @@ export async function beginPut(db: Database, order: PutOrder, nowMs: number): Pr
   return db.transaction(async (tx) => {
     await sweep(tx, nowMs)
     const place = await placeOf(tx, order.collection, order.type, null)
-    const location = await locationOf(tx, order.location)
+    const location = await locationOf(tx, [order.location])
     const row = (await tx.one<PutRow>(
       `SELECT c.head, c.entries, c.size, c.signed_by, ${SKIPS}, w.name AS watch, w.location AS watch_location, l.json AS watch_json
        FROM collection c LEFT JOIN watch w ON w.collection = c.id AND w.enrolled LEFT JOIN location l ON l.id = w.location WHERE c.id = :id`,
@@ -121,7 +123,7 @@ export async function beginPut(db: Database, order: PutOrder, nowMs: number): Pr
     if (row.watch_json !== null && row.watch_location !== location)
       throw new VarveError(
         'CONFLICT',
-        `${order.collection.project}/${order.collection.collection} is kept by the watch ${row.watch} at ${formatLocation(JSON.parse(row.watch_json) as Location)}, not at ${formatLocation(order.location)}`,
+        `${order.collection.project}/${order.collection.collection} is kept by the watch ${row.watch} at ${formatStored(row.watch_json)}, not at ${formatLocation(order.location)}`,
         { hint: 'put under another name, or change the watch' },
       )
     const signsAs = digestOf(['put', locationIdentity(order.location)])
@@ -151,6 +153,7 @@ export async function beginPut(db: Database, order: PutOrder, nowMs: number): Pr
       base: baseOf(row),
       skips: row.skips,
       trustSignatures: row.signed_by === signsAs,
+      several: false,
       foreign: false,
     })
   })

@@ -1,5 +1,5 @@
 import { VarveError } from '../model/errors.ts'
-import { locationIdentity } from '../model/location.ts'
+import { areaOf, formatLocations, locationsIdentity } from '../model/location.ts'
 import type { Location } from '../model/location.ts'
 import type { CollectionName } from '../model/watch.ts'
 import type { Statements } from './database.ts'
@@ -38,12 +38,26 @@ export async function placeOf(tx: Statements, name: CollectionName, type: string
   return place
 }
 
-/** The id that stands for this place in rows. */
-export function locationOf(tx: Statements, location: Location): Promise<number> {
-  return made(tx, 'INSERT INTO location(identity, json) VALUES (:identity, :json) ON CONFLICT DO UPDATE SET identity = identity RETURNING id', {
-    identity: locationIdentity(location),
-    json: JSON.stringify(location),
+/** The id that stands for these locations together: of one, what stands in its rows; of several, each row has that of the one it belongs to. */
+export async function locationOf(tx: Statements, locations: readonly Location[]): Promise<number> {
+  const whole = await made(tx, 'INSERT INTO location(identity, json) VALUES (:identity, :json) ON CONFLICT DO UPDATE SET identity = identity RETURNING id', {
+    identity: locationsIdentity(locations),
+    json: JSON.stringify(locations.length === 1 ? locations[0] : locations),
   })
+  if (locations.length === 1) return whole
+  for (const location of locations) {
+    const area = areaOf(location)
+    // The text after `a/` and all that begins so is `a0`; the text after a path is that path and a NUL.
+    const [start, before] = 'path' in area ? [area.path, `${area.path}\0`] : [area.folder, `${area.folder.slice(0, -1)}0`]
+    await tx.all('INSERT OR REPLACE INTO place VALUES (:whole, :start, :before, :location)', { whole, start, before, location: await locationOf(tx, [location]) })
+  }
+  return whole
+}
+
+/** A stored location, or several, in words. */
+export function formatStored(json: string): string {
+  const stored = JSON.parse(json) as Location | readonly Location[]
+  return formatLocations('scheme' in stored ? [stored] : stored)
 }
 
 /** A new run of the project. */

@@ -5,6 +5,7 @@ import { fenced } from './looks.ts'
 import type { Fenced } from './looks.ts'
 import type { Looking, Outcome, Recorded } from './registry.ts'
 import { demand, strengthOf } from './requests.ts'
+import { locationFor } from './rows.ts'
 import { forget } from './scratch.ts'
 import { versionAt } from './versions.ts'
 
@@ -18,7 +19,7 @@ export async function record(db: Database, looking: Looking, outcome: Outcome, n
     await writeSkips(tx, looking.id, row)
     await writeDirectories(tx, looking.id, row, outcome)
     if (differs) await writeVersion(tx, looking, row, outcome, nowMs)
-    else await copyStaged(tx, `op = 'refresh'`, { look: looking.id, collection: row.collection, number: row.next, location: row.location, lone: 0 })
+    else await copyStaged(tx, `op = 'refresh'`, { look: looking.id, collection: row.collection, number: row.next, lone: '[]' }, looking)
     // What a put names is named also where its content was there already; a watch moves its aliases only with a new version, so that a person may move them between.
     if (differs || (row.watch === null && row.head !== null)) await writeAliases(tx, row, differs ? row.next : (row.head ?? 0))
     if (row.watch !== null) await writeWatch(tx, looking, row.watch, outcome, differs, nowMs)
@@ -38,7 +39,7 @@ async function versionOf(tx: Statements, collection: number, number: number): Pr
 /** Closes what changed or went, lays down what is new: k rows for k changes. */
 async function writeVersion(tx: Statements, looking: Looking, row: Fenced, outcome: Outcome, nowMs: number): Promise<void> {
   const { tally, certificate, lone } = outcome
-  const named = { look: looking.id, collection: row.collection, number: row.next, location: row.location, lone: lone ? 1 : 0 }
+  const named = { look: looking.id, collection: row.collection, number: row.next, lone: JSON.stringify(lone) }
   if (row.head !== null) {
     const { look, collection, number } = named
     await tx.all(
@@ -48,7 +49,7 @@ async function writeVersion(tx: Statements, looking: Looking, row: Fenced, outco
     )
     await tx.all(`DELETE FROM head WHERE collection = :collection AND path IN (SELECT path FROM scratch WHERE look = :look AND op = 'remove')`, { look, collection })
   }
-  await copyStaged(tx, `op IN ('add', 'modify', 'refresh')`, named)
+  await copyStaged(tx, `op IN ('add', 'modify', 'refresh')`, named, looking)
   await tx.all(
     `INSERT INTO version(collection, number, run, created_at, cause, digest, entries, size, changes, certificate, description)
      VALUES (:collection, :number, :run, :nowMs, :cause, :digest, :entries, :size, :changes, :certificate, :description)`,
@@ -79,10 +80,10 @@ async function writeVersion(tx: Statements, looking: Looking, row: Fenced, outco
 }
 
 /** Staged rows are as the head will hold them, but for what only the commit knows: since when, and from where. */
-async function copyStaged(tx: Statements, which: string, named: Named): Promise<void> {
+async function copyStaged(tx: Statements, which: string, named: Named, looking: Looking): Promise<void> {
   await tx.all(
     `INSERT OR REPLACE INTO head
-     SELECT :collection, path, iif(op = 'refresh', since, :number), iif(op = 'refresh', location, :location), iif(op = 'refresh', lone, :lone),
+     SELECT :collection, path, iif(op = 'refresh', since, :number), iif(op = 'refresh', location, ${locationFor(looking, 'path')}), iif(op = 'refresh', lone, path IN (SELECT value FROM json_each(:lone))),
        size, digest, identity, etag, pin, latest_pin, checksums, fingerprint
      FROM scratch WHERE look = :look AND ${which} ORDER BY path`,
     named,

@@ -54,16 +54,16 @@ export interface Ledger {
   extend(looking: Looking, nowMs: number): Promise<Looking | undefined>
 
   // The four `rows…` answer the head as this look would leave it: head rows, overlaid by what it has staged so far.
-  /** Rows with `after` < path (≤ `upTo`), in path order, at most `limit`. */
-  rowsBetween(looking: Looking, after: string, upTo: string | undefined, limit: number): Promise<readonly Row[]>
+  /** Rows of a stretch, in path order, at most `limit`. */
+  rowsBetween(looking: Looking, stretch: Stretch, limit: number): Promise<readonly Row[]>
   /** Rows that are direct children of `directory` (`''` or `a/b/`), after the path `after`, in path order, at most `limit`. */
   rowsIn(looking: Looking, directory: string, after: string, limit: number): Promise<readonly Row[]>
   /** Rows of exactly these paths. */
   rowsAt(looking: Looking, paths: readonly string[]): Promise<readonly Row[]>
   /** True when there are rows under `path + '/'`. */
   hasRowsUnder(looking: Looking, path: string): Promise<boolean>
-  /** Open skip rows of a stretch: of a directory's direct children, or of a range of paths (`upTo` undefined: to the end). */
-  skipsIn(looking: Looking, cover: { readonly after: string; readonly upTo?: string } | { readonly directory: string }): Promise<readonly Skip[]>
+  /** Open skip rows of a stretch, of a directory's direct children, or of one path. */
+  skipsIn(looking: Looking, cover: Stretch | { readonly directory: string } | { readonly path: string }): Promise<readonly Skip[]>
   /** Pages of the directories of the head, with their signatures. Every head row of a `file:` location has one for its directory. */
   directories(looking: Looking): AsyncIterable<readonly { readonly path: string; readonly signature?: string }[]>
   /**
@@ -87,6 +87,13 @@ export interface Ledger {
   /** Lets a held watch's next look through as far as it removes nothing beyond what the held look removed (and takes its root). Requests WHOLE, cause `cli`. Throws CONFLICT when
    * its last verdict brought no `held`. */
   accept(watch: string, nowMs: number): Promise<void>
+}
+
+/** Paths with `after` < path ≤ `upTo` (no `upTo`: to the end), of those that begin with `within` if it is there. */
+export interface Stretch {
+  readonly after: string
+  readonly upTo?: string
+  readonly within?: string
 }
 
 /** What the registry knows of a watch. */
@@ -136,6 +143,8 @@ export interface Looking {
   readonly skips: number
   /** False: directory signatures were made with other filters. */
   readonly trustSignatures: boolean
+  /** The watch has several locations. */
+  readonly several: boolean
   /** True when the head's rows were recorded from other locations than this one (and no configuration change of this watch explains it). */
   readonly foreign: boolean
   readonly root?: string
@@ -182,8 +191,8 @@ export interface Outcome {
   readonly certificate: Certificate
   /** A scan, not a touch-up: moves `lastScanAt`. */
   readonly whole: boolean
-  /** The location turned out to name one object: references of the new rows are its own, not the prefix's. */
-  readonly lone: boolean
+  /** Paths of new rows that are what a location itself names: their references are its own, not the prefix's. */
+  readonly lone: readonly string[]
   /** Requested anew in the same transaction; WHOLE alone when the paths are unknown. */
   readonly changedUnderLook: readonly string[]
   readonly root?: string

@@ -1,7 +1,7 @@
 import type { Content, Row, Skip } from '../model/entry.ts'
 import type { Database, Named } from './database.ts'
 import { present } from './present.ts'
-import type { Looking } from './registry.ts'
+import type { Looking, Stretch } from './registry.ts'
 
 // One page of rows crosses as one text: a row at a time costs several times the query itself.
 const PAGE = 5_000
@@ -9,10 +9,15 @@ const PAGE = 5_000
 export const END = new Uint8Array(0)
 
 const COLUMNS = 'path, size, digest, identity, etag, pin, latest_pin, checksums, fingerprint, location'
-const LOCATION = '(SELECT location FROM look WHERE id = :look)'
 export const COLLECTION = '(SELECT collection FROM look WHERE id = :look)'
+/** The location that a path belongs to: of several the one in whose part of the artifact it lies; a path that lies in none belongs to none. */
+export function locationFor(looking: Looking, path: string): string {
+  const whole = '(SELECT location FROM look WHERE id = :look)'
+  return looking.several ? `(SELECT p.location FROM place p WHERE p.whole = ${whole} AND ${path} >= p.start AND ${path} < p.before)` : whole
+}
+
 /** What is staged was found here, whatever the head's row says. */
-const STAGED = COLUMNS.replace('location', `${LOCATION} AS location`)
+const stagedColumns = (looking: Looking): string => COLUMNS.replace('location', `${locationFor(looking, 'path')} AS location`)
 /** What is staged of entries that the version will have. */
 const STAYS = `op IN ('add', 'modify', 'refresh')`
 const UNSTAGED = 'NOT EXISTS (SELECT 1 FROM scratch s WHERE s.look = :look AND s.path = head.path)'
@@ -27,8 +32,8 @@ export function contentOf(digest: string, etag: string | null, pin: string | nul
   return present({ digest, etag, pin, checksums: checksums === null ? null : (JSON.parse(checksums) as Record<string, string>) })
 }
 
-async function page(db: Database, from: string, named: Named): Promise<readonly Row[]> {
-  const text = `SELECT json_group_array(json_array(path, size, digest, identity, etag, pin, latest_pin, checksums, fingerprint, location = ${LOCATION})) AS page FROM (${from})`
+async function page(db: Database, looking: Looking, from: string, named: Named): Promise<readonly Row[]> {
+  const text = `SELECT json_group_array(json_array(path, size, digest, identity, etag, pin, latest_pin, checksums, fingerprint, location = ${locationFor(looking, 'path')})) AS page FROM (${from})`
   const row = await db.read.one<{ page: string }>(text, named)
   return (JSON.parse(row?.page ?? '[]') as Tuple[]).map(([path, sizeBytes, digest, identity, etag, pin, latestPin, checksums, fingerprint, here]) =>
     present({ path, sizeBytes, content: contentOf(digest, etag, pin, checksums), identity, latestPin, fingerprint, here: here === 1 }),
@@ -36,14 +41,21 @@ async function page(db: Database, from: string, named: Named): Promise<readonly 
 }
 
 /** See `Ledger.rowsBetween`. */
-export function rowsBetween(db: Database, looking: Looking, after: string, upTo: string | undefined, limit: number): Promise<readonly Row[]> {
-  const stretch = 'path > :after AND path <= :upTo'
+export function rowsBetween(db: Database, looking: Looking, stretch: Stretch, limit: number): Promise<readonly Row[]> {
+  const { text, named } = within(stretch)
   return page(
     db,
-    `SELECT ${COLUMNS} FROM head WHERE collection = ${COLLECTION} AND ${stretch} AND ${UNSTAGED}
-     UNION ALL SELECT ${STAGED} FROM scratch WHERE look = :look AND ${stretch} AND ${STAYS} ORDER BY path LIMIT :limit`,
-    { look: looking.id, after, upTo: upTo ?? END, limit },
+    looking,
+    `SELECT ${COLUMNS} FROM head WHERE collection = ${COLLECTION} AND ${text} AND ${UNSTAGED}
+     UNION ALL SELECT ${stagedColumns(looking)} FROM scratch WHERE look = :look AND ${text} AND ${STAYS} ORDER BY path LIMIT :limit`,
+    { look: looking.id, ...named, limit },
   )
+}
+
+/** One lower and one upper bound: SQLite walks an index between one of each. */
+function within({ after, upTo, within: folder }: Stretch): { readonly text: string; readonly named: Named } {
+  if (upTo !== undefined || folder === undefined) return { text: 'path > :after AND path <= :upTo', named: { after, upTo: upTo ?? END } }
+  return { text: 'path > :after AND path < :before', named: { after, before: endOf(folder) } }
 }
 
 /** See `Ledger.rowsIn`: from child to child, leaping over each directory, since what lies deeper may be a million rows. */
@@ -58,9 +70,10 @@ export function rowsIn(db: Database, looking: Looking, directory: string, after:
      SELECT path FROM child WHERE path IS NOT NULL AND instr(substr(path, :from), '/') = 0`
   return page(
     db,
+    looking,
     `SELECT ${COLUMNS} FROM head WHERE collection = ${COLLECTION} AND ${UNSTAGED}
        AND path IN (${children('head', `collection = ${COLLECTION}`)} AND NOT EXISTS (SELECT 1 FROM scratch s WHERE s.look = :look AND s.path = child.path) LIMIT :limit))
-     UNION ALL SELECT ${STAGED} FROM scratch WHERE look = :look AND ${STAYS}
+     UNION ALL SELECT ${stagedColumns(looking)} FROM scratch WHERE look = :look AND ${STAYS}
        AND path IN (${children('scratch', 'look = :look')} LIMIT :limit)) ORDER BY path LIMIT :limit`,
     { look: looking.id, directory, from: firstIn(directory), after, end: endOf(directory), limit },
   )
@@ -81,8 +94,9 @@ export function rowsAt(db: Database, looking: Looking, paths: readonly string[])
   const asked = 'path IN (SELECT value FROM json_each(:paths))'
   return page(
     db,
+    looking,
     `SELECT ${COLUMNS} FROM head WHERE collection = ${COLLECTION} AND ${asked} AND ${UNSTAGED}
-     UNION ALL SELECT ${STAGED} FROM scratch WHERE look = :look AND ${asked} AND ${STAYS} ORDER BY path`,
+     UNION ALL SELECT ${stagedColumns(looking)} FROM scratch WHERE look = :look AND ${asked} AND ${STAYS} ORDER BY path`,
     { look: looking.id, paths: JSON.stringify(paths) },
   )
 }
@@ -104,13 +118,12 @@ export const SKIPS_AFTER = `SELECT path, reason FROM skip WHERE collection = ${C
   UNION ALL SELECT path, reason FROM scratch_skip WHERE look = :look AND reason IS NOT NULL`
 
 /** See `Ledger.skipsIn`. A directory that could not be read is a skip of itself, not of the one above it. */
-export function skipsIn(db: Database, looking: Looking, cover: { readonly after: string; readonly upTo?: string } | { readonly directory: string }): Promise<readonly Skip[]> {
-  if (!('directory' in cover))
-    return db.read.all<Skip>(`SELECT * FROM (${SKIPS_AFTER}) WHERE path > :after AND path <= :upTo ORDER BY path`, {
-      look: looking.id,
-      after: cover.after,
-      upTo: cover.upTo ?? END,
-    })
+export function skipsIn(db: Database, looking: Looking, cover: Stretch | { readonly directory: string } | { readonly path: string }): Promise<readonly Skip[]> {
+  if ('path' in cover) return db.read.all<Skip>(`SELECT * FROM (${SKIPS_AFTER}) WHERE path = :path`, { look: looking.id, path: cover.path })
+  if ('after' in cover) {
+    const { text, named } = within(cover)
+    return db.read.all<Skip>(`SELECT * FROM (${SKIPS_AFTER}) WHERE ${text} ORDER BY path`, { look: looking.id, ...named })
+  }
   const { directory } = cover
   return db.read.all<Skip>(`SELECT * FROM (${SKIPS_AFTER}) WHERE path >= :directory AND path < :end AND instr(substr(path, :from), '/') = 0 ORDER BY path`, {
     look: looking.id,

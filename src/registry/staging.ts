@@ -5,7 +5,7 @@ import { VarveError } from '../model/errors.ts'
 import type { Value } from './connection.ts'
 import type { Database, Statements } from './database.ts'
 import type { Finding, Looking, Tally } from './registry.ts'
-import { COLLECTION, SKIPS_AFTER } from './rows.ts'
+import { COLLECTION, locationFor, SKIPS_AFTER } from './rows.ts'
 
 // Rows per statement: 100 tuples of VALUES cost half of what one JSON text costs, and a quarter of one statement each.
 const TUPLES = 100
@@ -37,7 +37,7 @@ export async function stage(db: Database, looking: Looking, findings: readonly F
       throw new VarveError('OVERTAKEN', 'another look overtook this one')
     // Asked one after another, answered in that order: none waits for the way of the one before.
     const chunks = Array.from({ length: Math.ceil(entries.length / TUPLES) }, (_, i) => entries.slice(i * TUPLES, (i + 1) * TUPLES))
-    await Promise.all(chunks.map((chunk) => stageEntries(tx, look, chunk)))
+    await Promise.all(chunks.map((chunk) => stageEntries(tx, looking, chunk)))
     if (entries.length > 0 && (await tx.one('SELECT 1 FROM scratch_skip WHERE look = :look LIMIT 1', { look })) !== undefined)
       await tx.all('UPDATE scratch_skip SET reason = NULL WHERE look = :look AND path IN (SELECT value FROM json_each(:paths))', {
         look,
@@ -58,14 +58,14 @@ const SAME = `h.size = f.size AND (h.identity = f.identity OR coalesce((SELECT a
   ORDER BY a.id LIMIT 1), h.digest = f.digest))`
 
 /** Each finding becomes the row that the head will have, judged against the head: so a commit only copies. The tuples that fill a statement up have no path. */
-const STAGE_ENTRIES = `
+const stageText = (looking: Looking): string => `
 WITH f(path, op, size, digest, identity, etag, pin, checksums, fingerprint) AS (VALUES ${Array(TUPLES).fill('(?,?,?,?,?,?,?,?,?)').join(',')}),
 judged AS (
   SELECT f.*, h.since AS h_since, h.location AS h_location, h.lone AS h_lone, h.size AS h_size, h.digest AS h_digest, h.identity AS h_identity, h.etag AS h_etag,
     h.pin AS h_pin, h.latest_pin AS h_latest_pin, h.checksums AS h_checksums, CASE
       WHEN h.path IS NULL THEN iif(f.op = 'put', 'add', 'none')
       WHEN f.op <> 'put' THEN f.op
-      WHEN h.location = (SELECT location FROM look WHERE id = :look) AND ${SAME} THEN 'refresh'
+      WHEN h.location = ${locationFor(looking, 'h.path')} AND ${SAME} THEN 'refresh'
       ELSE 'modify' END AS verdict
   FROM f LEFT JOIN head h ON h.collection = ${COLLECTION} AND h.path = f.path WHERE f.path IS NOT NULL)
 INSERT OR REPLACE INTO scratch
@@ -74,7 +74,7 @@ SELECT :look, path, verdict, h_since, h_location, h_lone, iif(verdict = 'refresh
   CASE WHEN verdict <> 'refresh' THEN NULL WHEN pin IS NULL THEN h_latest_pin WHEN pin = h_pin THEN NULL ELSE pin END,
   iif(verdict <> 'refresh' OR h_checksums IS NULL, checksums, json_patch(h_checksums, coalesce(checksums, '{}'))), fingerprint, h_size, h_identity FROM judged`
 
-async function stageEntries(tx: Statements, look: number, entries: readonly Entry[]): Promise<void> {
+async function stageEntries(tx: Statements, looking: Looking, entries: readonly Entry[]): Promise<void> {
   const values: Value[] = []
   for (const entry of entries) {
     if (entry.op === 'remove') values.push(entry.path, 'remove', null, null, null, null, null, null, null)
@@ -82,7 +82,7 @@ async function stageEntries(tx: Statements, look: number, entries: readonly Entr
     else values.push(entry.path, 'put', entry.sizeBytes, ...columnsOf(entry.content, entry.sizeBytes), entry.fingerprint ?? null)
   }
   for (let i = entries.length; i < TUPLES; i++) values.push(null, null, null, null, null, null, null, null, null)
-  await tx.all(STAGE_ENTRIES, { look }, values)
+  await tx.all(stageText(looking), { look: looking.id }, values)
 }
 
 function columnsOf(content: Content | undefined, sizeBytes: number | undefined): (string | null)[] {

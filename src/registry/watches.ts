@@ -1,12 +1,11 @@
 import { digestOf } from '../model/digest.ts'
 import { VarveError } from '../model/errors.ts'
-import { formatLocation, locationIdentity } from '../model/location.ts'
-import type { Location } from '../model/location.ts'
+import { locationsIdentity } from '../model/location.ts'
 import type { LastLook, WatchView } from '../model/version.ts'
 import { WHOLE } from '../model/watch.ts'
 import type { Watch, WatchState } from '../model/watch.ts'
 import type { Database, Statements } from './database.ts'
-import { locationOf, placeOf, runOf } from './places.ts'
+import { formatStored, locationOf, placeOf, runOf } from './places.ts'
 import type { Place } from './places.ts'
 import { present } from './present.ts'
 import type { WatchRow } from './registry.ts'
@@ -48,8 +47,8 @@ async function enrollOne(tx: Statements, watch: Watch, place: Place, nowMs: numb
   const named = {
     name,
     aliases: JSON.stringify(watch.aliases),
-    location: await locationOf(tx, watch.location),
-    config: digestOf([locationIdentity(watch.location), include, exclude, onUnreadable]),
+    location: await locationOf(tx, watch.locations),
+    config: digestOf([locationsIdentity(watch.locations), include, exclude, onUnreadable]),
   }
   const known = await tx.one<Known>('SELECT id, enrolled, collection, config, generation, epoch FROM watch WHERE name = :name', { name })
   if (known !== undefined && known.enrolled === 1 && known.collection === place.id) {
@@ -150,5 +149,5 @@ export async function watchViews(db: Database, nowMs: number): Promise<readonly 
      WHERE w.enrolled ORDER BY w.name`,
     { nowMs },
   )
-  return stored.map((one) => present({ ...one, location: formatLocation(JSON.parse(one.location) as Location), lastLook: lookOf(one.lastLook) }))
+  return stored.map((one) => present({ ...one, location: formatStored(one.location), lastLook: lookOf(one.lastLook) }))
 }

@@ -120,7 +120,7 @@ export class Memory {
     }
     const cover = upTo === undefined ? { after } : { after, upTo }
     const span = { cover, seen: paths.length, entries: () => entries, skipped, settled: true }
-    return upTo === undefined ? { ...span, end: { requests: page + 1, notes: [], lone: false } } : span
+    return upTo === undefined ? { ...span, end: { requests: page + 1, notes: [], lone: [] } } : span
   }
 
   async *#read(paths: readonly string[], signal: AbortSignal): AsyncGenerator<Found> {

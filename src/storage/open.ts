@@ -1,14 +1,14 @@
 // Scheme → factory. Each is loaded when it is first needed: an SDK costs a quarter of a second.
 import type { Clock } from '../model/clock.ts'
-import type { Scheme } from '../model/location.ts'
+import type { Location, Scheme } from '../model/location.ts'
 import { VarveError } from '../model/errors.ts'
 import type { Watch } from '../model/watch.ts'
 import type { ChangeSource, Store } from './storage.ts'
 import type { Log } from './s3/sqs.ts'
 
-const STORES: Readonly<Partial<Record<Scheme, (watch: Watch, memo: string | undefined) => Promise<Store>>>> = {
-  s3: async ({ location, s3, guard }, memo) => (await import('./s3/store.ts')).openS3Store(location, s3, memo, guard.rootMarker),
-  file: async ({ location, guard: { rootMarker }, clockSlackMs }) =>
+const STORES: Readonly<Partial<Record<Scheme, (location: Location, watch: Watch, memo: string | undefined) => Promise<Store>>>> = {
+  s3: async (location, { s3, guard }, memo) => (await import('./s3/store.ts')).openS3Store(location, s3, memo, guard.rootMarker),
+  file: async (location, { guard: { rootMarker }, clockSlackMs }) =>
     (await import('./file/store.ts')).openFileStore(location, { clockSlackMs, ...(rootMarker !== undefined && { rootMarker }) }),
 }
 
@@ -17,9 +17,15 @@ const STORES: Readonly<Partial<Record<Scheme, (watch: Watch, memo: string | unde
  * does not say enough.
  */
 export async function openStore(watch: Watch, memo: string | undefined): Promise<Store> {
-  const open = STORES[watch.location.scheme]
-  if (open === undefined) throw new VarveError('USAGE', `${watch.location.scheme}:// is not watched yet`)
-  return open(watch, memo)
+  const [first, ...others] = watch.locations
+  if (others.length === 0) return openOne(first, watch, memo)
+  return (await import('./several.ts')).openSeveral(watch.locations, memo, (location, own) => openOne(location, watch, own))
+}
+
+function openOne(location: Location, watch: Watch, memo: string | undefined): Promise<Store> {
+  const open = STORES[location.scheme]
+  if (open === undefined) throw new VarveError('USAGE', `${location.scheme}:// is not watched yet`)
+  return open(location, watch, memo)
 }
 
 /**
@@ -28,13 +34,13 @@ export async function openStore(watch: Watch, memo: string | undefined): Promise
  */
 export async function openSources(watches: readonly Watch[], clock: Clock, log: Log, sqsEndpoint?: string): Promise<readonly ChangeSource[]> {
   const sources: ChangeSource[] = []
-  for (const { location } of watches) {
+  for (const location of watches.flatMap(({ locations }) => locations)) {
     if (location.scheme === 'file') sources.push((await import('./file/notifications.ts')).fileSource(location, clock))
   }
   const heard = Map.groupBy(watches, ({ events, s3 }) => JSON.stringify([events, s3.profile, s3.role]))
   for (const served of heard.values()) {
     const { events, s3 } = served[0] as Watch
-    const locations = served.map(({ location }) => location)
+    const locations = served.flatMap((watch) => watch.locations.filter(({ scheme }) => scheme === 's3'))
     if (events?.kind !== 'sqs') continue
     const { sqsSource } = await import('./s3/sqs.ts')
     sources.push(sqsSource({ url: events.url, access: s3, locations, ...(sqsEndpoint !== undefined && { endpoint: sqsEndpoint }) }, clock, log))

@@ -39,10 +39,15 @@ export interface Root {
   readonly network: boolean
 }
 
+/**
+ * Either all paths with `after` < path ≤ `upTo` (no `upTo`: to the end), of those that begin with `within` if it is there; or the direct children of one directory (`''` or
+ * `a/b/`); or one path. Only a place that shares the artifact with others has `within` or `path`.
+ */
+export type Cover = { readonly after: string; readonly upTo?: string; readonly within?: string } | { readonly directory: string } | { readonly path: string }
+
 /** A stretch of a scan, whole within what it covers. */
 export interface Span {
-  /** Either all paths with `after` < path ≤ `upTo` (no `upTo`: to the end), or the direct children of one directory (`''` or `a/b/`). */
-  readonly cover: { readonly after: string; readonly upTo?: string } | { readonly directory: string }
+  readonly cover: Cover
   /** Everything met in it: entries and skipped. */
   readonly seen: number
   /** The entries in path order (UTF-8 bytes). Lazy: a directory whose signature is known is never decoded, and one of a million files is not in memory at once. */
@@ -63,8 +68,8 @@ export interface Pass {
   readonly notes: readonly string[]
   /** What the store wants to be told at its next opening on this watch (S3: how to list). Opaque. */
   readonly memo?: string
-  /** The location turned out to name one object: its entry's path is the base name. */
-  readonly lone: boolean
+  /** The paths of entries that are what a location itself names, no object below it: the base names. */
+  readonly lone: readonly string[]
 }
 
 export type Found =

@@ -36,7 +36,7 @@ group('what a configuration means', () => {
     expect(load(watching())).toEqual({
       file: FILE, dataFolder: '/etc/varve/.varve', queue: 'inline', defaultEntity: 'local', listen: { host: '127.0.0.1', port: 7373, said: false },
       watches: [{
-        name: 'mnist', location: { scheme: 's3', bucket: 'my-bucket', prefix: 'data/' },
+        name: 'mnist', locations: [{ scheme: 's3', bucket: 'my-bucket', prefix: 'data/' }],
         collection: { entity: 'local', project: 'vision', collection: 'mnist' }, type: 'dataset',
         aliases: [], include: [], exclude: [],
         settleMs: 5_000, maxWaitMs: 120_000, reconcileMs: 21_600_000, pollMs: 60_000, entriesMax: 10_000,
@@ -52,7 +52,7 @@ group('what a configuration means', () => {
 
   test('relative paths are relative to the file', () => {
     expect(load(`data: ../var\n${watching('', 'data/set')}`)).toMatchObject({
-      dataFolder: '/etc/var', watches: [{ location: { scheme: 'file', prefix: '/etc/varve/data/set/', object: '/etc/varve/data/set' } }],
+      dataFolder: '/etc/var', watches: [{ locations: [{ scheme: 'file', prefix: '/etc/varve/data/set/', object: '/etc/varve/data/set' }] }],
     })
   })
 
@@ -63,10 +63,10 @@ group('what a configuration means', () => {
   test('the endpoint is the watch\'s, else the environment\'s, and part of the location', () => {
     const variables = { AWS_ENDPOINT_URL: 'http://127.0.0.1:5000/' }
     const place = { endpoint: 'http://127.0.0.1:5000' }
-    expect(watchOf('', undefined, variables)).toMatchObject({ location: place, s3: place })
+    expect(watchOf('', undefined, variables)).toMatchObject({ locations: [place], s3: place })
     const own = watchOf('s3: {endpoint: "http://127.0.0.1:9000/", path_style: true}', undefined, variables)
-    expect(own).toMatchObject({ location: { endpoint: 'http://127.0.0.1:9000' }, s3: { endpoint: 'http://127.0.0.1:9000', pathStyle: true } })
-    expect(watchOf('', '/mnt/data/', variables).location).toEqual({ scheme: 'file', bucket: '', prefix: '/mnt/data/' })
+    expect(own).toMatchObject({ locations: [{ endpoint: 'http://127.0.0.1:9000' }], s3: { endpoint: 'http://127.0.0.1:9000', pathStyle: true } })
+    expect(watchOf('', '/mnt/data/', variables).locations[0]).toEqual({ scheme: 'file', bucket: '', prefix: '/mnt/data/' })
   })
 
   test('each key of a watch arrives', () => {
@@ -88,18 +88,18 @@ clock_slack: 0s`)).toMatchObject({
 
   test.each([
     ['gs://b-1/x/', 'events: {pubsub: projects/p/subscriptions/s}\ngcs: {project: p, endpoint: "http://127.0.0.1:1/", credentials_file: key.json}',
-      { events: { kind: 'pubsub', subscription: 'projects/p/subscriptions/s' }, location: { scheme: 'gs', endpoint: 'http://127.0.0.1:1' }, gcs: { project: 'p', endpoint: 'http://127.0.0.1:1', credentialsFile: '/etc/varve/key.json' } }],
+      { events: { kind: 'pubsub', subscription: 'projects/p/subscriptions/s' }, locations: [{ scheme: 'gs', endpoint: 'http://127.0.0.1:1' }], gcs: { project: 'p', endpoint: 'http://127.0.0.1:1', credentialsFile: '/etc/varve/key.json' } }],
     ['s3://b-1/x/', 'events: {webhook: {path: /hooks/minio, token_file: token}}\ns3: {role: "arn:aws:iam::123456789012:role/reader"}',
       { events: { kind: 'webhook', path: '/hooks/minio', tokenFile: '/etc/varve/token' }, s3: { role: 'arn:aws:iam::123456789012:role/reader' } }],
     ['https://Host:8443/a%20b.csv?x=1', 'http: {checksum: content, allow_private: true}',
-      { location: { scheme: 'https', bucket: 'host:8443', object: '/a%20b.csv?x=1' }, http: { checksum: 'content', allowPrivate: true } }],
+      { locations: [{ scheme: 'https', bucket: 'host:8443', object: '/a%20b.csv?x=1' }], http: { checksum: 'content', allowPrivate: true } }],
   ])('each key of %s arrives', (location, more, meant) => {
     expect(watchOf(more, location)).toMatchObject(meant)
   })
 
   test('GCS is where the watch says, else where the emulator is', () => {
-    expect(watchOf('', 'gs://b-1/x/', { STORAGE_EMULATOR_HOST: '127.0.0.1:4443' }).location.endpoint).toBe('http://127.0.0.1:4443')
-    expect(watchOf('', 's3://b-1/x/', { STORAGE_EMULATOR_HOST: '127.0.0.1:4443' }).location.endpoint).toBeUndefined()
+    expect(watchOf('', 'gs://b-1/x/', { STORAGE_EMULATOR_HOST: '127.0.0.1:4443' }).locations[0].endpoint).toBe('http://127.0.0.1:4443')
+    expect(watchOf('', 's3://b-1/x/', { STORAGE_EMULATOR_HOST: '127.0.0.1:4443' }).locations[0].endpoint).toBeUndefined()
   })
 
   test('the daemon listens on loopback unless told where, or not to', () => {

@@ -105,13 +105,13 @@ law<PartsRefit>('after any number of looks a tree is as it was, down to its chan
   expect(inventory(root)).toEqual(before)
   expect(await versionsOf(site.registry)).toHaveLength(1)
 }, {
-  'a marker of what was seen': storesWith((store, { location }) => ({
+  'a marker of what was seen': storesWith((store, { locations: [location] }) => ({
     close: async () => {
       writeFileSync(`${location.prefix}.varve`, 'seen')
       await store.close()
     },
   })),
-  'times set back to hide that a file was read': storesWith((store, { location }) => ({
+  'times set back to hide that a file was read': storesWith((store, { locations: [location] }) => ({
     close: async () => {
       utimesSync(`${location.prefix}a`, lstatSync(`${location.prefix}a`).atime, lstatSync(`${location.prefix}a`).mtime)
       await store.close()

@@ -14,7 +14,7 @@ import { lookPartsOf, recordedOf, registryWith, versionsOf } from './world.ts'
 
 const going = new AbortController().signal
 const location = parseLocation('s3://bucket/p/', '/')
-const watch = watchOf({ location, events: { kind: 'sqs', url: 'memory' }, settleMs: 0 })
+const watch = watchOf({ locations: [location], events: { kind: 'sqs', url: 'memory' }, settleMs: 0 })
 
 /** A gate that holds whoever comes to it, until it is opened. */
 class Gate {

@@ -58,7 +58,7 @@ law<Plant>('hints that never end do not put off the look beyond max_wait', async
 }, { 'no max_wait': ENDLESS, 'a wait that begins anew with each hint': SLIDING })
 
 law<Plant>('an object that never holds still does not put off the commit beyond max_wait; the version names it', async (plant) => {
-  const world = new World({ location: parseLocation('file:///p/', '/'), pollMs: 86_400_000, ...plant?.watch }, { contentListed: false })
+  const world = new World({ locations: [parseLocation('file:///p/', '/')], pollMs: 86_400_000, ...plant?.watch }, { contentListed: false })
   world.memory.put('still', 'x')
   world.memory.put('growing', '')
   let length = 0
@@ -137,7 +137,7 @@ test.each([-36_000_000, 36_000_000])('a wall clock that jumps by %i ms puts off 
 })
 
 test.each([-36_000_000, 36_000_000])('nor does it put off the end of a look that something moves under (%i ms)', async (jump) => {
-  const world = new World({ location: parseLocation('file:///p/', '/'), pollMs: 86_400_000 }, { contentListed: false })
+  const world = new World({ locations: [parseLocation('file:///p/', '/')], pollMs: 86_400_000 }, { contentListed: false })
   world.memory.put('still', 'x')
   world.memory.put('growing', '')
   await world.start()

@@ -110,7 +110,7 @@ function onceRooted(): PartsRefit {
         try {
           yield* store.scan(startMs, signal)
         } catch {
-          yield { cover: { after: 'b' }, seen: 0, entries: () => [], skipped: [], settled: true, end: { requests: 0, notes: [], lone: false } }
+          yield { cover: { after: 'b' }, seen: 0, entries: () => [], skipped: [], settled: true, end: { requests: 0, notes: [], lone: [] } }
         }
       },
     }
@@ -145,7 +145,7 @@ law<PartsRefit>('a listing that is cut short, at whatever page, is no version', 
         if (span.end !== undefined) return
         after = 'upTo' in span.cover ? (span.cover.upTo ?? '') : ''
       }
-      yield { cover: { after }, seen: 0, entries: () => [], skipped: [], settled: true, end: { requests: 0, notes: [], lone: false } }
+      yield { cover: { after }, seen: 0, entries: () => [], skipped: [], settled: true, end: { requests: 0, notes: [], lone: [] } }
     },
   })),
 })
@@ -289,8 +289,8 @@ describe('S3', () => {
   test('a bucket that is gone is no version', async () => {
     const site = await s3Site(fake.url, 'p/')
     await site.look()
-    const location = { ...site.watch.location, bucket: 'gone-away' }
-    const away = await siteOf({ location, s3: site.watch.s3, events: { kind: 'sqs', url: 'none' } }, async (watch, memo) => (await import('../../src/storage/s3/store.ts')).openS3Store(watch.location, watch.s3, memo))
+    const location = { ...site.watch.locations[0], bucket: 'gone-away' }
+    const away = await siteOf({ locations: [location], s3: site.watch.s3, events: { kind: 'sqs', url: 'none' } }, async (watch, memo) => (await import('../../src/storage/s3/store.ts')).openS3Store(watch.locations[0], watch.s3, memo))
     expect(await away.look()).toMatchObject({ versions: 0, state: 'unavailable', reason: expect.stringMatching(/gone-away/) })
   })
 })

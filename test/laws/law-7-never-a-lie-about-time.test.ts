@@ -13,7 +13,7 @@ type State = Readonly<Record<string, string>>
 
 /** How a place shows itself, and is watched. */
 const KINDS = {
-  files: { watch: { location: parseLocation('file:///p/', '/'), pollMs: 86_400_000 }, memory: { contentListed: false, versioned: false } },
+  files: { watch: { locations: [parseLocation('file:///p/', '/')], pollMs: 86_400_000 }, memory: { contentListed: false, versioned: false } },
   'S3 with versions': { watch: {}, memory: { contentListed: true, versioned: true } },
   'S3 with versions, confirmed': { watch: { confirm: true }, memory: { contentListed: true, versioned: true } },
   'S3 without versions, confirmed': { watch: { confirm: true }, memory: { contentListed: true, versioned: false } },
@@ -45,7 +45,7 @@ async function play(kind: keyof typeof KINDS, seed: number, refit: Refit): Promi
   const world = new World({ ...watch, settleMs: 1_000, maxWaitMs: 1_000 + roll(20) * 1_000, guard: { removedShareMax: 1 } }, { ...memory, pageSize: 1 + roll(3) })
   const history: State[] = []
   const looks: { version: VersionView; from: number; to: number }[] = []
-  const { scheme, prefix, bucket } = world.watch.location
+  const { scheme, prefix, bucket } = world.watch.locations[0]
   const note = (): void => void history.push(Object.fromEntries(world.lying().map((line) => line.split(' ') as [string, string])))
   let calm = false
   let begun = 0

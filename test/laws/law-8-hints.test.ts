@@ -59,13 +59,13 @@ interface Way {
 
 async function wayOf(refit: Refit): Promise<Way> {
   const location = { ...parseLocation('s3://fake/p/', '/'), endpoint: s3.url }
-  const watch = watchOf({ location, s3: { endpoint: s3.url, region: 'us-east-1' }, events: { kind: 'sqs', url: sqs.url }, settleMs: 10, maxWaitMs: 1_000 })
+  const watch = watchOf({ locations: [location], s3: { endpoint: s3.url, region: 'us-east-1' }, events: { kind: 'sqs', url: sqs.url }, settleMs: 10, maxWaitMs: 1_000 })
   const registry = await openRegistryIn(new DatabaseSync(':memory:'))
   const clock = realClock()
   const nothing = (): void => undefined
   const log = { info: nothing, warn: nothing, error: nothing }
   const parts: Parts = {
-    ...lookPartsOf(registry, clock, (one, memo) => openS3Store(one.location, one.s3, memo)),
+    ...lookPartsOf(registry, clock, (one, memo) => openS3Store(one.locations[0], one.s3, memo)),
     queue: inlineQueue(clock), watches: [watch], sources: await openSources([watch], clock, log, sqs.url), sweepMs: 20, concurrency: 1,
   }
   const stop = new AbortController()
@@ -158,7 +158,7 @@ law<Refit>('hints that are late, doubled, lost or out of order lead to the same 
 test('a hint of a key that is covered twice goes to both watches, one that is covered by none to nobody', async () => {
   const world = new World()
   world.memory.put('a', 'x')
-  const other = watchOf({ ...world.watch, name: 'other', location: parseLocation('s3://bucket/', '/'), collection: { entity: 'local', project: 'vision', collection: 'other' } })
+  const other = watchOf({ ...world.watch, name: 'other', locations: [parseLocation('s3://bucket/', '/')], collection: { entity: 'local', project: 'vision', collection: 'other' } })
   await world.start((parts) => ({ ...parts, watches: [world.watch, other] }))
   await world.clock.pass(60_000)
   const generations = async (): Promise<(number | undefined)[]> => [(await world.registry.watchRow('mnist'))?.generation, (await world.registry.watchRow('other'))?.generation]

@@ -58,13 +58,13 @@ export async function siteOf(over: Partial<Watch>, openStore: LookParts['openSto
 
 /** A site over the files below `root`, which ends in `/`. */
 export function fileSite(root: string, over: Partial<Watch> = {}, refit?: PartsRefit, aheadMs?: number): Promise<Site> {
-  return siteOf({ location: parseLocation(root, '/'), ...over }, ({ location, guard: { rootMarker } }) => openFileStore(location, { clockSlackMs: 0, ...(rootMarker !== undefined && { rootMarker }) }), refit, aheadMs)
+  return siteOf({ locations: [parseLocation(root, '/')], ...over }, ({ locations: [location], guard: { rootMarker } }) => openFileStore(location, { clockSlackMs: 0, ...(rootMarker !== undefined && { rootMarker }) }), refit, aheadMs)
 }
 
 /** A site over `key` in the bucket of a fake S3. */
 export function s3Site(endpoint: string, key: string, over: Partial<Watch> = {}, refit?: PartsRefit): Promise<Site> {
   const location = { ...parseLocation(`s3://fake/${key}`, '/'), endpoint }
-  return siteOf({ location, s3: { endpoint, region: 'us-east-1' }, events: { kind: 'sqs', url: 'none' }, ...over }, (watch, memo) => openS3Store(watch.location, watch.s3, memo, watch.guard.rootMarker), refit, 0)
+  return siteOf({ locations: [location], s3: { endpoint, region: 'us-east-1' }, events: { kind: 'sqs', url: 'none' }, ...over }, (watch, memo) => openS3Store(watch.locations[0], watch.s3, memo, watch.guard.rootMarker), refit, 0)
 }
 
 /** Stores that tell of each stretch what `rewrite` makes of it. */

@@ -56,7 +56,7 @@ export class World {
 
   constructor(over: Partial<Watch> = {}, options: Partial<MemoryOptions> = {}) {
     this.memory = new Memory(options)
-    this.watch = watchOf({ location: parseLocation('s3://bucket/p/', '/'), settleMs: 5_000, maxWaitMs: 60_000, reconcileMs: 86_400_000, events: { kind: 'sqs', url: 'memory' }, ...over })
+    this.watch = watchOf({ locations: [parseLocation('s3://bucket/p/', '/')], settleMs: 5_000, maxWaitMs: 60_000, reconcileMs: 86_400_000, events: { kind: 'sqs', url: 'memory' }, ...over })
   }
 
   /** Starts the daemon. */

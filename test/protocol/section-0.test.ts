@@ -62,18 +62,18 @@ test('what is not dirty is not looked at', async () => {
 })
 
 test.each([
-  ['files, changed', { location: parseLocation('file:///p/', '/') }, true, 2],
-  ['files, unchanged', { location: parseLocation('file:///p/', '/') }, false, 1],
+  ['files, changed', { locations: [parseLocation('file:///p/', '/')] }, true, 2],
+  ['files, unchanged', { locations: [parseLocation('file:///p/', '/')] }, false, 1],
   ['S3, changed', {}, true, 1],
   ['S3 with confirm, changed', { confirm: true }, true, 2],
   ['S3 with confirm, unchanged', { confirm: true }, false, 1],
 ] as const)('the confirming pass is made only before a commit that changes something: %s', async (_, over, change, passes) => {
-  const { world, reads } = await watched({ pollMs: 86_400_000, ...over }, { versioned: true, contentListed: !('location' in over) })
+  const { world, reads } = await watched({ pollMs: 86_400_000, ...over }, { versioned: true, contentListed: !('locations' in over) })
   if (change) world.memory.put('p1', 'second')
   await world.registry.request([{ watch: 'mnist', path: '*', cause: 'cli' }], world.clock.now())
   await world.clock.pass(30_000)
   expect(reads).toEqual(Array(passes).fill('scan'))
   const versions = await world.versions()
-  expect([versions.length, versions.at(-1)?.certificate.consistent]).toEqual([change ? 2 : 1, 'location' in over || 'confirm' in over])
+  expect([versions.length, versions.at(-1)?.certificate.consistent]).toEqual([change ? 2 : 1, 'locations' in over || 'confirm' in over])
   await world.stop()
 })

@@ -44,8 +44,8 @@ test('a changed configuration asks for the whole', async () => {
 })
 
 test.each([true, false])('a hinted path under which the head has rows, or that is a directory, is the whole (listed: %s)', async (contentListed) => {
-  const world = await started(contentListed ? {} : { location: parseLocation('file:///p/', '/'), pollMs: 86_400_000 }, { contentListed })
-  const { scheme, bucket, prefix } = world.watch.location
+  const world = await started(contentListed ? {} : { locations: [parseLocation('file:///p/', '/')], pollMs: 86_400_000 }, { contentListed })
+  const { scheme, bucket, prefix } = world.watch.locations[0]
   world.memory.put('d/new', 'x')
   await world.source.deliver([{ scheme, bucket, key: `${prefix}d`, whole: false }])
   await world.clock.pass(30_000)
@@ -68,7 +68,7 @@ test('a hint whose key the filters drop, or that is a folder marker, is none', a
 })
 
 test('every file watch is walked at `poll`, hints or not; S3 with a queue is not', async () => {
-  for (const [over, after] of [[{ location: parseLocation('file:///p/', '/') }, 2], [{}, 1]] as const) {
+  for (const [over, after] of [[{ locations: [parseLocation('file:///p/', '/')] }, 2], [{}, 1]] as const) {
     const world = await started({ pollMs: 30_000, ...over }, { contentListed: over === undefined })
     world.memory.put('a', 'unheard')
     await world.clock.pass(45_000)
@@ -90,7 +90,7 @@ test('S3 without a queue is looked at at `poll`', async () => {
 })
 
 test('polling takes at most a twentieth of the time: where a look is long the interval stretches', async () => {
-  const world = new World({ location: parseLocation('file:///p/', '/'), pollMs: 60_000 }, { contentListed: false })
+  const world = new World({ locations: [parseLocation('file:///p/', '/')], pollMs: 60_000 }, { contentListed: false })
   world.memory.put('a', 'first')
   const starts: number[] = []
   world.memory.beforePage = async () => {

@@ -69,7 +69,7 @@ test('after a commit, the first hint since that look began is the new first', as
     startedAt: new Date(clock.now()).toISOString(), endedAt: new Date(clock.now()).toISOString(), kind: 'scan', seen: 0, recorded: 0, skipped: [], skippedByReason: {}, filtered: 0,
     changedUnderLook: [], consistent: false, requests: 0, notes: [],
   } as const
-  await registry.record(looking, { tally: await registry.tally(looking), certificate, whole: true, lone: false, changedUnderLook: [], foundByReconcile: 0, state: 'empty', durationMs: 1 }, clock.now())
+  await registry.record(looking, { tally: await registry.tally(looking), certificate, whole: true, lone: [], changedUnderLook: [], foundByReconcile: 0, state: 'empty', durationMs: 1 }, clock.now())
   expect(await registry.watchRow('mnist')).toMatchObject({ firstHintAt: at[2], lastHintAt: at[3] })
 })
 

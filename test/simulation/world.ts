@@ -58,7 +58,7 @@ export class World {
     this.scheduler = new Scheduler(seed)
     this.memory = new Memory({ pageSize: 1 + this.scheduler.below(2), contentListed: this.scheduler.chance(0.5), versioned: this.scheduler.chance(0.5) })
     this.watch = watchOf({
-      location: parseLocation('s3://bucket/p/', '/'), events: { kind: 'sqs', url: 'memory' }, settleMs: this.scheduler.below(2) * 500, maxWaitMs: 5_000, reconcileMs: 1e11, pollMs: 10_000,
+      locations: [parseLocation('s3://bucket/p/', '/')], events: { kind: 'sqs', url: 'memory' }, settleMs: this.scheduler.below(2) * 500, maxWaitMs: 5_000, reconcileMs: 1e11, pollMs: 10_000,
       confirm: this.scheduler.chance(0.5),
     })
     this.#unmatched = new Set(defect.sql?.map(([from]) => from))
@@ -124,7 +124,7 @@ export class World {
 
   put(): void {
     const life = this.#born()
-    const order = { location: this.watch.location, collection: MNIST, type: this.watch.type, aliases: [] }
+    const order = { location: this.watch.locations[0], collection: MNIST, type: this.watch.type, aliases: [] }
     this.putting++
     void putOnce(this.#partsOf(life, 'put'), order, { ...this.watch, settleMs: 0 }, new AbortController().signal).then(
       () => this.putting--,
@@ -218,7 +218,7 @@ export class World {
         await pause()
         if (broken()) {
           if (!cutsShort) throw new VarveError('STORAGE_UNAVAILABLE', 'the listing broke off')
-          yield { cover: { after }, seen: 0, entries: () => [], skipped: [], settled: true, end: { requests: 1, notes: [], lone: false } }
+          yield { cover: { after }, seen: 0, entries: () => [], skipped: [], settled: true, end: { requests: 1, notes: [], lone: [] } }
           return
         }
         yield span

@@ -63,7 +63,7 @@ function versions(open: OpenRegistry): void {
     const registry = await open()
     const location = parseLocation('s3://bucket/dir/key#1', '/')
     const looking = await registry.beginPut(orderOf({ location }), NOW)
-    await finish(registry, looking, [put('key#1', '1')], { lone: true })
+    await finish(registry, looking, [put('key#1', '1')], { lone: ['key#1'] })
     expect((await all(registry.entries(MNIST, 'v0'))).map(({ reference }) => reference)).toEqual(['s3://bucket/dir/key#1'])
   })
   test('entries of one path are that entry, and all that lies under it', async () => {

@@ -21,7 +21,7 @@ function rows(open: OpenRegistry): void {
     const registry = await open()
     await putAll(registry, [...STRANGE].reverse().map((path) => put(path, path)))
     const looking = await registry.beginPut(orderOf(), NOW)
-    const found = await registry.rowsBetween(looking, '', undefined, 100)
+    const found = await registry.rowsBetween(looking, { after: '' }, 100)
     expect(found.map(({ path }) => path)).toEqual(sorted(STRANGE))
     expect(await registry.rowsAt(looking, [...STRANGE, 'nowhere'])).toEqual(found)
     expect(await manifest(registry, 'v0')).toEqual(sorted(STRANGE).map((path) => `${path}=${path}`))
@@ -32,7 +32,7 @@ function rows(open: OpenRegistry): void {
     const content = { digest: 'etag:"x"', etag: 'x', pin: 'versionId:1', checksums: { crc32c: 'AAAA', sha256: 'é"' } }
     await putAll(registry, [put('a', 'abc', { content, fingerprint: 'stamp' }), put('b', '')])
     const looking = await registry.beginPut(orderOf(), NOW)
-    expect(await registry.rowsBetween(looking, '', undefined, 9)).toEqual([
+    expect(await registry.rowsBetween(looking, { after: '' }, 9)).toEqual([
       { path: 'a', sizeBytes: 3, content, identity: 'etag:"x" 3', fingerprint: 'stamp', here: true },
       { path: 'b', sizeBytes: 0, content: { digest: 'md5:' }, identity: 'md5: 0', here: true },
     ])
@@ -44,7 +44,7 @@ function rows(open: OpenRegistry): void {
     await putAll(registry, paths.map((path) => put(path, path)))
     const looking = await registry.beginPut(orderOf(), NOW)
     const stretch = async (after: string, upTo: string | undefined, limit: number): Promise<string[]> =>
-      (await registry.rowsBetween(looking, after, upTo, limit)).map(({ path }) => path)
+      (await registry.rowsBetween(looking, { after, ...(upTo !== undefined && { upTo }) }, limit)).map(({ path }) => path)
     expect(await stretch('p03', 'p06', 9)).toEqual(['p04', 'p05', 'p06'])
     expect(await stretch('p03', undefined, 2)).toEqual(['p04', 'p05'])
     expect(await stretch('p24', undefined, 2)).toEqual([])
@@ -70,7 +70,7 @@ function rows(open: OpenRegistry): void {
     const looking = await registry.beginPut(orderOf(), NOW)
     await registry.stage(looking, [put('b', 'new'), remove('a'), put('d/w', 'w'), remove('d/x'), remove('d/y'), remove('nowhere'), { op: 'refresh', path: 'no' }])
     const line = ({ path, identity }: { path: string; identity: string }): string => `${path}=${identity}`
-    expect((await registry.rowsBetween(looking, '', undefined, 9)).map(line)).toEqual(['b=md5:new 3', 'd/w=md5:w 1'])
+    expect((await registry.rowsBetween(looking, { after: '' }, 9)).map(line)).toEqual(['b=md5:new 3', 'd/w=md5:w 1'])
     expect((await registry.rowsIn(looking, 'd/', 'd/', 9)).map(line)).toEqual(['d/w=md5:w 1'])
     expect((await registry.rowsAt(looking, ['a', 'b', 'd/x'])).map(line)).toEqual(['b=md5:new 3'])
     await registry.stage(looking, [remove('d/w')])

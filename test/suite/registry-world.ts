@@ -9,7 +9,7 @@ export const NOW = Date.parse('2026-01-02T03:04:05Z')
 
 export function watchOf(over: Partial<Watch> = {}): Watch {
   return {
-    name: 'mnist', location: parseLocation('file:///data/mnist/', '/'), collection: MNIST, type: 'dataset', aliases: [], include: [], exclude: [], settleMs: 5_000,
+    name: 'mnist', locations: [parseLocation('file:///data/mnist/', '/')], collection: MNIST, type: 'dataset', aliases: [], include: [], exclude: [], settleMs: 5_000,
     maxWaitMs: 120_000, reconcileMs: 3_600_000, pollMs: 60_000, entriesMax: 10_000, guard: { removedShareMax: 0.5 }, onUnreadable: 'fail', confirm: false,
     clockSlackMs: 0, s3: {}, gcs: {}, http: {}, ...over,
   }
@@ -33,7 +33,7 @@ export function outcomeOf(tally: Tally, over: Partial<Outcome> = {}): Outcome {
     startedAt: new Date(NOW).toISOString(), endedAt: new Date(NOW + 7).toISOString(), kind: 'scan', seen: tally.entries, recorded: tally.entries, skipped: tally.skipped,
     skippedByReason: tally.skippedByReason, filtered: 0, changedUnderLook: [], consistent: true, requests: 0, notes: [],
   }
-  return { tally, certificate, whole: true, lone: false, changedUnderLook: [], foundByReconcile: 0, state: 'clean', durationMs: 7, ...over }
+  return { tally, certificate, whole: true, lone: [], changedUnderLook: [], foundByReconcile: 0, state: 'clean', durationMs: 7, ...over }
 }
 
 /** Stages, tallies and records what a look has found. */

@@ -33,7 +33,7 @@ function enrolling(open: OpenRegistry): void {
     await registry.request([{ watch: 'mnist', path: 'a', cause: 'hint' }], NOW)
     expect(await begun(registry)).toMatchObject({ trustSignatures: true, whole: false, paths: ['a'] })
   })
-  test.each([{ include: ['*.png'] }, { exclude: ['x'] }, { onUnreadable: 'skip' as const }, { location: parseLocation('file:///elsewhere/', '/') }])(
+  test.each([{ include: ['*.png'] }, { exclude: ['x'] }, { onUnreadable: 'skip' as const }, { locations: [parseLocation('file:///elsewhere/', '/')] as const }])(
     'a watch that decides otherwise is looked at anew: %j',
     async (over) => {
       const registry = await open()
@@ -42,8 +42,8 @@ function enrolling(open: OpenRegistry): void {
       await enrolled(registry, over)
       const looking = await begun(registry)
       expect(looking).toMatchObject({ whole: true, cause: 'config', trustSignatures: false, foreign: false })
-      expect(looking.root).toBe('location' in over ? undefined : 'here')
-      expect((await registry.rowsAt(looking, ['a']))[0]?.here).toBe(!('location' in over))
+      expect(looking.root).toBe('locations' in over ? undefined : 'here')
+      expect((await registry.rowsAt(looking, ['a']))[0]?.here).toBe(!('locations' in over))
     },
   )
   test('a look under another configuration is overtaken', async () => {
@@ -178,7 +178,7 @@ function fence(open: OpenRegistry): void {
     const registry = await open()
     await enrolled(registry)
     const looking = await begun(registry)
-    const order = orderOf({ location: watchOf().location })
+    const order = orderOf({ location: watchOf().locations[0] })
     const [one, two] = [await registry.beginPut(order, NOW), await registry.beginPut(order, NOW)]
     expect(await finish(registry, one, [put('a', '1')])).toMatchObject({ kind: 'recorded' })
     expect(await finish(registry, two, [put('a', '1')])).toEqual({ kind: 'overtaken' })
@@ -288,12 +288,12 @@ function putBesideWatch(open: OpenRegistry): void {
     const registry = await open()
     await enrolled(registry)
     expect(await failure(registry.beginPut(orderOf(), NOW))).toMatchObject({ code: 'CONFLICT', message: expect.stringMatching(/watch mnist at file:\/\/\/data\/mnist\/, not at s3/) })
-    expect(await failure(registry.beginPut(orderOf({ location: watchOf().location, type: 'model' }), NOW))).toMatchObject({ code: 'CONFLICT' })
+    expect(await failure(registry.beginPut(orderOf({ location: watchOf().locations[0], type: 'model' }), NOW))).toMatchObject({ code: 'CONFLICT' })
   })
   test('a put that makes a version sends the watch to look; one that finds nothing new does not', async () => {
     const registry = await open()
     await enrolled(registry)
-    const location = watchOf().location
+    const location = watchOf().locations[0]
     await finish(registry, await begun(registry), [put('a', '1')])
     expect(await putAll(registry, [put('a', '1')], { location })).toMatchObject({ kind: 'same', version: { index: 0 } })
     expect(await registry.watchRow('mnist')).toMatchObject({ state: 'clean' })

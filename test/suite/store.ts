@@ -183,7 +183,7 @@ export async function scanned(store: Store, signal: AbortSignal): Promise<Scanne
   const entries = new Map<string, Listed>()
   const skipped: Skip[] = []
   const directories = new Set<string>()
-  let after: string | undefined = ''
+  const stretches = new Map<string, string | undefined>()
   let seen = 0
   let end: Pass | undefined
   for await (const span of store.scan(START_MS, signal)) {
@@ -191,9 +191,10 @@ export async function scanned(store: Store, signal: AbortSignal): Promise<Scanne
     if ('directory' in span.cover) {
       expect(directories.has(span.cover.directory)).toBe(false)
       directories.add(span.cover.directory)
-    } else {
-      expect(span.cover.after).toBe(after)
-      after = span.cover.upTo
+    } else if ('after' in span.cover) {
+      const { after, upTo, within = '' } = span.cover
+      expect(after).toBe(stretches.has(within) ? stretches.get(within) : within)
+      stretches.set(within, upTo)
     }
     checkEntries(span, entries)
     skipped.push(...span.skipped)
@@ -201,7 +202,7 @@ export async function scanned(store: Store, signal: AbortSignal): Promise<Scanne
     end = span.end
   }
   if (end === undefined) throw new Error('the scan had no end')
-  expect(directories.size > 0 || after === undefined).toBe(true)
+  expect([...stretches.values()].every((after) => after === undefined)).toBe(true)
   return { entries, skipped, seen, end }
 }
 
@@ -211,7 +212,9 @@ function checkEntries(span: Span, entries: Map<string, Listed>): void {
     if (last !== undefined) expect(comparePaths(last, listed.path)).toBeLessThan(0)
     last = listed.path
     if ('directory' in span.cover) expect(listed.path.slice(0, listed.path.lastIndexOf('/') + 1)).toBe(span.cover.directory)
+    else if ('path' in span.cover) expect(listed.path).toBe(span.cover.path)
     else {
+      expect(listed.path.startsWith(span.cover.within ?? '')).toBe(true)
       expect(comparePaths(span.cover.after, listed.path)).toBeLessThan(0)
       if (span.cover.upTo !== undefined) expect(comparePaths(listed.path, span.cover.upTo)).toBeLessThanOrEqual(0)
     }

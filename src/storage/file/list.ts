@@ -14,7 +14,7 @@ const FOLDERS_MOST = 64
 // Batches that wait for a slow reader, a quarter of a megabyte each.
 const WAITING_MOST = 8
 
-const END: Pass = { requests: 0, notes: [], lone: false }
+const END: Pass = { requests: 0, notes: [], lone: [] }
 
 /** Walks all below `prefix`: a span for each directory. Throws LOCATION_MISSING, LOCATION_DENIED, STORAGE_UNAVAILABLE. */
 export async function* walkAll(pool: Pool, prefix: string, racyFrom: bigint, signal: AbortSignal): AsyncGenerator<Span> {
@@ -92,6 +92,6 @@ export async function loneSpan(object: string, racyFrom: bigint): Promise<Span |
     entries: () => (kind === undefined ? [entry] : []),
     skipped: kind === undefined ? [] : [{ path, reason: kind }],
     settled: !racy,
-    end: { ...END, lone: true },
+    end: { ...END, lone: [path] },
   }
 }

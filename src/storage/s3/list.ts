@@ -54,7 +54,7 @@ export async function* listPrefix(
       if (cursor === undefined) {
         if (reader.itself !== undefined) notes.push(reader.itself)
         const memoNow = memo === CURRENT_ONLY || reader.crowded ? { memo: CURRENT_ONLY } : {}
-        yield { ...spanOf(rows, { after }, mode, location), end: { requests: counter.requests, notes, lone: false, ...memoNow } }
+        yield { ...spanOf(rows, { after }, mode, location), end: { requests: counter.requests, notes, lone: [], ...memoNow } }
         return
       }
       // The next page is on its way while this one is merged.

@@ -53,7 +53,7 @@ async function* scan(bucket: Bucket, location: Location, memo: string | undefine
   const notes = beside.rows.length === 0 ? [] : [both]
   const entries = lone.kind === 'entry' ? [lone.listed] : []
   const skipped = lone.kind === 'skipped' ? [lone.skip] : []
-  const end = { requests: counter.requests, notes, lone: true, ...(memo !== undefined && { memo }) }
+  const end = { requests: counter.requests, notes, lone: [baseName(location.object as string)], ...(memo !== undefined && { memo }) }
   yield { cover: { after: '' }, seen: 1, entries: () => entries, skipped, settled: true, end }
 }
 
