@@ -3,6 +3,7 @@ import { createServer } from 'node:http'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { isIP } from 'node:net'
 import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, VarveError } from '../model/errors.ts'
 import type { Hook, Listener, ListenOrder } from './api.ts'
 
@@ -34,12 +35,17 @@ export async function openListener(order: ListenOrder): Promise<Listener> {
   }
   const { address, port } = server.address() as AddressInfo
   const routes = routesOf(order, isLoopback(address))
-  const take = (request: IncomingMessage, response: ServerResponse): void => void answer(routes, request, response, order.log)
+  const underWay = new Set<ServerResponse>()
+  const take = (request: IncomingMessage, response: ServerResponse): void => {
+    underWay.add(response)
+    response.on('close', () => underWay.delete(response))
+    void answer(routes, request, response, order.log)
+  }
   server.on('error', (error) => order.log.warn({ error: describe(error) }, 'a connection was not taken'))
   server.on('request', take)
   // A sender who asks before it sends is told to go on once its token was seen.
   server.on('checkContinue', take)
-  return { url: `http://${address.includes(':') ? `[${address}]` : address}:${port}`, close: () => close(server) }
+  return { url: `http://${address.includes(':') ? `[${address}]` : address}:${port}`, close: () => close(server, underWay) }
 }
 
 function refused({ host, port }: ListenOrder, error: unknown): VarveError {
@@ -49,12 +55,15 @@ function refused({ host, port }: ListenOrder, error: unknown): VarveError {
   return new VarveError('LISTEN_REFUSED', `cannot listen on ${host}:${port}: ${why}`, { cause: error, hint })
 }
 
-async function close(server: Server): Promise<void> {
+async function close(server: Server, underWay: ReadonlySet<ServerResponse>): Promise<void> {
   const closed = once(server, 'close')
   server.close()
-  const timer = setTimeout(() => server.closeAllConnections(), CLOSE_MOST_MS)
+  const enough = new AbortController()
+  const answered = Promise.all([...underWay].map((response) => once(response, 'close')))
+  await Promise.race([answered, sleep(CLOSE_MOST_MS, undefined, { signal: enough.signal }).catch(() => undefined)])
+  enough.abort()
+  server.closeAllConnections()
   await closed
-  clearTimeout(timer)
 }
 
 interface Route {
@@ -125,8 +134,9 @@ const COMMON = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff
 function reply(response: ServerResponse, status: number, body?: unknown, headers: Readonly<Record<string, string>> = {}): void {
   const text = body === undefined ? '' : `${JSON.stringify(body)}\n`
   const type = body === undefined ? {} : { 'content-type': 'application/json' }
-  // What was not read of the request is dropped as it comes, so that its sender gets to read the answer.
   response.writeHead(status, { ...COMMON, ...type, ...headers, 'content-length': Buffer.byteLength(text) }).end(text)
+  // What was not read of the request is dropped as it comes, so that its sender gets to read the answer.
+  response.req.resume()
 }
 
 function isLoopback(address: string): boolean {
