@@ -33,7 +33,7 @@ export interface Environment {
   /** Where S3 and SQS are when not at AWS, without `/` at the end. A watch's own `s3.endpoint` goes before. */
   readonly s3Endpoint?: string
   readonly sqsEndpoint?: string
-  /** Where roles are assumed. Else at the S3 endpoint, where that is not AWS's. */
+  /** `AWS_ENDPOINT_URL_STS`: where roles are assumed. Else that is done at the S3 endpoint, where it is not AWS's. */
   readonly stsEndpoint?: string
   /** `STORAGE_EMULATOR_HOST`, as an endpoint. A watch's own `gcs.endpoint` goes before. */
   readonly gcsEndpoint?: string
