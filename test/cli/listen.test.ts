@@ -47,7 +47,7 @@ test('where the default port is taken and nobody is to post, one warning says so
   configure(undefined, FILES)
   child = start(folder, 'run')
   const end = ended(child)
-  const said = await says(child, /demo\/files:v0 /, 20_000)
+  const said = await says(child, /demo\/files:v0 /, 60_000)
   expect(said).not.toContain('listening')
   child.kill('SIGTERM')
   const { exit, stderr } = await end
@@ -55,7 +55,7 @@ test('where the default port is taken and nobody is to post, one warning says so
   expect(stderr.trimEnd().split('\n').map((line) => JSON.parse(line) as unknown)).toEqual([expect.objectContaining({
     level: 'warn', error: 'cannot listen on 127.0.0.1:7373: another process listens there', msg: expect.stringContaining('set listen to a free address, or to off'),
   })])
-}, 60_000)
+}, 180_000)
 
 test('where the operator said the address, or somebody is to post, it is a refusal with what to do', async () => {
   writeFileSync(join(folder, 'token'), 'secret-token')
@@ -67,12 +67,12 @@ test('where the operator said the address, or somebody is to post, it is a refus
   await take(7373)
   configure(undefined, FILES, HOOK)
   expect(await varve(folder, 'run')).toEqual(words(7373))
-}, 60_000)
+}, 180_000)
 
 test('an address that is not this machine\'s is refused', async () => {
   configure('192.0.2.1:80', FILES)
   expect(await varve(folder, 'run')).toMatchObject({ exit: 1, stdout: '', stderr: expect.stringMatching(/^varve: cannot listen on 192\.0\.2\.1:80: .*EADDRNOTAVAIL.*; set listen to [^\n]+\n$/) })
-}, 60_000)
+}, 180_000)
 
 test('a webhook without a token is refused before anything is watched', async () => {
   configure('127.0.0.1:0', HOOK)
@@ -80,17 +80,17 @@ test('a webhook without a token is refused before anything is watched', async ()
   expect(await varve(folder, 'run')).toEqual(refusal('cannot be read (ENOENT)'))
   writeFileSync(join(folder, 'token'), '\n')
   expect(await varve(folder, 'run')).toEqual(refusal('is empty'))
-}, 60_000)
+}, 180_000)
 
 test('ready is said once all sources hear, and to nobody when nothing listens', async () => {
   writeFileSync(join(folder, 'token'), 'secret-token')
   configure('127.0.0.1:0', FILES, HOOK)
   child = start(folder, 'run')
   const end = ended(child)
-  const url = / listening on (http:\S+)/.exec(await says(child, /listening on http:\S+\n/, 20_000))?.[1] as string
+  const url = / listening on (http:\S+)/.exec(await says(child, /listening on http:\S+\n/, 60_000))?.[1] as string
   const ready = async (): Promise<Response> => fetch(`${url}/readyz`)
   let answer = await ready()
-  for (let tries = 0; answer.status !== 200 && tries < 200; tries++) {
+  for (let tries = 0; answer.status !== 200 && tries < 1_000; tries++) {
     await sleep(50)
     answer = await ready()
   }
@@ -100,4 +100,4 @@ test('ready is said once all sources hear, and to nobody when nothing listens', 
   child.kill('SIGTERM')
   const { exit, stderr } = await end
   expect([exit, stderr.includes('secret-token')]).toEqual([0, false])
-}, 60_000)
+}, 180_000)

@@ -29,7 +29,7 @@ async function began(more: object = {}): Promise<{ daemon: Daemon; url: string }
     }],
   })
   const daemon = place.run()
-  return { daemon, url: / listening on (http:\S+)/.exec(await says(daemon, /listening on http:\S+\n/, 20_000))?.[1] as string }
+  return { daemon, url: / listening on (http:\S+)/.exec(await says(daemon, /listening on http:\S+\n/, 60_000))?.[1] as string }
 }
 
 const post = async (url: string, key: string): Promise<number> =>
@@ -39,16 +39,16 @@ test('while looks hang, the daemon says that it is alive and ready, and takes wh
   store.put('data/a', 'one')
   store.fault = () => 'silent'
   const { daemon, url } = await began()
-  await until(() => store.requests.length, (count) => count > 0, 20_000)
+  await until(() => store.requests.length, (count) => count > 0, 60_000)
   expect(await place.status()).toMatchObject({ state: 'looking' })
   // The bound is for a machine that is busy; what hangs would not answer in it either.
-  const patience = { signal: AbortSignal.timeout(10_000) }
+  const patience = { signal: AbortSignal.timeout(30_000) }
   expect((await fetch(`${url}/livez`, patience)).status).toBe(200)
-  await until(async () => (await fetch(`${url}/readyz`, patience)).status, (status) => status === 200, 10_000)
+  await until(async () => (await fetch(`${url}/readyz`, patience)).status, (status) => status === 200, 60_000)
   expect(await post(url, 'data/a')).toBe(200)
   expect(await place.status()).toMatchObject({ state: 'looking' })
   expect(await daemon.stop()).toMatchObject({ exit: 0 })
-}, 60_000)
+}, 180_000)
 
 test('while the disk under data is full a post is refused, so that it comes again; with room it is taken', async () => {
   const data = join(place.folder, '.varve')
@@ -57,33 +57,33 @@ test('while the disk under data is full a post is refused, so that it comes agai
   try {
     store.put('data/a', 'one')
     const { daemon, url } = await began()
-    await says(daemon, /vision\/mnist:v0 /, 20_000)
-    await until(() => place.status(), ({ state }) => state === 'clean', 10_000)
+    await says(daemon, /vision\/mnist:v0 /, 60_000)
+    await until(() => place.status(), ({ state }) => state === 'clean', 60_000)
     fillUp(join(data, 'ballast'))
     store.put('data/b', 'two')
     expect(await post(url, 'data/b')).toBe(503)
     expect(daemon.logged()).toMatch(/what was posted cannot be marked/)
     rmSync(join(data, 'ballast'))
-    await until(() => post(url, 'data/b'), (status) => status === 200, 20_000)
-    await says(daemon, /vision\/mnist:v1 {2}\+1 ~0 -0 {2}\(3 B added, hint\)/, 20_000)
+    await until(() => post(url, 'data/b'), (status) => status === 200, 60_000)
+    await says(daemon, /vision\/mnist:v1 {2}\+1 ~0 -0 {2}\(3 B added, hint\)/, 60_000)
     expect(await daemon.stop()).toMatchObject({ exit: 0 })
   } finally {
     execFileSync('umount', ['-l', data])
   }
-}, 90_000)
+}, 180_000)
 
 test('a store that lists no versions is recorded without pins, which the version says; each entry says which store has it', async () => {
   store.put('data/a', 'one')
   store.fault = (kind) => (kind === 'versions' ? 'not-offered' : undefined)
   const { daemon, url } = await began()
-  await says(daemon, /vision\/mnist:v0 /, 20_000)
+  await says(daemon, /vision\/mnist:v0 /, 60_000)
   store.put('data/b+c', 'two')
   expect(await post(url, 'data/b+c')).toBe(200)
-  await says(daemon, /vision\/mnist:v1 /, 20_000)
+  await says(daemon, /vision\/mnist:v1 /, 60_000)
   const entries = await place.files('vision/mnist:v0')
   expect(entries).toEqual([{ path: 'a', reference: 's3://fake/data/a', endpoint: store.url, sizeBytes: 3, digest: expect.any(String), etag: expect.any(String) }])
   const [v1, v0] = await place.log('vision/mnist')
   expect(v0?.certificate.notes).toEqual([expect.stringMatching(/^versions of s3:\/\/fake\/data\/ could not be listed .*entries are without pins, and overwritten objects cannot be restored$/)])
   expect(v1?.changes).toMatchObject({ added: 1, modified: 0, removed: 0 })
   expect(await daemon.stop()).toMatchObject({ exit: 0, stderr: '' })
-}, 60_000)
+}, 180_000)
