@@ -93,7 +93,8 @@ function routesOf({ hooks, health }: ListenOrder, loopback: boolean): ReadonlyMa
 }
 
 async function answer(routes: ReadonlyMap<string, Route>, request: IncomingMessage, response: ServerResponse, log: ListenOrder['log']): Promise<void> {
-  const route = routes.get((request.url ?? '').split('?', 1)[0] as string)
+  const [path = ''] = (request.url ?? '').split('?', 1)
+  const route = routes.get(path)
   try {
     if (route === undefined) reply(response, 404)
     else if (route.methods.includes(request.method ?? '')) await route.answer(request, response)
@@ -101,7 +102,7 @@ async function answer(routes: ReadonlyMap<string, Route>, request: IncomingMessa
   } catch (error) {
     // Whoever went away, or broke off, is not there to be answered.
     if (request.destroyed || response.headersSent) return void response.destroy()
-    log.error({ path: request.url, error: describe(error) }, 'a request could not be answered')
+    log.error({ path, error: describe(error) }, 'a request could not be answered')
     reply(response, 500)
   }
 }
