@@ -26,13 +26,15 @@ export interface Opener {
   lookParts(registry: Registry, tell: Tell, verbose: boolean): LookParts
   /** Asks a running daemon to look at a watch now rather than at its next sweep. Never rejects: the sweep will. */
   wake(config: Config, registry: Registry, watch: string): Promise<void>
-  /** The whole loop. Throws REGISTRY_REFUSED when another daemon works on the same folder. */
+  /** The whole loop. Throws REGISTRY_REFUSED when another daemon works on the same folder, LISTEN_REFUSED when it cannot listen where it must. */
   daemon(config: Config, tell: Tell): Promise<Daemon>
 }
 
 /** An opened daemon. */
 export interface Daemon {
   readonly registry: Registry
+  /** Where it listens: `http://127.0.0.1:7373`; undefined: nowhere. */
+  readonly url?: string
   /** Resolves when `signal` has aborted and the running looks have stopped. */
   run(signal: AbortSignal): Promise<void>
   close(): Promise<void>

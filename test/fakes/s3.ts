@@ -29,8 +29,11 @@ export class FakeS3 {
   encodes = true
   /** What the n-th request of a kind (from 0) meets. */
   fault: (kind: Kind, nth: number) => Fault | undefined = () => undefined
-  /** Every request that came in, in order. */
+  /** Every request that came in, in order; and the access key that signed it. */
   readonly requests: Kind[] = []
+  readonly keyIds: string[] = []
+  /** Whose requests are answered. */
+  admits: (keyId: string) => boolean = () => true
   readonly #server: Server
   readonly #keys = new Map<string, Version[]>()
   #writes = 0
@@ -83,6 +86,9 @@ export class FakeS3 {
     const kind: Kind = request.method === 'HEAD' ? (key === '' ? 'bucket' : 'head') : url.searchParams.has('versions') ? 'versions' : 'objects'
     const nth = this.requests.filter((one) => one === kind).length
     this.requests.push(kind)
+    const keyId = keyIdOf(request) ?? ''
+    this.keyIds.push(keyId)
+    if (!this.admits(keyId)) return fail(request, response, 403, 'InvalidAccessKeyId')
     const fault = this.fault(kind, nth)
     if (fault === 'silent') return
     const failure = fault === undefined ? undefined : FAILURES[fault]
@@ -163,6 +169,11 @@ export class FakeS3 {
     if (this.encodes) return encodeURIComponent(key).replaceAll('%20', '+').replaceAll('%2F', '/')
     return key.replace(/[&<>\u0000-\u001f]/g, (character) => `&#${character.codePointAt(0)};`)
   }
+}
+
+/** The access key in the signature of a request. */
+export function keyIdOf(request: IncomingMessage): string | undefined {
+  return /Credential=([^/]+)\//.exec(request.headers.authorization ?? '')?.[1]
 }
 
 function etagOf(version: Version): string {

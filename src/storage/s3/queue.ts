@@ -2,6 +2,7 @@ import { SQSClient } from '@aws-sdk/client-sqs'
 import type { Location } from '../../model/location.ts'
 import type { S3Access } from '../../model/watch.ts'
 import { noRegion } from './failures.ts'
+import { identityOf } from './identity.ts'
 
 /** A queue, and the locations whose notifications it carries. */
 export interface QueueOrder {
@@ -26,6 +27,7 @@ export async function connectSqs(order: QueueOrder): Promise<SQSClient> {
   const region = /^(?:sqs\.([a-z0-9-]+)|([a-z0-9-]+)\.queue)\.amazonaws\.com/.exec(host)
   const named = region?.[1] ?? region?.[2] ?? order.access.region
   const config = {
+    credentials: identityOf(order.access),
     maxAttempts: 1,
     useQueueUrlAsEndpoint: false,
     requestHandler: { connectionTimeout: 5_000, socketTimeout: SILENT_MS },
