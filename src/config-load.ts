@@ -138,6 +138,8 @@ function twice(tree: Tree, path: readonly PropertyKey[], value: string, seen: Ma
   return []
 }
 
+// What asks for a second object beside the first.
+const BESIDE = [['guard', 'root_marker'], ['guard', 'complete_marker']] as const
 const OF_SCHEME = { s3: [['events', 'sqs'], ['events', 'webhook'], ['s3']], gs: [['events', 'pubsub'], ['gcs']], http: [['http']] } as const
 
 function schemeClashes(tree: Tree, path: readonly PropertyKey[], watch: unknown): Problem[] {
@@ -145,11 +147,13 @@ function schemeClashes(tree: Tree, path: readonly PropertyKey[], watch: unknown)
   if (location === undefined) return []
   const scheme = (/^([a-z][a-z0-9+.-]*):\/\//i.exec(location)?.[1]?.toLowerCase() ?? 'file').replace('https', 'http')
   if (scheme !== 'file' && !Object.hasOwn(OF_SCHEME, scheme)) return []
-  return Object.entries(OF_SCHEME)
-    .filter(([known]) => known !== scheme)
-    .flatMap(([known, keys]) => keys.map((steps) => ({ known, steps })))
+  const foreign: readonly { readonly known: string; readonly steps: readonly string[] }[] = [
+    ...Object.entries(OF_SCHEME).filter(([known]) => known !== scheme).flatMap(([known, keys]) => keys.map((steps) => ({ known: `${known}://`, steps }))),
+    ...(scheme === 'http' ? BESIDE : []).map((steps) => ({ known: 'other', steps })),
+  ]
+  return foreign
     .filter(({ steps }) => (valueAt(watch, steps) ?? undefined) !== undefined)
-    .map(({ known, steps }) => ({ offset: tree.atKey([...path, ...steps]), text: `\`${steps.at(-1)}\` is for ${known}:// locations; take it out` }))
+    .map(({ known, steps }) => ({ offset: tree.atKey([...path, ...steps]), text: `\`${steps.at(-1)}\` is for ${known} locations; take it out` }))
 }
 
 /** A watch that holds the registry would see its own commits as changes, for ever. */

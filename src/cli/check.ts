@@ -22,6 +22,7 @@ export function watchLine(watch: Watch, defaultEntity: string): string {
 
 function scopeOf({ location }: Watch): string {
   if (location.object === undefined) return 'all that lies below it'
+  if (isWeb(location)) return 'that object'
   // The slash is the boundary: without it, one object may be meant.
   return `the object of that name, or, if there is none, all that lies below ${formatLocation(location)}/ (write the / to mean only that)`
 }
@@ -32,5 +33,9 @@ function hearingOf(watch: Watch): string {
   const reconcile = `scanned every ${formatDuration(watch.reconcileMs)}`
   if (watch.events !== undefined) return `hears by ${HEARD_BY[watch.events.kind]}, ${reconcile}`
   if (watch.location.scheme === 'file') return `hears the local file system, walked every ${formatDuration(watch.pollMs)}`
-  return `hears nothing, listed every ${formatDuration(Math.min(watch.pollMs, watch.reconcileMs))}`
+  return `hears nothing, ${isWeb(watch.location) ? 'asked' : 'listed'} every ${formatDuration(Math.min(watch.pollMs, watch.reconcileMs))}`
+}
+
+function isWeb({ scheme }: Watch['location']): boolean {
+  return scheme === 'http' || scheme === 'https'
 }

@@ -1,5 +1,5 @@
 import type { Row } from '../model/entry.ts'
-import { baseName, directoryOf } from '../model/location.ts'
+import { directoryOf, loneName } from '../model/location.ts'
 import { drain, foundOne, removed, stage } from './staging.ts'
 import type { Staging } from './staging.ts'
 
@@ -10,7 +10,7 @@ import type { Staging } from './staging.ts'
 export async function touchUp(staging: Staging, paths: readonly string[]): Promise<boolean> {
   const { registry, clock } = staging.parts
   const { object, scheme } = staging.watch.location
-  if (object !== undefined && paths.includes(baseName(object))) return false
+  if (object !== undefined && paths.includes(loneName(staging.watch.location))) return false
   staging.startMs = clock.now()
   if (scheme !== 'file') staging.requests += paths.length
   for (const path of paths) if (await registry.hasRowsUnder(staging.looking, path)) return false
