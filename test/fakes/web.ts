@@ -10,8 +10,6 @@ export interface Asked {
   readonly method: string
   readonly url: string
   readonly headers: IncomingHttpHeaders
-  /** Of the body of its answer, written to the socket. */
-  sentBytes: number
 }
 
 export type Answering = (request: IncomingMessage, response: ServerResponse) => void
@@ -61,9 +59,7 @@ export class Web {
     const web = new Web(server)
     server.on('connection', () => void web.connections++)
     server.on('request', (request, response) => {
-      const asked: Asked = { method: request.method ?? '', url: request.url ?? '', headers: request.headers, sentBytes: 0 }
-      web.asked.push(asked)
-      response.on('close', () => (asked.sentBytes = response.socket?.bytesWritten ?? asked.sentBytes))
+      web.asked.push({ method: request.method ?? '', url: request.url ?? '', headers: request.headers })
       web.answer(request, response)
     })
     return web

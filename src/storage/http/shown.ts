@@ -114,8 +114,8 @@ function ownDigest({ etag, modifiedMs }: Shown, md5: string | undefined): string
 export function listedOf(path: string, { sizeBytes, digest, etag, modifiedMs, md5, settled }: Known): Listed {
   const content = { digest, ...(etag !== undefined && { etag: strip(etag) }), ...(md5 !== undefined && { checksums: { md5 } }) }
   if (md5 !== undefined && !settled) return { path, sizeBytes, content }
-  // A row that does not know the MD5 must learn it, though nothing moved.
-  return { path, sizeBytes, content, fingerprint: `${sizeBytes} ${modifiedMs ?? ''} ${etag ?? ''} ${md5 === undefined ? '' : 'read'}` }
+  // With the MD5: a row that does not know it must learn it, though nothing moved.
+  return { path, sizeBytes, content, fingerprint: `${sizeBytes} ${modifiedMs ?? ''} ${etag ?? ''} ${md5 ?? ''}` }
 }
 
 /** The memo that an earlier look left; undefined for one of another object, or of a Varve that wrote it otherwise. */
