@@ -140,8 +140,7 @@ function unmoved({ bounds }: Glass, trusted: Known, shown: Shown): boolean {
   return isSame(trusted, shown) && (!bounds.content || shown.answeredBy === trusted.answeredBy)
 }
 
-/** What is known of an object that did not move, and shows itself so now. A strong ETag is kept while a weak one or none stands in for it. */
+/** What is known of an object that did not move, and shows itself so now. What it does not show this time is not forgotten. */
 function again(before: Known, shown: Shown): Known {
-  const etag = isStrong(before.etag) ? before.etag : (shown.etag ?? before.etag)
-  return { ...before, ...shown, sizeBytes: before.sizeBytes, ...(etag !== undefined && { etag }) }
+  return { ...before, ...shown, sizeBytes: before.sizeBytes }
 }

@@ -48,7 +48,6 @@ class HttpStore implements Store {
   }
 
   async *find(paths: readonly string[], startMs: number, signal: AbortSignal): AsyncGenerator<Found> {
-    signal.throwIfAborted()
     const { name } = this.#glass
     for (const path of paths) yield path === name ? foundOf(name, await this.#observe(startMs, signal)) : { kind: 'absent', path }
   }

@@ -8,7 +8,9 @@ import { freePort } from '../../components.ts'
 import { serve, tagOf, Web } from '../../fakes/web.ts'
 import type { Answering } from '../../fakes/web.ts'
 import type { Watch } from '../../../src/model/watch.ts'
-import { entryOf, newest, requestsOf, webSite } from './web.ts'
+import { until } from '../../e2e/site.ts'
+import { scanned } from '../../suite/store.ts'
+import { entryOf, newest, openWeb, requestsOf, webSite } from './web.ts'
 
 let web: Web
 beforeEach(async () => {
@@ -264,6 +266,20 @@ describe('a body that is read', () => {
     expect(await site.look()).toMatchObject({ versions: 1, state: 'clean' })
     expect(await entryOf(site)).toMatchObject({ sizeBytes: bytes })
     expect(process.memoryUsage().rss - before).toBeLessThan(150_000_000)
+  })
+
+  test('ends with its connection when the look is stopped', async () => {
+    const stop = new AbortController()
+    let closed = false
+    web.answer = (_, response) => {
+      response.on('close', () => (closed = true))
+      response.writeHead(200, { etag: '"x"', 'content-length': 1_000 })
+      response.write('x', () => setTimeout(() => stop.abort(), 50))
+    }
+    const store = await openWeb(at(), content)
+    await expect(scanned(store, stop.signal)).rejects.toMatchObject({ name: 'AbortError' })
+    await until(() => closed, Boolean, 10_000)
+    await store.close()
   })
 
   test('of no bytes is an object', async () => {

@@ -79,6 +79,15 @@ describe('a strong ETag', () => {
   })
 })
 
+test('asked for by the path of its entry it is looked at whole, and its reference stays', async () => {
+  const site = await webSite(at('labels.csv?rev=/1'))
+  await site.look()
+  web.put('two')
+  expect(await site.look('labels.csv')).toMatchObject(isClean(2))
+  expect(await entryOf(site)).toMatchObject({ path: 'labels.csv', reference: at('labels.csv?rev=/1') })
+  expect(await site.look('other', 'labels.csv?rev=/1')).toMatchObject(isClean(2))
+})
+
 describe('without a strong ETag, Last-Modified and length', () => {
   test.each([['no ETag', undefined], ['a weak one', 'W/"3-1"']])('tell the bytes: %s', async (_, etag) => {
     web.served.etag = etag
@@ -115,6 +124,11 @@ describe('without a strong ETag, Last-Modified and length', () => {
       web.served.etag = etag
       expect({ etag, ...(await site.look()) }).toMatchObject({ etag, ...isClean(1) })
     }
+    // Back again, the strong one alone decides.
+    web.served = { ...web.served, etag: `W/${strong}` }
+    await site.look()
+    web.served = { ...web.served, etag: strong, modified: new Date(OLD.getTime() + 60_000) }
+    expect(await site.look()).toMatchObject(isClean(1))
     web.put('two')
     expect(await site.look()).toMatchObject(isClean(2))
     web.served.etag = 'W/"3-1"'
