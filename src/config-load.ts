@@ -139,6 +139,8 @@ function twice(tree: Tree, path: readonly PropertyKey[], value: string, seen: Ma
   return []
 }
 
+// What asks for a second object beside the first.
+const BESIDE = [['guard', 'root_marker'], ['guard', 'complete_marker']] as const
 const OF_SCHEME = { s3: [['events', 'sqs'], ['events', 'webhook'], ['s3']], gs: [['events', 'pubsub'], ['gcs']], http: [['http']] } as const
 
 /** The texts of a watch's locations, with where each stands. */
@@ -158,11 +160,13 @@ function locationTexts(watch: unknown): { readonly text: string; readonly at: st
 function schemeClashes(tree: Tree, path: readonly PropertyKey[], watch: unknown): Problem[] {
   const schemes = locationTexts(watch).map(({ text }) => (/^([a-z][a-z0-9+.-]*):\/\//i.exec(text)?.[1]?.toLowerCase() ?? 'file').replace('https', 'http'))
   if (schemes.length === 0 || schemes.some((scheme) => scheme !== 'file' && !Object.hasOwn(OF_SCHEME, scheme))) return []
-  return Object.entries(OF_SCHEME)
-    .filter(([known]) => !schemes.includes(known))
-    .flatMap(([known, keys]) => keys.map((steps) => ({ known, steps })))
+  const foreign: readonly { readonly known: string; readonly steps: readonly string[] }[] = [
+    ...Object.entries(OF_SCHEME).filter(([known]) => !schemes.includes(known)).flatMap(([known, keys]) => keys.map((steps) => ({ known: `${known}://`, steps }))),
+    ...(schemes.every((scheme) => scheme === 'http') ? BESIDE : []).map((steps) => ({ known: 'other', steps })),
+  ]
+  return foreign
     .filter(({ steps }) => (valueAt(watch, steps) ?? undefined) !== undefined)
-    .map(({ known, steps }) => ({ offset: tree.atKey([...path, ...steps]), text: `\`${steps.at(-1)}\` is for ${known}:// locations; take it out` }))
+    .map(({ known, steps }) => ({ offset: tree.atKey([...path, ...steps]), text: `\`${steps.at(-1)}\` is for ${known} locations; take it out` }))
 }
 
 /** One location or several, and each of several in a part of the artifact that is its own: so no path can come twice. */

@@ -174,6 +174,8 @@ const HEARING_MS = 1_000
 async function unheard(staging: Staging, startedAt: number): Promise<boolean> {
   const { cause, watch, paths, firstHintAt } = staging.looking
   if (cause !== 'interval' || watch === undefined || paths.length > 0 || firstHintAt !== undefined) return false
+  // Where nobody hears, nothing was lost.
+  if (staging.watch.events === undefined && !hasFiles(staging.watch)) return false
   const row = await staging.parts.registry.watchRow(watch)
   return row?.lastHintAt === undefined || row.lastHintAt < startedAt - HEARING_MS
 }

@@ -147,6 +147,17 @@ test('a path that is posted to has one token, and somebody who listens', () => {
   expect(mistakes(`listen: off\nwatch:${hooks('a')}`)).toEqual(['7:15: `webhook`: nobody can post while `listen` is off; give `listen` an address, or take this out'])
 })
 
+test.each([
+  ['http: {checksum: md5}', '6:22: `checksum`: expected content'],
+  ['http: {max_bytes: 5GB}', '6:23: `max_bytes`: expected a whole number above 0'],
+  ['http: {html: maybe}', '6:18: `html`: expected true or false'],
+  ['guard: {root_marker: .id}', '6:13: `root_marker` is for other locations; take it out'],
+  ['guard: {complete_marker: _SUCCESS}', '6:13: `complete_marker` is for other locations; take it out'],
+  ['events: {sqs: "https://host/q"}', '6:14: `sqs` is for s3:// locations; take it out'],
+])('of a web object: %s', (more, expected) => {
+  expect(mistakes(watching(more, 'https://host/a.csv'))).toEqual([expect.stringContaining(expected)])
+})
+
 test('after a mistake in the syntax nothing is guessed, and nothing is repeated', () => {
   expect(mistakes('a: 1\na: 2\nqueue: "x" redis://:hunter2@host\nb: }\nc: [')).toEqual([
     '2:1: this key stands here twice; take one out', '3:12: not valid YAML: Unexpected scalar at node end',
