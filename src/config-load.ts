@@ -1,5 +1,6 @@
 import { createReadStream } from 'node:fs'
 import { dirname, resolve } from 'node:path'
+import ms from 'ms'
 import type { z } from 'zod'
 import { DEFAULTS, parseCollection, plainEndpoint } from './config-terms.ts'
 import type { Config, Environment } from './config-terms.ts'
@@ -60,7 +61,11 @@ export function loadConfig(text: string, file: string, surroundings: Environment
 /** One line for each place, in the order of the text. The first that was found at a place explains the others there. */
 function invalid(file: string, tree: Tree, problems: readonly Problem[]): VarveError {
   const first = new Map<number, string>()
-  for (const problem of problems) if (!first.has(problem.offset)) first.set(problem.offset, problem.text)
+  for (const [offset, [one, ...others]] of Map.groupBy(problems, (problem) => problem.offset)) {
+    const missing = [one, ...others].map((problem) => /^`(.+)` is missing here; add it$/.exec(problem?.text ?? '')?.[1])
+    const all = missing.every((name) => name !== undefined) && missing.length > 1
+    first.set(offset, all ? `${missing.map((name) => `\`${name}\``).join(', ')} are missing here; add them` : (one as Problem).text)
+  }
   const lines = [...first].toSorted(([a], [b]) => a - b).map(([offset, words]) => {
     const { line, column } = tree.position(offset)
     return `${file}:${line}:${column}: ${tree.withoutValues(offset, words)}`
@@ -117,7 +122,7 @@ function clashesOf(tree: Tree, defaultEntity: string): Problem[] {
   const artifacts = new Map<string, number>()
   for (const [index, watch] of (Array.isArray(watches) ? watches : []).entries()) {
     const path = ['watch', index]
-    problems.push(...schemeClashes(tree, path, watch))
+    problems.push(...schemeClashes(tree, path, watch), ...pacingClashes(tree, path, watch))
     const name = textAt(watch, 'name')
     if (name !== undefined) problems.push(...twice(tree, [...path, 'name'], name, names, (line) =>
       `the watch at line ${line} has the name ${JSON.stringify(name)}, too; give each its own`))
@@ -134,6 +139,15 @@ function twice(tree: Tree, path: readonly PropertyKey[], value: string, seen: Ma
   if (before !== undefined) return [{ offset, text: words(tree.position(before).line) }]
   seen.set(value, offset)
   return []
+}
+
+/** A bound that is shorter than what it bounds. */
+function pacingClashes(tree: Tree, path: readonly PropertyKey[], watch: unknown): Problem[] {
+  const told = (key: string): string | undefined => textAt(watch, key) ?? textAt(valueAt(tree.value, ['defaults']), key)
+  const [settle, maxWait] = [told('settle'), told('max_wait')]
+  if (!(lengthOf(settle, DEFAULTS.settleMs) > lengthOf(maxWait, DEFAULTS.maxWaitMs))) return []
+  const key = ['settle', 'max_wait'].find((name) => textAt(watch, name) !== undefined)
+  return [{ offset: tree.at(key === undefined ? path : [...path, key]), text: `\`settle\` (${settle ?? ms(DEFAULTS.settleMs)}) is longer than its bound \`max_wait\` (${maxWait ?? ms(DEFAULTS.maxWaitMs)})` }]
 }
 
 function schemeClashes(tree: Tree, path: readonly PropertyKey[], watch: unknown): Problem[] {

@@ -33,7 +33,7 @@ function parseS3(text: string): Location {
   const bucket = slash < 0 ? rest : rest.slice(0, slash)
   const key = slash < 0 ? '' : rest.slice(slash + 1)
   if (!/^[a-zA-Z0-9][a-zA-Z0-9._-]{1,61}[a-zA-Z0-9]$/.test(bucket))
-    throw new VarveError('USAGE', `${text} names no valid bucket`, { hint: 'write s3://bucket/prefix/, a bucket of 3 to 63 letters, digits, dots, hyphens' })
+    throw new VarveError('USAGE', `${text} names no valid bucket`, { hint: 'write s3://bucket/prefix/, a bucket of 3 to 63 letters, digits, dots, hyphens, underscores' })
   if (key === '' || key.endsWith('/')) return { scheme: 's3', bucket, prefix: key }
   return { scheme: 's3', bucket, prefix: `${key}/`, object: key }
 }

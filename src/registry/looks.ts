@@ -48,7 +48,8 @@ export async function begin(db: Database, watch: string, owner: string, leaseMs:
     await forget(tx, 'watch = :id AND id NOT IN (SELECT coalesce(held_look, 0) FROM watch WHERE id = :id UNION SELECT coalesce(accepted_look, 0) FROM watch WHERE id = :id)', {
       id: row.id,
     })
-    await tx.all(`UPDATE watch SET epoch = epoch + 1, owner = :owner, lease_until = :until, state = 'looking', hinted_since = NULL WHERE id = :id`, {
+    await tx.all(`UPDATE watch SET epoch = epoch + 1, owner = :owner, lease_until = :until, hinted_since = NULL,
+         state = iif(state IN ('clean', 'dirty'), 'looking', state) WHERE id = :id`, {
       id: row.id,
       owner,
       until: nowMs + leaseMs,

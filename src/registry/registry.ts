@@ -39,7 +39,7 @@ export interface Ledger {
   /**
    * Takes the lease and raises the epoch, and in the same transaction reads generation, requests and head: before the first read of storage.
    * Undefined when the watch is not dirty, not enrolled, or leased by another owner whose lease has not expired (one that ends later than a lease of now would
-   * has: the clock was set back). State becomes `looking`.
+   * has: the clock was set back). A watch without trouble is `looking` from now on; one in trouble stays what it is until a look ends well.
    */
   begin(watch: string, owner: string, leaseMs: number, nowMs: number): Promise<Looking | undefined>
   /** The same for `put`: no watch, no lease; the base check alone. Makes entity, project, collection and a run. Throws CONFLICT (type; a collection watched at another location). */

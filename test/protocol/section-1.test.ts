@@ -129,3 +129,15 @@ test('a hint that cannot be marked is not acknowledged, and the source begins an
   expect(await world.hint('a')).toBe(true)
   await world.stop()
 })
+
+test('who asks by hand waits neither for hints to settle nor for a retry', async () => {
+  const world = await started({ settleMs: 30_000, maxWaitMs: 60_000 })
+  world.memory.put('a', 'second')
+  await world.hint('a')
+  await world.clock.pass(1_000)
+  expect(await world.versions()).toHaveLength(1)
+  await world.registry.request([{ watch: 'mnist', path: '*', cause: 'cli' }], world.clock.now())
+  await world.clock.pass(2_000)
+  expect(await world.versions()).toHaveLength(2)
+  await world.stop()
+})
