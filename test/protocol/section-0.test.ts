@@ -1,9 +1,15 @@
 // The core.
-import { expect, test } from '@jest/globals'
+import { afterEach, expect, test } from '@jest/globals'
+import { utimesSync, writeFileSync } from 'node:fs'
 import { parseLocation } from '../../src/model/location.ts'
 import type { Watch } from '../../src/model/watch.ts'
 import type { MemoryOptions } from '../../src/storage/memory.ts'
-import { storesWith, World } from '../laws/world.ts'
+import { fileSite } from '../laws/site.ts'
+import { MNIST, storesWith, versionsOf, World } from '../laws/world.ts'
+import { fell, tree } from '../storage/file/tree.ts'
+import { watchOf } from '../suite/registry-world.ts'
+
+afterEach(fell)
 
 /** A daemon whose reads of storage are written down: `scan`, or the paths that were asked for by name. */
 async function watched(over: Partial<Watch> = {}, options: Partial<MemoryOptions> = {}, before: (world: World) => void = () => undefined): Promise<{ world: World; reads: string[] }> {
@@ -76,4 +82,47 @@ test.each([
   const versions = await world.versions()
   expect([versions.length, versions.at(-1)?.certificate.consistent]).toEqual([change ? 2 : 1, 'location' in over || 'confirm' in over])
   await world.stop()
+})
+
+test('a batch of requests is one transaction: each watch is raised once, and its paths bear that number; or nothing of it is there', async () => {
+  const world = new World()
+  const other = watchOf({ ...world.watch, name: 'other', collection: { ...MNIST, collection: 'other' } })
+  await world.start()
+  await world.stop()
+  const { registry, database, clock } = world
+  await registry.enroll([world.watch, other], clock.now())
+  const marks = (): unknown[] => database.prepare('SELECT w.name, r.path, r.generation - w.generation AS behind FROM request r JOIN watch w ON w.id = r.watch ORDER BY name, path').all().map(Object.values)
+  const generations = async (): Promise<number[]> => (await registry.watchRows()).map(({ generation }) => generation)
+  database.exec('DELETE FROM request')
+  const before = await generations()
+  const batch = ['a', 'b', 'a'].flatMap((path) => ['mnist', 'other'].map((watch) => ({ watch, path, cause: 'hint' as const })))
+  await registry.request(batch, clock.now())
+  expect(await generations()).toEqual(before.map((generation) => generation + 1))
+  expect(marks()).toEqual([['mnist', 'a', 0], ['mnist', 'b', 0], ['other', 'a', 0], ['other', 'b', 0]])
+  // A second hint of a path raises its number; what was not hinted again keeps its own.
+  await registry.request(batch.slice(0, 1), clock.now())
+  expect(marks().slice(0, 2)).toEqual([['mnist', 'a', 0], ['mnist', 'b', -1]])
+  const marked = [await generations(), marks()]
+  database.exec(`CREATE TRIGGER broken BEFORE INSERT ON request WHEN NEW.watch = (SELECT id FROM watch WHERE name = 'other') BEGIN SELECT RAISE(ABORT, 'the disk fails'); END`)
+  await expect(registry.request(batch, clock.now())).rejects.toThrow(/the disk fails/)
+  expect([await generations(), marks()]).toEqual(marked)
+})
+
+test('a version says `consistent` only by stamps that never repeat: a racy file keeps it from saying so', async () => {
+  const root = tree({ a: 'x', b: 'y' })
+  const site = await fileSite(root)
+  const says = async (): Promise<boolean | undefined> => {
+    await site.look()
+    return (await versionsOf(site.registry)).at(-1)?.certificate.consistent
+  }
+  expect(await says()).toBe(true)
+  writeFileSync(`${root}a`, 'second')
+  // As young as a file can be: whatever is written to it next may leave the same time.
+  const ahead = Date.now() / 1_000 + 86_400
+  utimesSync(`${root}a`, ahead, ahead)
+  expect(await says()).toBe(false)
+  utimesSync(`${root}a`, 1, 1)
+  writeFileSync(`${root}b`, 'second')
+  expect(await says()).toBe(true)
+  expect(await versionsOf(site.registry)).toHaveLength(3)
 })
