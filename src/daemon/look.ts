@@ -85,7 +85,7 @@ async function lookUntilStill(staging: Staging, startedAt: number, deadlineMs: n
     signal.throwIfAborted()
     const since = await extend(staging)
     if (leftMs <= 0) for (const path of since) if (path !== WHOLE) everMoved.add(path)
-    const again = [...staging.moved, ...staging.torn, ...since]
+    const again = [...new Set([...staging.moved, ...staging.torn, ...since])]
     staging.moved.clear()
     staging.again = true
     staging.racy = false
@@ -127,7 +127,8 @@ async function extend(staging: Staging): Promise<readonly string[]> {
   if ((await risen(staging)) === undefined) return []
   const looking = await staging.parts.registry.extend(staging.looking, staging.parts.clock.now())
   if (looking === undefined) throw new VarveError('OVERTAKEN', 'another look overtook this one')
-  staging.looking = looking
+  // What was hinted before stays hinted.
+  staging.looking = { ...looking, paths: [...new Set([...staging.looking.paths, ...looking.paths])] }
   return looking.whole ? [WHOLE] : looking.paths.filter((path) => staging.filter.takes(path))
 }
 
@@ -139,7 +140,7 @@ async function record(staging: Staging, root: Root, seen: Seen & { startedAt: nu
   if (staging.findings.length > 0) await parts.registry.stage(staging.looking, staging.findings.splice(0))
   const tally = await parts.registry.tally(staging.looking)
   if (tally.entries > watch.entriesMax) throw oversize(watch.entriesMax)
-  await checkHidden(staging, staging.looking.paths)
+  if (seen.whole) await checkHidden(staging)
   const { added, modified, removed, moved } = tally.changes
   const changes = added + modified + removed + moved
   if (changes > 0) await checkComplete(staging)
