@@ -20,12 +20,17 @@ const NAMED_MOST = 1_000
 export async function look(parts: LookParts, watch: Watch, looking: Looking, signal: AbortSignal): Promise<Recorded> {
   const startedAt = parts.clock.now()
   const startedMs = parts.clock.monotonic()
+  const { project, collection } = watch.collection
+  if (looking.type !== watch.type)
+    throw new VarveError('CONFLICT', `${project}/${collection} is a collection of type ${looking.type}, and this is of type ${watch.type}`, {
+      hint: `give it the type ${looking.type}, or another name`,
+    })
   const store = await parts.openStore(watch, looking.memo)
   try {
     const root = await store.root(signal)
     checkRoot(looking, root, watch)
     if (looking.foreign)
-      throw new Held(`the head of ${watch.collection.project}/${watch.collection.collection} was recorded from another location than ${formatLocation(watch.location)}`,
+      throw new Held(`the head of ${project}/${collection} was recorded from another location than ${formatLocation(watch.location)}`,
         `give the watch another artifact, or run: varve accept ${watch.name}`, {})
     const staging = beginStaging(parts, watch, looking, store, signal)
     // By the clock that never jumps; what was waited before this look counts, and a first hint in the future (the wall clock was set back) waited for nothing.
