@@ -117,6 +117,8 @@ describe('time', () => {
     await world.start()
     await world.clock.pass(7_500)
     expect([jumping, (await world.versions()).length, (await world.registry.watchRow('mnist'))?.lastScanMs]).toEqual([false, 1, 7_000])
+    // What was requested meanwhile is looked at, too, before all stops.
+    await world.clock.pass(30_000)
     await world.stop()
   })
 
