@@ -28,6 +28,8 @@ export class FakeS3 {
   pageSize = 1_000
   /** False: keys stand in the XML raw, whatever was asked. */
   encodes = true
+  /** What its checksums are said to be over; not every store says. */
+  checksumType: 'FULL_OBJECT' | 'COMPOSITE' | 'untold' = 'FULL_OBJECT'
   /** What the n-th request of a kind (from 0) meets. */
   fault: (kind: Kind, nth: number) => Fault | undefined = () => undefined
   /** Every request that came in, in order. */
@@ -107,7 +109,7 @@ export class FakeS3 {
     if (this.versioned) response.setHeader('x-amz-version-id', version.id)
     if (request.headers['x-amz-checksum-mode'] === 'ENABLED') {
       response.setHeader('x-amz-checksum-sha256', createHash('sha256').update(version.bytes).digest('base64'))
-      response.setHeader('x-amz-checksum-type', 'FULL_OBJECT')
+      if (this.checksumType !== 'untold') response.setHeader('x-amz-checksum-type', this.checksumType)
     }
     response.writeHead(200).end()
   }

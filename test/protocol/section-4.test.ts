@@ -107,7 +107,8 @@ describe('the same content', () => {
   }
 
   /** Two keys of which a listing alone tells. */
-  async function keys(): Promise<Keys> {
+  async function keys(checksumType: FakeS3['checksumType'] = 'FULL_OBJECT'): Promise<Keys> {
+    fake.checksumType = checksumType
     const prefix = `p${++prefixes}/`
     for (const key of ['a', 'b']) fake.put(prefix + key, `bytes of ${key}`, `${key}-1`)
     const site = await s3Site(fake.url, prefix)
@@ -122,6 +123,14 @@ describe('the same content', () => {
 
   test('where the store shows no checksum on either side, a new ETag is a change, and nobody is asked', async () => {
     const { prefix, looked } = await keys()
+    fake.put(`${prefix}a`, 'bytes of a', 'a-2')
+    expect(await looked()).toEqual(['versions', 2])
+  })
+
+  test.each(['COMPOSITE', 'untold'] as const)('a checksum over parts says nothing of the whole: type %s, of an upload in parts', async (type) => {
+    const { site, prefix, looked } = await keys(type)
+    await site.look('a')
+    expect((await entriesOf(site.registry))[0]?.checksums).toBeUndefined()
     fake.put(`${prefix}a`, 'bytes of a', 'a-2')
     expect(await looked()).toEqual(['versions', 2])
   })
