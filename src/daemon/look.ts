@@ -23,12 +23,17 @@ const NAMED_MOST = 1_000
 export async function look(parts: LookParts, watch: Watch, looking: Looking, signal: AbortSignal): Promise<Recorded> {
   const startedAt = parts.clock.now()
   const startedMs = parts.clock.monotonic()
+  const { project, collection } = watch.collection
+  if (looking.type !== watch.type)
+    throw new VarveError('CONFLICT', `${project}/${collection} is a collection of type ${looking.type}, and this is of type ${watch.type}`, {
+      hint: `give it the type ${looking.type}, or another name`,
+    })
   const store = await parts.openStore(watch, looking.memo)
   try {
     const root = await store.root(signal)
     checkRoot(looking, root, watch)
     if (looking.foreign)
-      throw new Held(`the head of ${watch.collection.project}/${watch.collection.collection} was recorded from another location than ${formatLocation(watch.location)}`,
+      throw new Held(`the head of ${project}/${collection} was recorded from another location than ${formatLocation(watch.location)}`,
         `give the watch another artifact, or run: varve accept ${watch.name}`, {})
     const staging = beginStaging(parts, watch, looking, store, signal)
     // By the clock that never jumps; what was waited before this look counts, and a first hint in the future (the wall clock was set back) waited for nothing.
@@ -88,7 +93,7 @@ async function lookUntilStill(staging: Staging, startedAt: number, deadlineMs: n
     signal.throwIfAborted()
     const since = await extend(staging)
     if (leftMs <= 0) for (const path of since) if (path !== WHOLE) everMoved.add(path)
-    const again = [...staging.moved, ...staging.torn, ...since]
+    const again = [...new Set([...staging.moved, ...staging.torn, ...since])]
     staging.moved.clear()
     staging.again = true
     staging.racy = false
@@ -130,7 +135,8 @@ async function extend(staging: Staging): Promise<readonly string[]> {
   if ((await risen(staging)) === undefined) return []
   const looking = await staging.parts.registry.extend(staging.looking, staging.parts.clock.now())
   if (looking === undefined) throw overtaken()
-  staging.looking = looking
+  // What was hinted before stays hinted.
+  staging.looking = { ...looking, paths: [...new Set([...staging.looking.paths, ...looking.paths])] }
   return looking.whole ? [WHOLE] : looking.paths.filter((path) => staging.filter.takes(path))
 }
 
@@ -142,7 +148,7 @@ async function record(staging: Staging, root: Root, seen: Seen & { startedAt: nu
   if (staging.findings.length > 0) await parts.registry.stage(staging.looking, staging.findings.splice(0))
   const tally = await parts.registry.tally(staging.looking)
   if (tally.entries > watch.entriesMax) throw oversize(watch.entriesMax)
-  await checkHidden(staging, staging.looking.paths)
+  if (seen.whole) await checkHidden(staging)
   const { added, modified, removed, moved } = tally.changes
   const changes = added + modified + removed + moved
   if (changes > 0) await checkComplete(staging)

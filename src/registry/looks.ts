@@ -23,6 +23,7 @@ interface Begun {
   readonly accepted_look: number | null
   readonly accepted_root: string | null
   readonly config: string
+  readonly type: string
   readonly signed_by: string | null
   readonly foreign_head: number
   readonly head: number | null
@@ -37,7 +38,7 @@ const SKIPS = '(SELECT count(*) FROM skip WHERE skip.collection = c.id AND until
 export async function begin(db: Database, watch: string, owner: string, leaseMs: number, nowMs: number): Promise<Looking | undefined> {
   return db.transaction(async (tx) => {
     const row = await tx.one<Begun>(
-      `SELECT w.*, c.signed_by, c.head, c.entries, c.size, c.location NOT IN (w.location, coalesce(w.former, w.location)) AS foreign_head, ${SKIPS}
+      `SELECT w.*, c.type, c.signed_by, c.head, c.entries, c.size, c.location NOT IN (w.location, coalesce(w.former, w.location)) AS foreign_head, ${SKIPS}
        FROM watch w JOIN collection c ON c.id = w.collection WHERE w.name = :watch AND w.enrolled`,
       { watch },
     )
@@ -67,6 +68,7 @@ export async function begin(db: Database, watch: string, owner: string, leaseMs:
       epoch: row.epoch + 1,
       generation: row.generation,
       ...(await wanted(tx, row.id, 0)),
+      type: row.type,
       base: baseOf(row),
       skips: row.skips,
       trustSignatures: row.signed_by === row.config,
@@ -149,6 +151,7 @@ export async function beginPut(db: Database, order: PutOrder, nowMs: number): Pr
       whole: true,
       paths: [],
       cause: 'put' as const,
+      type: place.type,
       base: baseOf(row),
       skips: row.skips,
       trustSignatures: row.signed_by === signsAs,

@@ -1,5 +1,6 @@
 // Requests.
 import { expect, test } from '@jest/globals'
+import { watchViews } from '../../src/cli/views.ts'
 import { parseLocation } from '../../src/model/location.ts'
 import { hintOf, World } from '../laws/world.ts'
 
@@ -69,7 +70,7 @@ test('a hint whose key the filters drop, or that is a folder marker, is none', a
 
 test('every file watch is walked at `poll`, hints or not; S3 with a queue is not', async () => {
   for (const [over, after] of [[{ location: parseLocation('file:///p/', '/') }, 2], [{}, 1]] as const) {
-    const world = await started({ pollMs: 30_000, ...over }, { contentListed: over === undefined })
+    const world = await started({ pollMs: 30_000, ...over }, { contentListed: !('location' in over) })
     world.memory.put('a', 'unheard')
     await world.clock.pass(45_000)
     expect((await world.versions()).length).toBe(after)
@@ -89,7 +90,7 @@ test('S3 without a queue is looked at at `poll`', async () => {
   await world.stop()
 })
 
-test('polling takes at most a twentieth of the time: where a look is long the interval stretches', async () => {
+test('polling takes at most a twentieth of the time: where a look is long the interval stretches, and `status` says to what', async () => {
   const world = new World({ location: parseLocation('file:///p/', '/'), pollMs: 60_000 }, { contentListed: false })
   world.memory.put('a', 'first')
   const starts: number[] = []
@@ -104,10 +105,12 @@ test('polling takes at most a twentieth of the time: where a look is long the in
   expect(long.length).toBeGreaterThan(3)
   // 30 s of looking in 600 s, jitter aside.
   expect(Math.min(...long.slice(1))).toBeGreaterThanOrEqual(540_000)
+  const config = { file: '/varve.yaml', dataFolder: '/data', queue: 'inline', defaultEntity: 'local', watches: [world.watch] } as const
+  expect((await watchViews(world.registry, config, world.clock.now()))[0]?.pollEveryMs).toBe(600_000)
   await world.stop()
 })
 
-test('a hint that cannot be marked is not acknowledged, and the source begins anew', async () => {
+test('a hint that cannot be marked is not acknowledged; what comes later is', async () => {
   const world = new World()
   world.memory.put('a', 'first')
   let full = false
@@ -139,5 +142,14 @@ test('who asks by hand waits neither for hints to settle nor for a retry', async
   await world.registry.request([{ watch: 'mnist', path: '*', cause: 'cli' }], world.clock.now())
   await world.clock.pass(2_000)
   expect(await world.versions()).toHaveLength(2)
+  await world.stop()
+})
+
+test('a hint that no watch covers may be acknowledged, and is counted', async () => {
+  const world = await started()
+  const counts = (): unknown[] => world.said.filter((line) => line.startsWith('hints that no watch covers')).map((line) => JSON.parse(line.slice(line.indexOf('{'))).uncovered)
+  expect(await world.source.deliver([hintOf('a', 'elsewhere'), hintOf('b', 'elsewhere'), hintOf('a')])).toBe(true)
+  expect(await world.source.deliver([{ scheme: 's3', bucket: 'bucket', key: 'p2/a', whole: false }])).toBe(true)
+  expect([counts(), requested(world)]).toEqual([[2, 3], ['a']])
   await world.stop()
 })
