@@ -63,12 +63,18 @@ watch:
   ])
 })
 
+test('what is missing at one place is one line', () => {
+  expect(mistakes('watch:\n  - {}\n')).toEqual(['2:5: `name`, `location`, `artifact`, `type` are missing here; add them'])
+})
+
 group('one mistake, one line', () => {
   test.each([
     ['settle: 5', '6:13: `settle`: expected a duration with its unit; write 5s'],
     ['settle: "5"', '6:13: `settle`: not a duration with its unit; write 5s'],
     ['settle: 0s', '6:13: `settle`: the duration is out of bounds'],
     ['settle: -5s', '6:13: `settle`: not a duration'],
+    ['settle: 5m', '6:13: `settle` (5m) is longer than its bound `max_wait` (2m)'],
+    ['max_wait: 1s', '6:15: `settle` (5s) is longer than its bound `max_wait` (1s)'],
     ['settle: 5 parsecs', '6:13: `settle`: not a duration'],
     ['settle: 0.1ms', '6:13: `settle`: the duration is out of bounds'],
     ['reconcile: 366d', '6:16: `reconcile`: the duration is out of bounds'],
