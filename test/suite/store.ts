@@ -201,7 +201,7 @@ export function loneStoreSuite(name: string, begin: () => Promise<LoneGround>): 
 
     const whole = async (of = store): Promise<Map<string, Listed>> => {
       const { entries, end } = await scanned(of, signal)
-      expect(end.lone).toBe(true)
+      expect(end.lone).toHaveLength(1)
       return wholly(of, entries, signal)
     }
 
