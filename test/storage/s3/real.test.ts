@@ -1,3 +1,4 @@
+// needs: moto, minio, versitygw
 import { DeleteObjectCommand, PutBucketNotificationConfigurationCommand, PutObjectCommand } from '@aws-sdk/client-s3'
 import { CreateQueueCommand, SQSClient } from '@aws-sdk/client-sqs'
 import { describe, expect, test } from '@jest/globals'
