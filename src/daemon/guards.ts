@@ -1,7 +1,7 @@
-import { VarveError } from '../model/errors.ts'
+import { isFailure, VarveError } from '../model/errors.ts'
 import type { Watch } from '../model/watch.ts'
 import type { Looking, Tally } from '../registry/registry.ts'
-import type { Root } from '../storage/storage.ts'
+import type { Found, Root } from '../storage/storage.ts'
 import type { Staging } from './staging.ts'
 
 // Below this number of entries a percentage says little: one file of three is 33 %.
@@ -64,24 +64,35 @@ export async function checkComplete(staging: Staging): Promise<void> {
 }
 
 /**
- * Some stores hide all of `p/…` once an object `p` exists. Before removals under `p/` are believed, one removed key under it is asked for by name; so are
- * hinted keys that the listing lacks. Throws Held, naming `p`.
+ * Law 5: some stores list nothing of `p/…` while an object `p` has any version, be the newest a delete marker. So before a scan's removals are believed, one removed key of
+ * each folder is asked for by name; so are hinted keys that the listing lacks. Throws Held, naming `p`.
  */
 export async function checkHidden(staging: Staging, hinted: readonly string[]): Promise<void> {
   if (staging.watch.location.scheme === 'file') return
   const { registry } = staging.parts
   const present = new Set((await registry.rowsAt(staging.looking, hinted)).map((row) => row.path))
-  const asked = new Map<string, string>()
-  for (const path of [...hinted.filter((one) => !present.has(one)), ...staging.removedSamples.values()])
-    for (const ancestor of ancestors(path)) if (!asked.has(ancestor)) asked.set(ancestor, path)
-  const hiders = await registry.rowsAt(staging.looking, [...asked.keys()])
-  for (const { path: hider } of hiders) {
-    const hidden = asked.get(hider) as string
-    for await (const found of staging.store.find([hidden], staging.startMs, staging.signal))
-      if (found.kind === 'entry')
-        throw new Held(`the object ${hider} hides what lies under ${hider}/ from the listing: ${hidden} is there when asked for by name`,
-          `move or delete the object ${hider}, or the keys under ${hider}/`, {})
+  const missing = new Set([...hinted.filter((path) => !present.has(path)), ...staging.removedSamples.values()])
+  const under = new Map<string, string>()
+  try {
+    for await (const found of byName(staging, missing))
+      if (found.kind === 'entry') for (const ancestor of ancestors(found.listed.path)) if (!under.has(ancestor)) under.set(ancestor, found.listed.path)
+  } catch (error) {
+    // Who may only list can ask nothing by name: the listing is believed, unless it shows an object that may hide what it lacks.
+    if (!isFailure(error, 'LOCATION_DENIED') || (await registry.rowsAt(staging.looking, [...missing].flatMap(ancestors))).length > 0) throw error
+    return
   }
+  for await (const found of byName(staging, under.keys())) {
+    if (found.kind !== 'entry' && !(found.kind === 'absent' && found.marked === true)) continue
+    const [hider, what] = found.kind === 'entry' ? [found.listed.path, 'object'] : [found.path, 'deleted object']
+    throw new Held(`the ${what} ${hider} hides what lies under ${hider}/ from the listing: ${under.get(hider)} is there when asked for by name`,
+      `delete ${hider} with all its versions, or move the keys under ${hider}/`, {})
+  }
+}
+
+async function* byName(staging: Staging, names: Iterable<string>): AsyncIterable<Found> {
+  const paths = [...names]
+  staging.requests += paths.length
+  if (paths.length > 0) yield* staging.store.find(paths, staging.startMs, staging.signal)
 }
 
 /** `a/b/c` → `a`, `a/b`. */

@@ -139,7 +139,7 @@ async function record(staging: Staging, root: Root, seen: Seen & { startedAt: nu
   if (staging.findings.length > 0) await parts.registry.stage(staging.looking, staging.findings.splice(0))
   const tally = await parts.registry.tally(staging.looking)
   if (tally.entries > watch.entriesMax) throw oversize(watch.entriesMax)
-  await checkHidden(staging, staging.looking.paths)
+  if (seen.whole) await checkHidden(staging, staging.looking.paths)
   const { added, modified, removed, moved } = tally.changes
   const changes = added + modified + removed + moved
   if (changes > 0) await checkComplete(staging)
