@@ -87,9 +87,10 @@ async function openDaemon(config: Config, clock: Clock, surroundings: Environmen
     const queue = await openQueue(config, registry, clock, log)
     closing.push(() => queue.close())
     const { openSources } = await import('./storage/open.ts')
-    const { runDaemon } = await import('./daemon/daemon.ts')
+    const { ONLY_DAEMON, runDaemon } = await import('./daemon/daemon.ts')
     const parts = {
       ...partsOf(registry, log),
+      owner: ONLY_DAEMON,
       queue,
       watches: config.watches,
       sources: await openSources(config.watches, clock, log, surroundings.sqsEndpoint),
