@@ -87,12 +87,12 @@ function made(folder: string, name: string): string {
 
 const READY_MOST_MS = 60_000
 
-/** Starts a component and waits until it answers. Throws, with how to get it, when it is missing: never skips. `more` are further arguments, `environment` further variables. */
-export async function start(name: keyof typeof RECIPES & string, more: readonly string[] = [], environment: Readonly<Record<string, string>> = {}): Promise<Running> {
+/** Starts a component and waits until it answers. Throws, with how to get it, when it is missing: never skips. `more` are further arguments, `environment` further variables; its folder lies `within` another. */
+export async function start(name: keyof typeof RECIPES & string, more: readonly string[] = [], environment: Readonly<Record<string, string>> = {}, within: string = tmpdir()): Promise<Running> {
   const recipe = RECIPES[name]
   if (recipe === undefined) throw new Error(`no component ${name}`)
   const program = programOf(name)
-  const folder = mkdtempSync(join(tmpdir(), `varve-${name}-`))
+  const folder = mkdtempSync(join(within, `varve-${name}-`))
   const port = await freePort()
   const args = recipe.arguments(port, folder, more)
   let child: ChildProcess

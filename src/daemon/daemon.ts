@@ -16,12 +16,15 @@ export type { Check, Health } from './health.ts'
 export { healthOf } from './health.ts'
 export { dueAt, intervalMs } from './interval.ts'
 
+/** What the one daemon of a registry that a lock guards calls itself: under one name for ever, it ends the leases of one that was killed instead of waiting for them. */
+export const ONLY_DAEMON = 'daemon'
+
 /**
  * Runs until `signal` aborts, then resolves when the running looks have stopped. Requests all at the start; hears, sweeps and looks. Rejects only when the
  * registry refuses the watches: one broken watch or source never stops another.
  */
 export async function runDaemon(parts: Parts, signal: AbortSignal): Promise<void> {
-  await parts.registry.enroll(parts.watches, parts.clock.now())
+  await parts.registry.enroll(parts.watches, parts.clock.now(), parts.owner)
   await request(parts, parts.watches.map(({ name }) => ({ watch: name, path: WHOLE, cause: 'startup' as const })))
   const byName = new Map(parts.watches.map((watch) => [watch.name, watch]))
   const emit = router(parts)

@@ -64,7 +64,7 @@ async function openOn(writer: Connection, reader: Connection = writer): Promise<
   return {
     id: meta?.value ?? '',
     close: () => db.close(),
-    enroll: (watches, nowMs) => enroll(db, watches, nowMs),
+    enroll: (watches, nowMs, owner) => enroll(db, watches, nowMs, owner),
     request: (requests, nowMs) => request(db, requests, nowMs),
     watchRows: () => watchRows(db),
     watchRow: (watch) => watchRow(db, watch),

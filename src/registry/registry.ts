@@ -25,10 +25,11 @@ export interface Ledger {
   /**
    * Makes the configured watches the ones that are looked at: a row, project, collection and run for each. A new watch, or one whose location, filters or
    * `on_unreadable` differ from what its row was made with, gets a WHOLE request with cause `config`, and trusts no directory signature at its next look.
-   * A watch that is gone keeps its history and is no longer listed. Sweeps the scratch rows of looks that nobody owns.
+   * A watch that is gone keeps its history and is no longer listed. Leases of `owner` are those of a process of that name that died: they end. Sweeps the
+   * scratch rows of looks that nobody owns.
    * Throws CONFLICT for two watches with one collection. A collection of another type stays what it is: `Looking.type` tells.
    */
-  enroll(watches: readonly Watch[], nowMs: number): Promise<void>
+  enroll(watches: readonly Watch[], nowMs: number, owner?: string): Promise<void>
   /**
    * Hop 2, the only entry. When it resolves, each watch's generation is raised and its paths are stored with it, durably (fsync), all in one transaction.
    * A second request of a path raises its generation. More than 1,000 paths of a watch become WHOLE. Unknown watches are left out.

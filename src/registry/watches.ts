@@ -13,7 +13,7 @@ import { demand, strengthOf } from './requests.ts'
 import { sweep } from './scratch.ts'
 
 /** See `Ledger.enroll`. */
-export async function enroll(db: Database, watches: readonly Watch[], nowMs: number): Promise<void> {
+export async function enroll(db: Database, watches: readonly Watch[], nowMs: number, owner?: string): Promise<void> {
   await db.transaction(async (tx) => {
     await tx.all('UPDATE watch SET enrolled = 0 WHERE name NOT IN (SELECT value FROM json_each(:names))', {
       names: JSON.stringify(watches.map(({ name }) => name)),
@@ -29,6 +29,7 @@ export async function enroll(db: Database, watches: readonly Watch[], nowMs: num
       owners.set(place.id, watch.name)
       await enrollOne(tx, watch, place, nowMs)
     }
+    if (owner !== undefined) await tx.all('UPDATE watch SET owner = NULL, lease_until = NULL WHERE owner = :owner', { owner })
     await sweep(tx, nowMs)
   })
 }

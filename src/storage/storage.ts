@@ -76,7 +76,8 @@ export type Found =
   /** The whole truth about one object: `listed.content` is there. `torn`: it moved while it was read, so look again. */
   | { readonly kind: 'entry'; readonly listed: Listed }
   | { readonly kind: 'torn'; readonly path: string }
-  | { readonly kind: 'absent'; readonly path: string }
+  /** `marked`: its newest version is a delete marker (S3), and older ones may lie beneath. */
+  | { readonly kind: 'absent'; readonly path: string; readonly marked?: true }
   | { readonly kind: 'skipped'; readonly skip: Skip }
   /** A folder lies there: only a scan can tell. */
   | { readonly kind: 'directory'; readonly path: string }
