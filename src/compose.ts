@@ -91,7 +91,7 @@ async function openDaemon(config: Config, clock: Clock, surroundings: Environmen
     const { openSources } = await import('./storage/open.ts')
     const { healthOf, ONLY_DAEMON, runDaemon } = await import('./daemon/daemon.ts')
     const sources = await openSources(config.watches, clock, log, surroundings.sqsEndpoint)
-    const health = healthOf({ registry, queue, sources, clock })
+    const health = healthOf({ registry, queue, sources, clock, log })
     const listener = await openListener(config, sources, health, log)
     if (listener !== undefined) closing.push(() => listener.close())
     const parts = {

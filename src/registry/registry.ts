@@ -85,6 +85,8 @@ export interface Ledger {
   record(looking: Looking, findings: Outcome, nowMs: number): Promise<Recorded>
   /** A look that recorded nothing: writes the watch's state with reason and action, gives the lease back, deletes no request. Does nothing when overtaken. */
   release(looking: Looking, verdict: Verdict, nowMs: number): Promise<void>
+  /** Writes down how a source of these watches hears, or how the queue wakes them (`queue`): empty when all is well. It is kept until the next `enroll`. */
+  setHearing(watches: readonly string[], source: string, told: Heard): Promise<void>
   /** Lets a held watch's next look through as far as it removes nothing beyond what the held look removed (and takes its root). Requests WHOLE, cause `cli`. Throws CONFLICT when
    * its last verdict brought no `held`. */
   accept(watch: string, nowMs: number): Promise<void>
@@ -95,6 +97,13 @@ export interface Stretch {
   readonly after: string
   readonly upTo?: string
   readonly within?: string
+}
+
+/** How something that a watch relies on is, in words; `limits` is what it does not hear. */
+export interface Heard {
+  readonly reason?: string
+  readonly action?: string
+  readonly limits?: string
 }
 
 /** What the registry knows of a watch. */
@@ -123,6 +132,8 @@ export interface WatchRow {
   readonly memo?: string
   readonly reconcileFound: number
   readonly heldDigest?: string
+  /** A source of it is in trouble: until that is over it hears nothing, or not surely. */
+  readonly deaf: boolean
 }
 
 /** A look that has begun: what it must cover, and against which head. */

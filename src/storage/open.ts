@@ -38,19 +38,20 @@ function openOne(location: Location, watch: Watch, memo: string | undefined): Pr
  */
 export async function openSources(watches: readonly Watch[], clock: Clock, log: Log, sqsEndpoint?: string): Promise<readonly ChangeSource[]> {
   const sources: ChangeSource[] = []
-  for (const location of watches.flatMap(({ locations }) => locations)) {
-    if (location.scheme === 'file') sources.push((await import('./file/notifications.ts')).fileSource(location, clock))
-  }
+  const add = (source: ChangeSource, served: readonly Watch[]): void => void sources.push(Object.assign(source, { serves: served.map(({ name }) => name) }))
+  for (const watch of watches)
+    for (const location of watch.locations)
+      if (location.scheme === 'file') add((await import('./file/notifications.ts')).fileSource(location, clock), [watch])
   const heard = Map.groupBy(watches, ({ events, s3 }) => JSON.stringify(events?.kind === 'sqs' ? [events, s3.profile, s3.role] : [events]))
   for (const served of heard.values()) {
     const { events, s3 } = served[0] as Watch
     const locations = served.flatMap((watch) => watch.locations.filter(({ scheme }) => scheme === 's3'))
     if (events?.kind === 'sqs') {
       const { sqsSource } = await import('./s3/sqs.ts')
-      sources.push(sqsSource({ url: events.url, access: s3, locations, ...(sqsEndpoint !== undefined && { endpoint: sqsEndpoint }) }, clock, log))
+      add(sqsSource({ url: events.url, access: s3, locations, ...(sqsEndpoint !== undefined && { endpoint: sqsEndpoint }) }, clock, log), served)
     } else if (events?.kind === 'webhook') {
       const { openWebhook } = await import('./s3/webhook.ts')
-      sources.push(await openWebhook({ path: events.path, tokenFile: events.tokenFile, locations }, clock, log))
+      add(await openWebhook({ path: events.path, tokenFile: events.tokenFile, locations }, clock, log), served)
     }
   }
   return sources

@@ -91,15 +91,26 @@ export interface Hint {
   readonly whole: boolean
 }
 
+/** How a source hears, as it changes. Neither: it hears all. */
+export interface Hearing {
+  /** The error that keeps it from hearing now. */
+  readonly trouble?: unknown
+  /** What it does not hear, in words. */
+  readonly limits?: string
+}
+
 /** What hears. */
 export interface ChangeSource {
   /** For logs and `status`: `sqs mnist`, `inotify /mnt/runs/ckpt/`. */
   readonly name: string
+  /** The watches that it serves: whose `status` says how it hears. */
+  readonly serves?: readonly string[]
   /**
    * Hears until `signal` aborts, then resolves. A message is acknowledged upstream only after `emit` resolved for it. Each time it begins
    * to hear it emits a `whole` hint for what it serves, since nobody knows what was missed. Rejects when it can no longer hear: it is started again.
+   * `tell` is called with each change of how it hears, where it does not reject.
    */
-  listen(emit: (hints: readonly Hint[]) => Promise<void>, signal: AbortSignal): Promise<void>
+  listen(emit: (hints: readonly Hint[]) => Promise<void>, signal: AbortSignal, tell?: (hearing: Hearing) => void): Promise<void>
 }
 
 /** A change source that is told over HTTP: what is posted to `path` of the daemon's listener is its own. */

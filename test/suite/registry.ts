@@ -15,6 +15,7 @@ export function ledgerSuite(open: OpenRegistry): void {
   describe('generations', () => generations(open))
   describe('verdicts', () => verdicts(open))
   describe('put beside watch', () => putBesideWatch(open))
+  describe('hearing', () => hearing(open))
 }
 
 function enrolling(open: OpenRegistry): void {
@@ -297,6 +298,29 @@ function verdicts(open: OpenRegistry): void {
     expect((await registry.watchViews(NOW))[0]).toMatchObject({ state: 'clean', head: 'v1' })
     await registry.request([{ watch: 'mnist', path: WHOLE, cause: 'interval' }], NOW)
     expect((await begun(registry)).accepted).toBeUndefined()
+  })
+}
+
+function hearing(open: OpenRegistry): void {
+  test('what keeps a watch from being heard is its reason while its looks meet no trouble; it is deaf until that is over, or until it is enrolled anew', async () => {
+    const registry = await open()
+    const watch = await enrolled(registry)
+    await finish(registry, await begun(registry), [put('a', '1')])
+    const view = async (): Promise<unknown> => {
+      const [one] = await registry.watchViews(NOW)
+      return [one?.state, one?.reason, one?.action, one?.limits, (await registry.watchRow('mnist'))?.deaf]
+    }
+    expect(await view()).toEqual(['clean', undefined, undefined, undefined, false])
+    await registry.setHearing(['mnist', 'other'], 'sqs q', { reason: 'gone', action: 'make it' })
+    await registry.setHearing(['mnist'], 'files /x/', { limits: 'one level' })
+    expect(await view()).toEqual(['clean', 'sqs q: gone', 'make it', 'one level', true])
+    await registry.setHearing(['mnist'], 'sqs q', { limits: 'half' })
+    expect(await view()).toEqual(['clean', undefined, undefined, 'half; one level', false])
+    await registry.setHearing(['mnist'], 'sqs q', {})
+    await registry.setHearing(['mnist'], 'queue', { reason: 'Redis is down' })
+    expect(await view()).toEqual(['clean', 'queue: Redis is down', undefined, 'one level', false])
+    await registry.enroll([watch], NOW)
+    expect(await view()).toEqual(['clean', undefined, undefined, undefined, false])
   })
 }
 
