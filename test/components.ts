@@ -56,6 +56,12 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
     environment: () => ({ ROOT_ACCESS_KEY: S3_KEYS.accessKeyId, ROOT_SECRET_KEY: S3_KEYS.secretAccessKey }),
     ready: '/healthz',
   },
+  'fake-gcs-server': {
+    scheme: 'http', path: '',
+    arguments: (port) => ['-scheme', 'http', '-host', '127.0.0.1', '-port', `${port}`, '-backend', 'memory', '-log-level', 'error'],
+    ready: '/_internal/healthcheck',
+  },
+  'pubsub-fake': { scheme: 'http', path: '', arguments: (port) => [`${port}`] },
 }
 
 function made(folder: string, name: string): string {
@@ -65,8 +71,8 @@ function made(folder: string, name: string): string {
 
 const READY_MOST_MS = 60_000
 
-/** Starts a component and waits until it answers. Throws, with how to get it, when it is missing: never skips. `more` are further arguments. */
-export async function start(name: keyof typeof RECIPES & string, more: readonly string[] = []): Promise<Running> {
+/** Starts a component and waits until it answers. Throws, with how to get it, when it is missing: never skips. `more` are further arguments, `told` further variables. */
+export async function start(name: keyof typeof RECIPES & string, more: readonly string[] = [], told: Readonly<Record<string, string>> = {}): Promise<Running> {
   const recipe = RECIPES[name]
   if (recipe === undefined) throw new Error(`no component ${name}`)
   const program = programOf(name)
@@ -76,7 +82,7 @@ export async function start(name: keyof typeof RECIPES & string, more: readonly 
   let child: ChildProcess
   const begin = async (): Promise<void> => {
     // The component ends with the test process, however that ends.
-    child = spawn('setpriv', ['--pdeathsig', 'KILL', program, ...args], { env: { ...process.env, ...recipe.environment?.(folder) }, stdio: ['ignore', 'ignore', 'pipe'] })
+    child = spawn('setpriv', ['--pdeathsig', 'KILL', program, ...args], { env: { ...process.env, ...recipe.environment?.(folder), ...told }, stdio: ['ignore', 'ignore', 'pipe'] })
     let said = ''
     child.stderr?.on('data', (bytes: Buffer) => (said = (said + String(bytes)).slice(-2_000)))
     await untilReady(name, child, port, recipe.ready, () => said)

@@ -3,11 +3,11 @@ import type { Clock } from '../model/clock.ts'
 import type { Scheme } from '../model/location.ts'
 import { VarveError } from '../model/errors.ts'
 import type { Watch } from '../model/watch.ts'
-import type { ChangeSource, Store } from './storage.ts'
-import type { Log } from './s3/sqs.ts'
+import type { ChangeSource, Log, Store } from './storage.ts'
 
 const STORES: Readonly<Partial<Record<Scheme, (watch: Watch, memo: string | undefined) => Promise<Store>>>> = {
   s3: async ({ location, s3, guard }, memo) => (await import('./s3/store.ts')).openS3Store(location, s3, memo, guard.rootMarker),
+  gs: async ({ location, gcs, guard }) => (await import('./gcs/store.ts')).openGcsStore(location, gcs, guard.rootMarker),
   file: async ({ location, guard: { rootMarker }, clockSlackMs }) =>
     (await import('./file/store.ts')).openFileStore(location, { clockSlackMs, ...(rootMarker !== undefined && { rootMarker }) }),
 }
@@ -23,7 +23,7 @@ export async function openStore(watch: Watch, memo: string | undefined): Promise
 }
 
 /**
- * What hears for these watches: a watcher for each folder, and each queue once, whatever the number of watches that it serves.
+ * What hears for these watches: a watcher for each folder, and each queue or subscription once, whatever the number of watches that it serves.
  * `sqsEndpoint` goes before the host of the queues' URLs.
  */
 export async function openSources(watches: readonly Watch[], clock: Clock, log: Log, sqsEndpoint?: string): Promise<readonly ChangeSource[]> {
@@ -31,13 +31,18 @@ export async function openSources(watches: readonly Watch[], clock: Clock, log: 
   for (const { location } of watches) {
     if (location.scheme === 'file') sources.push((await import('./file/notifications.ts')).fileSource(location, clock))
   }
-  const heard = Map.groupBy(watches, ({ events, s3 }) => JSON.stringify([events, s3.profile, s3.role]))
+  const heard = Map.groupBy(watches, ({ events, s3, gcs }) => JSON.stringify([events, s3.profile, s3.role, gcs.credentialsFile]))
   for (const served of heard.values()) {
-    const { events, s3 } = served[0] as Watch
+    const { events, s3, gcs } = served[0] as Watch
     const locations = served.map(({ location }) => location)
-    if (events?.kind !== 'sqs') continue
-    const { sqsSource } = await import('./s3/sqs.ts')
-    sources.push(sqsSource({ url: events.url, access: s3, locations, ...(sqsEndpoint !== undefined && { endpoint: sqsEndpoint }) }, clock, log))
+    if (events?.kind === 'sqs') {
+      const { sqsSource } = await import('./s3/sqs.ts')
+      sources.push(sqsSource({ url: events.url, access: s3, locations, ...(sqsEndpoint !== undefined && { endpoint: sqsEndpoint }) }, clock, log))
+    }
+    if (events?.kind === 'pubsub') {
+      const { pubsubSource } = await import('./gcs/pubsub.ts')
+      sources.push(pubsubSource({ name: events.subscription, access: gcs, locations }, clock, log))
+    }
   }
   return sources
 }

@@ -85,6 +85,12 @@ export interface Hint {
   readonly whole: boolean
 }
 
+/** One structured line each; `fields` hold no secrets. */
+export interface Log {
+  info(fields: Readonly<Record<string, unknown>>, message: string): void
+  warn(fields: Readonly<Record<string, unknown>>, message: string): void
+}
+
 /** What hears. */
 export interface ChangeSource {
   /** For logs and `status`: `sqs mnist`, `inotify /mnt/runs/ckpt/`. */

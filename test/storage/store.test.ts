@@ -1,7 +1,9 @@
 import { Memory } from '../../src/storage/memory.ts'
+import { FakeGcs } from '../fakes/gcs.ts'
 import { FakeS3 } from '../fakes/s3.ts'
 import { storeSuite } from '../suite/store.ts'
 import type { Ground } from '../suite/store.ts'
+import { openAt as openGcsAt } from './gcs/bucket.ts'
 import { openAt } from './s3/bucket.ts'
 
 function memoryGround(contentListed: boolean): () => Promise<Ground> {
@@ -59,3 +61,35 @@ storeSuite('S3 without versions', fakeGround((fake) => Object.assign(fake, { ver
 storeSuite('S3 that encodes nothing', fakeGround((fake) => Object.assign(fake, { encodes: false, pageSize: 5 })), { many: 200, nastier: NASTIER })
 storeSuite('S3 that repeats rows at page edges', fakeGround((fake) => Object.assign(fake, { pageSize: 5, fault: (kind: string) => (kind === 'versions' ? 'repeat' : undefined) })), { many: 200, nastier: NASTIER })
 storeSuite('S3 that may list no versions', fakeGround((fake) => Object.assign(fake, { versioned: false, pageSize: 5, fault: (kind: string) => (kind === 'versions' ? 'denied' : undefined) })), { many: 200, nastier: NASTIER })
+
+function gcsGround(how: { readonly composite?: boolean; readonly sealed?: boolean }): () => Promise<Ground> {
+  return async () => {
+    const fakes: FakeGcs[] = []
+    return {
+      fresh: async () => {
+        const fake = await FakeGcs.start()
+        fake.pageSize = 5
+        fakes.push(fake)
+        return {
+          open: () => openGcsAt(fake.url, 'fake', 'data/mnist/'),
+          put: async (path, bytes) => fake.put(`data/mnist/${path}`, bytes, how),
+          remove: async (path) => fake.remove(`data/mnist/${path}`),
+          putBeside: async () => {
+            fake.put('data/mnist2/x', 'x')
+            fake.put('data/mnist.txt', 'x')
+          },
+          openMissing: () => openGcsAt(fake.url, 'not-fake', 'data/mnist/'),
+        }
+      },
+      stop: async () => {
+        for (const fake of fakes) await fake.stop()
+      },
+    }
+  }
+}
+
+// The longest key has 1,024 bytes, of which the prefix takes 11; the template is one that Google's own client would fill in.
+const NASTIEST = [...NASTIER, '.', '..', 'd/.', 'd/..', '{{projectId}}', 'é'.repeat(506)]
+
+storeSuite('GCS', gcsGround({}), { many: 200, nastier: NASTIEST, etagMoves: true })
+storeSuite('GCS of composite objects', gcsGround({ composite: true }), { many: 200, etagMoves: true })

@@ -2,17 +2,11 @@ import { DeleteMessageBatchCommand, ReceiveMessageCommand } from '@aws-sdk/clien
 import type { Message, SQSClient } from '@aws-sdk/client-sqs'
 import type { Clock } from '../../model/clock.ts'
 import { describe } from '../../model/errors.ts'
-import type { ChangeSource, Hint } from '../storage.ts'
+import type { ChangeSource, Hint, Log } from '../storage.ts'
 import { awsFailure } from './failures.ts'
 import { parseNotification } from './notifications.ts'
 import { connectSqs } from './queue.ts'
 import type { QueueOrder } from './queue.ts'
-
-/** One structured line each. */
-export interface Log {
-  info(fields: Readonly<Record<string, unknown>>, message: string): void
-  warn(fields: Readonly<Record<string, unknown>>, message: string): void
-}
 
 // What SQS allows at most: ten messages per receive or delete, twenty seconds of waiting.
 const BATCH = 10
