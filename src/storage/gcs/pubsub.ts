@@ -111,21 +111,32 @@ class Ear {
       wake()
     })
     try {
-      while (!signal.aborted) {
+      for (;;) {
         // What arrives together is marked together: the stream has its turn first.
         await new Promise(setImmediate)
-        if (arrived.length > 0) heard = (await this.#mark(subscription, arrived.splice(0, BATCH))) || heard
-        else if (ended !== undefined) break
+        const batch = signal.aborted ? [] : arrived.slice(0, BATCH)
+        if (batch.length > 0) {
+          heard = (await this.#mark(subscription, batch)) || heard
+          arrived.splice(0, batch.length)
+        } else if (ended !== undefined || signal.aborted) break
         else if (proven && !heard) heard = await this.#hears([])
         else await new Promise<void>((resolve) => (wake = resolve))
       }
     } finally {
       signal.removeEventListener('abort', stop)
       over.abort()
+      // First the stream: else what is given back comes to it again.
       pull.cancel()
+      if (ended === undefined) await this.#giveBack(subscription, arrived)
     }
     if (heard || ended === undefined) return
     throw ended.error === undefined ? new VarveError('STORAGE_UNAVAILABLE', `${name} ended as soon as it was opened`) : pubsubFailure(ended.error, name)
+  }
+
+  /** What arrived and is not marked need not wait for its deadline. */
+  async #giveBack(subscription: Subscription, messages: readonly Received[]): Promise<void> {
+    for (let at = 0; at < messages.length; at += BATCH)
+      await subscription.giveBack(messages.slice(at, at + BATCH).map(({ ackId }) => ackId)).catch((error: unknown) => this.#tellLost('could not be given back', error))
   }
 
   /** Emits, with what is owed; then it is known to hear. */
@@ -138,7 +149,7 @@ class Ear {
     return true
   }
 
-  /** One mark for all, then one acknowledgement; false when nothing of it was understood. */
+  /** One mark for all, then one acknowledgement; false when nothing of it was understood. Throws when they cannot be marked. */
   async #mark(subscription: Subscription, messages: readonly Received[]): Promise<boolean> {
     // An overwrite sends two messages, and each may come twice.
     const hints = new Map<string, Hint>()
@@ -153,12 +164,7 @@ class Ear {
     }
     this.#tellPoison()
     if (ackIds.length === 0) return false
-    try {
-      await this.#hears([...hints.values()])
-    } catch (error) {
-      await subscription.giveBack(ackIds).catch((second: unknown) => this.#tellLost('could not be given back', second))
-      throw error
-    }
+    await this.#hears([...hints.values()])
     await subscription.acknowledge(ackIds).catch((error: unknown) => this.#tellLost('could not be acknowledged', error))
     return true
   }

@@ -26,7 +26,7 @@ export interface Pull {
 
 /** A connection to a subscription. Each method throws what the client throws. */
 export interface Subscription {
-  /** Opens a stream: `arrive` is called for each answer, `end` once, with the error that ended it if one did. */
+  /** Opens a stream: `arrive` is called for each answer, `end` once, with the error that ended it if one did; neither after it was cancelled. */
   pull(arrive: (messages: readonly Received[]) => void, end: (error: unknown) => void): Pull
   acknowledge(ackIds: readonly string[]): Promise<void>
   /** Asks for these messages to be sent again at once. */
@@ -103,7 +103,8 @@ function pullOn(stream: Duplex & { cancel(): void }, subscription: string, arriv
   stream.write({ subscription, streamAckDeadlineSeconds: DEADLINE_S, maxOutstandingMessages: OUTSTANDING_MOST, maxOutstandingBytes: OUTSTANDING_BYTES_MOST })
   return {
     cancel() {
-      finish(undefined)
+      over = true
+      clearInterval(alive)
       stream.cancel()
     },
   }
