@@ -35,8 +35,8 @@ export interface Subscription {
 }
 
 const SCOPE = 'https://www.googleapis.com/auth/pubsub'
-// What is not acknowledged within a minute comes again: a mark takes milliseconds. Less is refused where a subscription delivers exactly once.
-const DEADLINE_S = 60
+// What is not acknowledged within the service's own default comes again: a mark takes milliseconds.
+const DEADLINE_S = 10
 // What the service may have sent without an acknowledgement. A message is one or two kilobytes: 20 MB at the most.
 const OUTSTANDING_MOST = 10_000
 const OUTSTANDING_BYTES_MOST = 20 * 1024 * 1024
