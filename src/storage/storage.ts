@@ -10,7 +10,7 @@ export interface Store {
   /**
    * What the root is: file system type, mount source and subpath, and the root marker; for S3 endpoint and bucket. It changes when another
    * disk is in its place, never by a remount. Throws LOCATION_MISSING when the root is not there, LOCATION_DENIED; a store whose every listing and
-   * look-up proves its root (S3) leaves it to them, since each request counts.
+   * look-up proves its root (S3, GCS) leaves it to them, since each request counts.
    */
   root(signal: AbortSignal): Promise<Root>
   /**

@@ -23,7 +23,8 @@ export async function connectGcs(place: string, access: GcsAccess): Promise<Gate
   const trusted = hostname.endsWith('.googleapis.com') || access.credentialsFile !== undefined
   if (protocol !== 'https:' || !trusted) return { endpoint, headers: async () => new Headers() }
   const { Storage } = await import('@google-cloud/storage')
-  // Without a project the client would ask the metadata server, and run gcloud, for one that nothing here needs.
+  // Only for its credentials: STORAGE_EMULATOR_HOST, by which its own requests go astray, moves nothing here. Without a project it would ask the metadata
+  // server, and run gcloud, for one that nothing here needs.
   const { authClient } = new Storage({ projectId: access.project ?? 'none' })
   const identify = async (url: string): Promise<Headers> => {
     // `keyFilename` would be read the same way, with a warning on stderr at each opening. What was read is kept until the store is closed.
