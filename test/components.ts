@@ -61,6 +61,12 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
   },
   // Serves `www`; `conf.d/*.server` adds to its server, `conf.d/*.conf` further ones, at its next start. `access.log` has a line for each request: method, path, status, bytes of the body.
   nginx: { scheme: 'http', path: '', arguments: (port, folder) => ['-p', folder, '-e', join(folder, 'error.log'), '-c', nginxConf(port, folder)] },
+  'fake-gcs-server': {
+    scheme: 'http', path: '',
+    arguments: (port, _, more) => ['-scheme', 'http', '-host', '127.0.0.1', '-port', `${port}`, '-backend', 'memory', '-log-level', 'error', ...more],
+    ready: '/_internal/healthcheck',
+  },
+  'pubsub-fake': { scheme: 'http', path: '', arguments: (port, _, more) => [`${port}`, ...more] },
 }
 
 function nginxConf(port: number, folder: string): string {

@@ -10,7 +10,7 @@ export interface Store {
   /**
    * What the root is: file system type, mount source and subpath, and the root marker; for S3 endpoint and bucket. It changes when another
    * disk is in its place, never by a remount. Throws LOCATION_MISSING when the root is not there, LOCATION_DENIED; a store whose every listing and
-   * look-up proves its root (S3) leaves it to them, since each request counts.
+   * look-up proves its root (S3, GCS) leaves it to them, since each request counts.
    */
   root(signal: AbortSignal): Promise<Root>
   /**
@@ -97,6 +97,12 @@ export interface Hearing {
   readonly trouble?: unknown
   /** What it does not hear, in words. */
   readonly limits?: string
+}
+
+/** One structured line each; `fields` hold no secrets. */
+export interface Log {
+  info(fields: Readonly<Record<string, unknown>>, message: string): void
+  warn(fields: Readonly<Record<string, unknown>>, message: string): void
 }
 
 /** What hears. */

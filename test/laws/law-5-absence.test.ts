@@ -4,12 +4,14 @@ import { execFileSync } from 'node:child_process'
 import { chmodSync, mkdirSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Memory } from '../../src/storage/memory.ts'
+import { FakeGcs } from '../fakes/gcs.ts'
+import type { Fault as GcsFault } from '../fakes/gcs.ts'
 import { FakeS3 } from '../fakes/s3.ts'
 import type { Fault, Kind } from '../fakes/s3.ts'
 import { useKeys } from '../storage/s3/bucket.ts'
 import { fell, tree } from '../storage/file/tree.ts'
 import { law } from './law.ts'
-import { fileSite, s3Site, siteOf } from './site.ts'
+import { fileSite, gcsSite, s3Site, siteOf } from './site.ts'
 import type { PartsRefit } from './site.ts'
 import { entriesOf, storesWith } from './world.ts'
 
@@ -356,6 +358,53 @@ describe('S3', () => {
     await site.look()
     const location = { ...site.watch.locations[0], bucket: 'gone-away' }
     const away = await siteOf({ locations: [location], s3: site.watch.s3, events: { kind: 'sqs', url: 'none' } }, async (watch, memo) => (await import('../../src/storage/s3/store.ts')).openS3Store(watch.locations[0], watch.s3, memo))
+    expect(await away.look()).toMatchObject({ versions: 0, state: 'unavailable', reason: expect.stringMatching(/gone-away/) })
+  })
+})
+
+describe('GCS', () => {
+  let fake: FakeGcs
+  beforeAll(async () => {
+    fake = await FakeGcs.start()
+    fake.pageSize = 3
+    for (let i = 0; i < 10; i++) fake.put(`p/${i}`, 'x')
+  })
+  afterAll(() => fake.stop())
+  afterEach(() => void (fake.fault = () => undefined))
+  let edits = 0
+
+  const faults: readonly (readonly [GcsFault, string])[] = [
+    ['unavailable', 'unavailable'], ['throttled', 'unavailable'], ['quota', 'unavailable'], ['denied', 'backoff'], ['anonymous', 'backoff'], ['requester-pays', 'backoff'], ['no-bucket', 'unavailable'],
+    ['redirect', 'unavailable'], ['cut', 'unavailable'], ['torn', 'backoff'], ['short', 'backoff'], ['other-document', 'backoff'], ['no-kind', 'backoff'], ['empty-token', 'backoff'],
+    ['descending', 'backoff'], ['foreign', 'backoff'], ['from-the-start', 'backoff'], ['again', 'backoff'], ['no-generation', 'backoff'],
+  ]
+  test.each(faults)('a listing that meets `%s` half-way is no version: %s', async (fault, state) => {
+    const site = await gcsSite(fake.url, 'p/', { guard: { removedShareMax: 1 } })
+    await site.look()
+    fake.put('p/0', `edit ${++edits}`)
+    let pages = 0
+    fake.fault = (kind) => (kind === 'list' && ++pages > 1 ? fault : undefined)
+    expect(await site.look()).toMatchObject({ versions: 1, state })
+    fake.fault = () => undefined
+    expect(await site.look()).toMatchObject({ versions: 2, state: 'clean' })
+    expect(await entriesOf(site.registry)).toHaveLength(10)
+  }, 60_000)
+
+  test('a hinted object is not gone because the bucket is, or may not be read', async () => {
+    const site = await gcsSite(fake.url, 'p/')
+    await site.look()
+    for (const fault of ['no-bucket', 'denied', 'anonymous', 'throttled'] as const) {
+      fake.fault = () => fault
+      expect(await site.look('0')).toMatchObject({ versions: 1, state: expect.stringMatching(/unavailable|backoff/) })
+    }
+    fake.fault = () => undefined
+    expect(await entriesOf(site.registry)).toHaveLength(10)
+  }, 60_000)
+
+  test('a bucket that is gone is no version', async () => {
+    const site = await gcsSite(fake.url, 'p/')
+    const { openGcsStore } = await import('../../src/storage/gcs/store.ts')
+    const away = await siteOf({ locations: [{ ...site.watch.locations[0], bucket: 'gone-away' }], gcs: site.watch.gcs, events: { kind: 'pubsub', subscription: 'none' } }, (watch) => openGcsStore(watch.locations[0], watch.gcs))
     expect(await away.look()).toMatchObject({ versions: 0, state: 'unavailable', reason: expect.stringMatching(/gone-away/) })
   })
 })

@@ -2,18 +2,12 @@ import { DeleteMessageBatchCommand, ReceiveMessageCommand } from '@aws-sdk/clien
 import type { Message, SQSClient } from '@aws-sdk/client-sqs'
 import type { Clock } from '../../model/clock.ts'
 import { describe, isFailure } from '../../model/errors.ts'
-import type { ChangeSource, Hearing, Hint } from '../storage.ts'
+import type { ChangeSource, Hearing, Hint, Log } from '../storage.ts'
 import { awsFailure } from './failures.ts'
 import { parseNotification } from './notifications.ts'
 import { connectSqs } from './queue.ts'
 import type { QueueOrder } from './queue.ts'
 import { Seldom } from './seldom.ts'
-
-/** One structured line each. */
-export interface Log {
-  info(fields: Readonly<Record<string, unknown>>, message: string): void
-  warn(fields: Readonly<Record<string, unknown>>, message: string): void
-}
 
 // What SQS allows at most: ten messages per receive or delete, twenty seconds of waiting.
 const BATCH = 10

@@ -60,9 +60,9 @@ const keys = (hints: readonly Hint[], whole: boolean): readonly string[] => [...
 
 test('whoever begins to hear asks for the whole, and hears what comes, changes and goes after', async () => {
   const root = tree({ 'a/old': 'x', 'a/gone': 'y' })
-  await hearing(root, async ({ heard, stop, name }) => {
+  await hearing(root, async ({ heard, stop, limits }) => {
     expect(heard).toEqual([{ scheme: 'file', bucket: '', key: root, whole: true }])
-    expect(name()).toBe(`files ${root}`)
+    expect(limits()).toBeUndefined()
     writeFileSync(`${root}a/old`, 'changed')
     writeFileSync(`${root}a/new name #%20`, 'new')
     rmSync(`${root}a/gone`)
