@@ -38,8 +38,9 @@ async function ask(context: Context, name: string, options: ScanOptions, request
     const runs = await opener.daemonRuns(config.dataFolder)
     if (!runs) await registry.enroll(config.watches, clock.now(), ONLY_DAEMON)
     const before = await viewOf(registry, config, name, clock.now())
-    const row = await rowOf(registry, name)
     await request(registry, clock.now())
+    // A look that goes on at this moment began before it was asked for.
+    const row = await rowOf(registry, name)
     if (!runs) await lookNow(opener.lookParts(registry, tellOn(screen), options.verbose === true), watch, context.signal)
     else {
       await opener.wake(config, registry, name)

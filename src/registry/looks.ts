@@ -227,7 +227,7 @@ export async function release(db: Database, looking: Looking, verdict: Verdict):
       `UPDATE watch SET owner = NULL, lease_until = NULL, state = :state, reason = :reason, action = :action, attempts = attempts + :failed,
          retry_at = iif(EXISTS (SELECT 1 FROM request r WHERE r.watch = :watch AND r.generation > :generation AND r.strength >= :asked), NULL, :retryAt),
          last_look = coalesce(:lastLook, last_look), held_digest = :heldDigest, held_root = :heldRoot, held_look = :heldLook,
-         accepted_look = iif(:heldLook IS NULL, accepted_look, NULL), accepted_root = iif(:heldLook IS NULL, accepted_root, NULL) WHERE id = :watch`,
+         accepted_look = iif(:used, NULL, accepted_look), accepted_root = iif(:used, NULL, accepted_root) WHERE id = :watch`,
       {
         watch: row.watch,
         state: verdict.state,
@@ -243,6 +243,8 @@ export async function release(db: Database, looking: Looking, verdict: Verdict):
         heldDigest: held?.digest ?? null,
         heldRoot: held?.root ?? null,
         heldLook: held === undefined ? null : looking.id,
+        // A consent that came while this look went on is the next one's.
+        used: held !== undefined && looking.accepted !== undefined ? 1 : 0,
       },
     )
   })

@@ -266,6 +266,24 @@ function verdicts(open: OpenRegistry): void {
     expect(await registry.watchRow('mnist')).toMatchObject({ state: 'empty', committedGeneration: 1, lastLook: { outcome: 'same' } })
     expect(await lookAt(registry, [put('a', '')])).toMatchObject({ kind: 'recorded', version: { index: 0 } })
   })
+  test('consent that comes while a look goes on is not used up by it, however it ends', async () => {
+    const registry = await open()
+    await enrolled(registry)
+    await finish(registry, await begun(registry), ['a', 'b'].map((path) => put(path, path)))
+    const hold = async (meanwhile: () => Promise<void>): Promise<void> => {
+      await registry.request([{ watch: 'mnist', path: WHOLE, cause: 'interval' }], NOW)
+      const looking = await begun(registry)
+      await registry.stage(looking, [remove('a')])
+      await meanwhile()
+      await registry.release(looking, { state: 'held', reason: 'many', held: { digest: 'varve1:00', root: 'disk' } }, NOW)
+    }
+    await hold(async () => undefined)
+    await hold(() => registry.accept('mnist', NOW))
+    const looking = await begun(registry)
+    expect(looking.accepted).toEqual({ root: 'disk' })
+    await registry.stage(looking, [remove('a'), remove('b')])
+    expect(await registry.removedBeyondAccepted(looking, 10)).toEqual(['b'])
+  })
   test('consent covers what the held look removed, and is used up by the commit or by another hold', async () => {
     const registry = await open()
     await enrolled(registry)
