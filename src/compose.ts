@@ -9,7 +9,9 @@ import type { Screen } from './cli/screen.ts'
 import type { Config, Environment } from './config.ts'
 import type { Log, LookParts, Tell } from './daemon/daemon.ts'
 import type { Clock } from './model/clock.ts'
-import { describe, VarveError } from './model/errors.ts'
+import { describe, scrub, VarveError } from './model/errors.ts'
+import type { Examination } from './model/probe.ts'
+import type { Watch } from './model/watch.ts'
 import type { Queue } from './queue/queue.ts'
 import type { Registry } from './registry/registry.ts'
 
@@ -50,7 +52,21 @@ export function compose(clock: Clock, surroundings: Environment, screen: Screen)
       }
     },
     daemon: (config, tell) => openDaemon(config, clock, surroundings, (registry, log) => lookParts(registry, tell, log)),
+    examinations: (config, watches) => examinationsOf(config, watches, clock, surroundings),
+    policies: async (watches) => (await import('./storage/open.ts')).policies(watches),
   }
+}
+
+async function examinationsOf(config: Config, watches: readonly Watch[], clock: Clock, { sqsEndpoint }: Environment): Promise<readonly Examination[]> {
+  const [{ examinations }, { BOUND_MS }, { filterOf }] = await Promise.all([import('./storage/open.ts'), import('./storage/probe.ts'), import('./daemon/filter.ts')])
+  const means = { clock, boundMs: BOUND_MS, ...(sqsEndpoint !== undefined && { sqsEndpoint }) }
+  const leavesOut = (watch: Watch): ((path: string, folder: boolean) => boolean) => {
+    const filter = filterOf(watch)
+    return (path, folder) => (folder ? filter.dropsAll(path) : !filter.takes(path))
+  }
+  const { dataFolder, queue } = config
+  const redis = queue === 'inline' ? [] : [{ location: scrub(queue.url), ask: async (signal: AbortSignal) => (await import('./queue/probe.ts')).probeRedis(queue.url, signal) }]
+  return [...examinations(watches, means, leavesOut), ...redis, { location: dataFolder, ask: async () => (await import('./registry/probe.ts')).probeData(dataFolder) }]
 }
 
 async function openRegistry(folder: string, create: boolean, thread: boolean): Promise<Registry> {

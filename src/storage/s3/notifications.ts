@@ -62,7 +62,7 @@ function placeOf(holder: Readonly<Record<string, unknown>>): { readonly bucket: 
 }
 
 /** Decodes a key as HTML forms encode it; undefined for one that was not encoded so. */
-function decodeForm(key: string): string | undefined {
+export function decodeForm(key: string): string | undefined {
   try {
     return decodeURIComponent(key.replaceAll('+', ' '))
   } catch {
