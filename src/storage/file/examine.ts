@@ -78,9 +78,9 @@ interface Seen extends Walked {
   readonly aheadMs: number
 }
 
+/** That it may be read its root has shown. */
 function lone(path: string): Seen {
-  const barred = allows(path, constants.R_OK) ? [] : [path]
-  return { files: 1, folders: 0, whole: true, barred, sample: barred.length === 0 ? path : undefined, levels: [1], aheadMs: statSync(path).ctimeMs - Date.now() }
+  return { files: 1, folders: 0, whole: true, barred: [], sample: path, levels: [1], aheadMs: statSync(path).ctimeMs - Date.now() }
 }
 
 /** Walks all below `prefix` for so long, and tries what this user may do there. */

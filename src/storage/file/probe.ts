@@ -93,7 +93,7 @@ function walkOf({ files, folders, whole, barred }: Walked, watch: Watch, locatio
   const wanted = barred.filter((path) => !leavesOut((location.at ?? '') + path.replace(/\/$/, ''), path.endsWith('/')))
   const [first] = wanted
   if (first === undefined) return works('walk', counted)
-  const reason = `${first.startsWith('/') ? first : keyOf(location, (location.at ?? '') + first, false)} may not be read${wanted.length > 1 ? `, nor ${wanted.length - 1} more` : ''}`
+  const reason = `${keyOf(location, (location.at ?? '') + first, false)} may not be read${wanted.length > 1 ? `, nor ${wanted.length - 1} more` : ''}`
   const action = 'give the user of Varve permission to read it (and to search folders), or exclude it'
   if (watch.onUnreadable === 'skip') return degraded('walk', { reason: `${reason}: it is left out of versions, and named in their certificates`, action })
   return fails('walk', { reason: `${reason}: nothing is recorded (on_unreadable is fail)`, action })

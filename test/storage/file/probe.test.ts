@@ -68,26 +68,28 @@ test('what may not be read is named, unless the watch leaves it out: a file, a f
   for (const path of [`${both}a`, `${both}sub`]) chmodSync(path, 0)
   const skip = { onUnreadable: 'skip' } as const
   const walks = probed([
-    { path: file }, { path: shut }, { path: unsearched }, { path: both }, { path: `${file}a` },
+    { path: file }, { path: shut }, { path: unsearched }, { path: both },
     { path: file, over: skip }, { path: file, excluded: 'a' }, { path: shut, excluded: 'sub' }, { path: unsearched, excluded: 'sub' },
   ]).map((diagnoses) => diagnosisOf(diagnoses, 'walk'))
   const fails = (words: string): object => ({ capability: 'walk', outcome: 'fails', reason: `${words}: nothing is recorded (on_unreadable is fail)`, action: expect.stringMatching(/^give the user .* or exclude it$/) })
   expect(walks).toEqual([
-    fails(`${file}a may not be read`), fails(`${shut}sub/ may not be read`), fails(`${unsearched}sub/ may not be read`), fails(`${both}a may not be read, nor 1 more`), fails(`${file}a may not be read`),
+    fails(`${file}a may not be read`), fails(`${shut}sub/ may not be read`), fails(`${unsearched}sub/ may not be read`), fails(`${both}a may not be read, nor 1 more`),
     { capability: 'walk', outcome: 'degraded', reason: `${file}a may not be read: it is left out of versions, and named in their certificates`, action: expect.any(String) },
     ...Array.from({ length: 3 }, () => expect.objectContaining({ outcome: 'works' })),
   ])
 })
 
 test('a root that is not there, may not be listed, or lacks its marker, ends it', () => {
-  const root = openTree({ a: 'x' })
+  const root = openTree({ a: 'x', b: 'x' })
   const shut = openTree({ a: 'x' })
   chmodSync(shut, 0o700)
+  chmodSync(`${root}b`, 0)
   const marked = { guard: { removedShareMax: 1, rootMarker: '.id' } }
-  expect(probed([{ path: `${root}absent/` }, { path: root, over: marked }, { path: shut }])).toEqual([
+  expect(probed([{ path: `${root}absent/` }, { path: root, over: marked }, { path: shut }, { path: `${root}b` }])).toEqual([
     [{ capability: 'root', outcome: 'fails', reason: `${root}absent/ is not there`, action: expect.any(String) }],
     [{ capability: 'root', outcome: 'fails', reason: `the marker ${root}.id is not there`, action: expect.any(String) }],
     [{ capability: 'root', outcome: 'fails', reason: `${shut} may not be listed`, action: expect.stringContaining('permission to read and search') }],
+    [{ capability: 'root', outcome: 'fails', reason: `${root}b may not be listed`, action: expect.any(String) }],
   ])
 })
 
