@@ -4,16 +4,18 @@ import { existsSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Listener } from './api/api.ts'
 import type { Daemon, Opener } from './cli/context.ts'
 import type { Screen } from './cli/screen.ts'
 import type { Config, Environment } from './config.ts'
-import type { Log, LookParts, Tell } from './daemon/daemon.ts'
+import type { Health, Log, LookParts, Tell } from './daemon/daemon.ts'
 import type { Clock } from './model/clock.ts'
 import { describe, scrub, VarveError } from './model/errors.ts'
 import type { Examination } from './model/probe.ts'
 import type { Watch } from './model/watch.ts'
 import type { Queue } from './queue/queue.ts'
 import type { Registry } from './registry/registry.ts'
+import type { ChangeSource } from './storage/storage.ts'
 
 // The longest that a Node timer can wait; a longer sleep ends early, and its loop sees that it is not due.
 const TIMER_MOST_MS = 2 ** 31 - 1
@@ -103,19 +105,37 @@ async function openDaemon(config: Config, clock: Clock, surroundings: Environmen
     const queue = await openQueue(config, registry, clock, log)
     closing.push(() => queue.close())
     const { openSources } = await import('./storage/open.ts')
-    const { runDaemon } = await import('./daemon/daemon.ts')
+    const { healthOf, runDaemon } = await import('./daemon/daemon.ts')
+    const sources = await openSources(config.watches, clock, log, surroundings.sqsEndpoint)
+    const health = healthOf({ registry, queue, sources, clock })
+    const listener = await openListener(config, sources, health, log)
+    if (listener !== undefined) closing.push(() => listener.close())
     const parts = {
       ...partsOf(registry, log),
       queue,
       watches: config.watches,
-      sources: await openSources(config.watches, clock, log, surroundings.sqsEndpoint),
+      sources: health.sources,
       sweepMs: config.queue === 'inline' ? SWEEP_INLINE_MS : SWEEP_QUEUE_MS,
       concurrency: LOOKS_AT_ONCE,
     }
-    return { registry, run: (signal) => runDaemon(parts, signal), close }
+    return { registry, ...(listener !== undefined && { url: listener.url }), run: (signal) => runDaemon(parts, signal), close }
   } catch (error) {
     await close()
     throw error
+  }
+}
+
+/** The default address is a wish: where another process has it, and nobody is to post there, the daemon goes without. */
+async function openListener({ listen }: Config, sources: readonly ChangeSource[], health: Health, log: Log): Promise<Listener | undefined> {
+  if (listen === undefined) return undefined
+  const { isTold } = await import('./storage/storage.ts')
+  const hooks = sources.filter(isTold)
+  try {
+    return await (await import('./api/listen.ts')).openListener({ ...listen, hooks, health, log })
+  } catch (error) {
+    if (listen.said || hooks.length > 0) throw error
+    log.warn({ error: describe(error) }, 'nobody answers /livez and /readyz: set listen to a free address, or to off')
+    return undefined
   }
 }
 

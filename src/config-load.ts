@@ -2,6 +2,7 @@ import { createReadStream } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import type { z } from 'zod'
 import { durationMs, shareOf } from './config-keys.ts'
+import { hookClashes } from './config-hooks.ts'
 import { configSchema, jsonSchema } from './config-schema.ts'
 import type { ConfigText, WatchText } from './config-schema.ts'
 import { endpointOf, eventsOf, gcsAccessOf, httpAccessOf, s3AccessOf } from './config-sources.ts'
@@ -48,7 +49,7 @@ export function loadConfig(text: string, file: string, surroundings: Environment
   const parsed = configSchema.safeParse(tree.value)
   if (parsed.success && tree.problems.length === 0) {
     const config = build(parsed.data, file, surroundings)
-    const clashes = [...clashesOf(tree, config.defaultEntity), ...enclosuresOf(tree, config)]
+    const clashes = [...clashesOf(tree, config.defaultEntity), ...enclosuresOf(tree, config), ...hookClashes(tree, config)]
     if (clashes.length === 0) return config
     throw invalid(file, tree, clashes)
   }
@@ -276,7 +277,7 @@ function buildWatch(text: WatchText, folder: string, defaultEntity: string, surr
     confirm: isOn(text.confirm) ?? false,
     clockSlackMs: lengthOf(text.clock_slack, DEFAULTS.clockSlackMs),
     ...given({ events: eventsOf(text, file) }),
-    s3: s3AccessOf(text, s3Endpoint),
+    s3: s3AccessOf(text, s3Endpoint, surroundings.stsEndpoint),
     gcs: gcsAccessOf(text, gcsEndpoint, file),
     http: httpAccessOf(text),
   }

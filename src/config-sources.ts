@@ -1,12 +1,14 @@
 // How each kind of location is reached and heard: what may stand in a watch for it, and what that means.
 import { z } from 'zod'
-import { flag, key, mapping, text, webUrl } from './config-keys.ts'
+import { flag, key, mapping, text, urlTrouble, webUrl } from './config-keys.ts'
 import { given, isOn, nameTrouble, plainEndpoint } from './config-terms.ts'
 import type { Events, GcsAccess, HttpAccess, S3Access } from './model/watch.ts'
 
+const endpoint = text('a URL', (value) => urlTrouble('https:', 'http:')(value) ?? (/^[^/]+\/\/[^/]*@/.test(value) ? 'the URL holds a user or password; take it out' : undefined))
+
 const s3 = mapping({
   region: key(text('a region', nameTrouble), 'The region of the bucket; else the SDK finds it.'),
-  endpoint: key(webUrl, 'Where S3 is when not at AWS; goes before AWS_ENDPOINT_URL_S3, AWS_S3_ENDPOINT_URL and AWS_ENDPOINT_URL.'),
+  endpoint: key(endpoint, 'Where S3 is when not at AWS; goes before AWS_ENDPOINT_URL_S3, AWS_S3_ENDPOINT_URL and AWS_ENDPOINT_URL.'),
   path_style: key(flag, 'Address buckets as endpoint/bucket instead of bucket.endpoint. Default true where an endpoint is given.'),
   profile: key(text('the name of a profile', nameTrouble), 'The profile of the shared AWS files to take credentials from.'),
   role: key(text('a role', roleTrouble), 'The ARN of a role to assume with those credentials.'),
@@ -14,7 +16,7 @@ const s3 = mapping({
 
 const gcs = mapping({
   project: key(text('the name of a project', nameTrouble), 'The project that pays for requests; else that of the credentials.'),
-  endpoint: key(webUrl, 'Where GCS is when not at Google; goes before STORAGE_EMULATOR_HOST.'),
+  endpoint: key(endpoint, 'Where GCS is when not at Google; goes before STORAGE_EMULATOR_HOST.'),
   credentials_file: key(text('a file', fileTrouble), 'A key file, relative to this file; else the application-default credentials.'),
 })
 
@@ -56,9 +58,11 @@ export function eventsOf({ events: told }: SourcesText, resolveFile: (path: stri
   return undefined
 }
 
-/** The endpoint is the location's: it is a part of what the place is. */
-export function s3AccessOf({ s3: told }: SourcesText, endpoint: string | undefined): S3Access {
-  return given({ region: told?.region, endpoint, pathStyle: isOn(told?.path_style), profile: told?.profile, role: told?.role })
+/** The endpoint is the location's: it is a part of what the place is. Stores of other makers assume roles where they answer S3; `sts` goes before. */
+export function s3AccessOf({ s3: told }: SourcesText, endpoint: string | undefined, sts: string | undefined): S3Access {
+  const elsewhere = endpoint === undefined || /\.(amazonaws\.com(\.cn)?|api\.aws)$/.test(URL.parse(endpoint)?.hostname ?? '') ? undefined : endpoint
+  const stsEndpoint = told?.role === undefined ? undefined : (sts ?? elsewhere)
+  return given({ region: told?.region, endpoint, pathStyle: isOn(told?.path_style), profile: told?.profile, role: told?.role, stsEndpoint })
 }
 
 export function gcsAccessOf({ gcs: told }: SourcesText, endpoint: string | undefined, resolveFile: (path: string) => string): GcsAccess {
@@ -85,7 +89,8 @@ function subscriptionTrouble(value: string): string | undefined {
 
 function hookTrouble(value: string): string | undefined {
   const taken = value === '/livez' || value === '/readyz'
-  return !taken && /^(\/[A-Za-z0-9._~-]+)+$/.test(value) ? undefined : 'not a path of its own; write /hooks/name, of letters, digits, . _ ~ and -'
+  // Who posts leaves segments of dots out.
+  return !taken && /^(\/(?!\.\.?(\/|$))[A-Za-z0-9._~-]+)+$/.test(value) ? undefined : 'not a path of its own; write /hooks/name, of letters, digits, . _ ~ and -'
 }
 
 function fileTrouble(value: string): string | undefined {

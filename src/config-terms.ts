@@ -33,6 +33,8 @@ export interface Environment {
   /** Where S3 and SQS are when not at AWS, without `/` at the end. A watch's own `s3.endpoint` goes before. */
   readonly s3Endpoint?: string
   readonly sqsEndpoint?: string
+  /** `AWS_ENDPOINT_URL_STS`: where roles are assumed. Else that is done at the S3 endpoint, where it is not AWS's. */
+  readonly stsEndpoint?: string
   /** `STORAGE_EMULATOR_HOST`, as an endpoint. A watch's own `gcs.endpoint` goes before. */
   readonly gcsEndpoint?: string
 }

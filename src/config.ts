@@ -14,6 +14,7 @@ export function environment(env: Readonly<Record<string, string | undefined>> = 
   const level = LOG_LEVELS.find((known) => known === set('LOG_LEVEL')?.toLowerCase())
   const s3Endpoint = plainEndpoint(set('AWS_ENDPOINT_URL_S3') ?? set('AWS_S3_ENDPOINT_URL') ?? set('AWS_ENDPOINT_URL'))
   const sqsEndpoint = plainEndpoint(set('AWS_ENDPOINT_URL_SQS') ?? set('AWS_ENDPOINT_URL'))
+  const stsEndpoint = plainEndpoint(set('AWS_ENDPOINT_URL_STS'))
   const gcsEndpoint = emulatorOf(set('STORAGE_EMULATOR_HOST'))
   const colours = coloursWanted(set('NO_COLOR'), set('FORCE_COLOR'))
   return Object.freeze({
@@ -24,6 +25,7 @@ export function environment(env: Readonly<Record<string, string | undefined>> = 
     ...(colours !== undefined && { colours }),
     ...(s3Endpoint !== undefined && { s3Endpoint }),
     ...(sqsEndpoint !== undefined && { sqsEndpoint }),
+    ...(stsEndpoint !== undefined && { stsEndpoint }),
     ...(gcsEndpoint !== undefined && { gcsEndpoint }),
   })
 }

@@ -28,7 +28,8 @@ export interface Running {
 interface Recipe {
   readonly scheme: string
   readonly path: string
-  readonly arguments: (port: number, folder: string) => readonly string[]
+  /** `more` are what a test adds. */
+  readonly arguments: (port: number, folder: string, more: readonly string[]) => readonly string[]
   readonly environment?: (folder: string) => Readonly<Record<string, string>>
   /** A URL path that answers 200 when it is ready; without, that the port takes connections. */
   readonly ready?: string
@@ -40,19 +41,19 @@ export const S3_KEYS = { accessKeyId: 'varve', secretAccessKey: 'varve-secret' }
 const RECIPES: Readonly<Record<string, Recipe>> = {
   redis: {
     scheme: 'redis', path: '/0',
-    arguments: (port, folder) => ['--port', `${port}`, '--bind', '127.0.0.1', '--dir', folder, '--appendonly', 'yes', '--maxmemory-policy', 'noeviction', '--save', ''],
+    arguments: (port, folder, more) => ['--port', `${port}`, '--bind', '127.0.0.1', '--dir', folder, '--appendonly', 'yes', '--maxmemory-policy', 'noeviction', '--save', '', ...more],
   },
-  moto: { scheme: 'http', path: '', arguments: (port) => ['-H', '127.0.0.1', '-p', `${port}`], ready: '/moto-api/' },
+  moto: { scheme: 'http', path: '', arguments: (port, _, more) => ['-H', '127.0.0.1', '-p', `${port}`, ...more], ready: '/moto-api/' },
   minio: {
     scheme: 'http', path: '',
-    arguments: (port, folder) => ['server', '--quiet', '--address', `127.0.0.1:${port}`, join(folder, 'data')],
+    arguments: (port, folder, more) => ['server', '--quiet', '--address', `127.0.0.1:${port}`, join(folder, 'data'), ...more],
     environment: (folder) => ({ HOME: folder, MINIO_ROOT_USER: S3_KEYS.accessKeyId, MINIO_ROOT_PASSWORD: S3_KEYS.secretAccessKey, MINIO_BROWSER: 'off', MINIO_UPDATE: 'off' }),
     ready: '/minio/health/ready',
   },
   versitygw: {
     scheme: 'http', path: '',
     // Options before the folder, else versioning is silently off.
-    arguments: (port, folder) => ['--port', `127.0.0.1:${port}`, '--health', '/healthz', '--quiet', 'posix', '--versioning-dir', made(folder, 'versions'), made(folder, 'root')],
+    arguments: (port, folder, more) => ['--port', `127.0.0.1:${port}`, '--health', '/healthz', '--quiet', ...more, 'posix', '--versioning-dir', made(folder, 'versions'), made(folder, 'root')],
     environment: () => ({ ROOT_ACCESS_KEY: S3_KEYS.accessKeyId, ROOT_SECRET_KEY: S3_KEYS.secretAccessKey }),
     ready: '/healthz',
   },
@@ -65,18 +66,18 @@ function made(folder: string, name: string): string {
 
 const READY_MOST_MS = 60_000
 
-/** Starts a component and waits until it answers. Throws, with how to get it, when it is missing: never skips. `more` are further arguments. */
-export async function start(name: keyof typeof RECIPES & string, more: readonly string[] = []): Promise<Running> {
+/** Starts a component and waits until it answers. Throws, with how to get it, when it is missing: never skips. `more` are further arguments, `environment` further variables. */
+export async function start(name: keyof typeof RECIPES & string, more: readonly string[] = [], environment: Readonly<Record<string, string>> = {}): Promise<Running> {
   const recipe = RECIPES[name]
   if (recipe === undefined) throw new Error(`no component ${name}`)
   const program = programOf(name)
   const folder = mkdtempSync(join(tmpdir(), `varve-${name}-`))
   const port = await freePort()
-  const args = [...recipe.arguments(port, folder), ...more]
+  const args = recipe.arguments(port, folder, more)
   let child: ChildProcess
   const begin = async (): Promise<void> => {
     // The component ends with the test process, however that ends.
-    child = spawn('setpriv', ['--pdeathsig', 'KILL', program, ...args], { env: { ...process.env, ...recipe.environment?.(folder) }, stdio: ['ignore', 'ignore', 'pipe'] })
+    child = spawn('setpriv', ['--pdeathsig', 'KILL', program, ...args], { env: { ...process.env, ...recipe.environment?.(folder), ...environment }, stdio: ['ignore', 'ignore', 'pipe'] })
     let said = ''
     child.stderr?.on('data', (bytes: Buffer) => (said = (said + String(bytes)).slice(-2_000)))
     await untilReady(name, child, port, recipe.ready, () => said)

@@ -28,7 +28,7 @@ export interface Opener {
   lookParts(registry: Registry, tell: Tell, verbose: boolean): LookParts
   /** Asks a running daemon to look at a watch now rather than at its next sweep. Never rejects: the sweep will. */
   wake(config: Config, registry: Registry, watch: string): Promise<void>
-  /** The whole loop. Throws REGISTRY_REFUSED when another daemon works on the same folder. */
+  /** The whole loop. Throws REGISTRY_REFUSED when another daemon works on the same folder, LISTEN_REFUSED when it cannot listen where it must. */
   daemon(config: Config, tell: Tell): Promise<Daemon>
   /** What there is to ask for these watches, in their order, and then for what all share. Asks nothing yet. */
   examinations(config: Config, watches: readonly Watch[]): Promise<readonly Examination[]>
@@ -39,6 +39,8 @@ export interface Opener {
 /** An opened daemon. */
 export interface Daemon {
   readonly registry: Registry
+  /** Where it listens: `http://127.0.0.1:7373`; undefined: nowhere. */
+  readonly url?: string
   /** Resolves when `signal` has aborted and the running looks have stopped. */
   run(signal: AbortSignal): Promise<void>
   close(): Promise<void>

@@ -12,6 +12,8 @@ import { supervise } from './supervise.ts'
 import { LEASE_MS, turn } from './turn.ts'
 
 export type { Log, LookParts, Parts, Tell } from './parts.ts'
+export type { Check, Health } from './health.ts'
+export { healthOf } from './health.ts'
 export { dueAt, intervalMs } from './interval.ts'
 
 /**

@@ -31,7 +31,8 @@ export function router(parts: Pick<Parts, 'registry' | 'queue' | 'clock' | 'log'
         const path = location.bucket === hint.bucket ? pathOf(location, hint.key) : undefined
         if (path === undefined) continue
         covered = true
-        if (path.endsWith('/') || !filter.takes(path)) continue
+        // A key that ends in a slash is mostly a folder marker, but only the store knows whether it has bytes.
+        if (!filter.takes(path)) continue
         requests.push({ watch: watch.name, path, cause: 'hint' })
       }
     }

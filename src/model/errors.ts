@@ -27,6 +27,8 @@ export const FAILURES = {
   OVERTAKEN: { retry: true, http: 409, exit: 1 },
   QUEUE_UNAVAILABLE: { retry: true, http: 503, exit: 1 },
   QUEUE_REFUSED: { retry: false, http: 503, exit: 1 },
+  /** The daemon cannot have the address that it is to listen on. */
+  LISTEN_REFUSED: { retry: false, http: 503, exit: 1 },
 } as const
 
 export type FailureCode = keyof typeof FAILURES

@@ -62,6 +62,8 @@ export interface VersionView {
 export interface EntryView {
   readonly path: string
   readonly reference: string
+  /** Where the bucket of the reference is when not at its provider: a bucket of the same name elsewhere is another. */
+  readonly endpoint?: string
   readonly sizeBytes: number
   readonly digest: string
   readonly pin?: string

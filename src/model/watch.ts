@@ -63,6 +63,8 @@ export interface S3Access {
   readonly profile?: string
   /** The role to assume with those credentials: `arn:aws:iam::123456789012:role/reader`. */
   readonly role?: string
+  /** Where that is done when not at AWS. */
+  readonly stsEndpoint?: string
 }
 
 export interface GcsAccess {

@@ -34,8 +34,8 @@ export async function bullmqQueue({ url, registryId, log, clock }: BullmqOptions
   const check = async (): Promise<void> => {
     const notes = await examine(redis)
     troubles.clear('connection')
-    if (notes.length === 0) troubles.clear('server')
-    else troubles.set('server', notes.join('; '))
+    troubles.clear('server')
+    troubles.advise(notes.join('; '))
   }
   redis.on('error', (error) => troubles.connection(error))
   redis.on('close', () => closing.signal.aborted || troubles.connection('the connection is lost'))
@@ -61,6 +61,7 @@ export async function bullmqQueue({ url, registryId, log, clock }: BullmqOptions
       await one.finally(() => working.delete(one))
     },
     trouble: () => troubles.toString() || undefined,
+    advice: () => troubles.advice || undefined,
     async close() {
       closing.abort()
       const enough = new AbortController()

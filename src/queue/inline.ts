@@ -66,6 +66,7 @@ export function inlineQueue(clock: Clock): Queue {
     },
 
     trouble: () => undefined,
+    advice: () => undefined,
     close: async () => turns.clear(),
   }
 }

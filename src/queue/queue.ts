@@ -16,6 +16,8 @@ export interface Queue {
   work(look: Look, concurrency: number, signal: AbortSignal): Promise<void>
   /** What is wrong with it now, in words; undefined when nothing is. */
   trouble(): string | undefined
+  /** What it could do better if it were set up otherwise, in words; undefined when nothing. */
+  advice(): string | undefined
   close(): Promise<void>
 }
 

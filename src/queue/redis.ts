@@ -63,6 +63,8 @@ async function infoOf(redis: Redis): Promise<string | undefined> {
 
 /** What is wrong by kind. A thing is logged when it begins, not each time that it is met again. */
 export class Troubles {
+  /** What the server could do better: nothing fails for it, so it is no trouble. */
+  advice = ''
   readonly #words = new Map<string, string>()
   readonly #log: Warnings
 
@@ -74,6 +76,11 @@ export class Troubles {
     if (this.#words.get(kind) === words) return
     this.#words.set(kind, words)
     this.#log.warn({ queue: 'redis', trouble: words }, 'the queue is in trouble')
+  }
+
+  advise(words: string): void {
+    if (words !== '' && words !== this.advice) this.#log.warn({ queue: 'redis', advice: words }, 'the queue works, and could be set up better')
+    this.advice = words
   }
 
   /** An outage is one trouble, however many connections meet it and in whatever words. */

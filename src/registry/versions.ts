@@ -1,3 +1,4 @@
+import { scrub } from '../model/errors.ts'
 import { formatReference, keyOf } from '../model/location.ts'
 import type { Location } from '../model/location.ts'
 import type { Certificate, Changes, EntryView, VersionView } from '../model/version.ts'
@@ -80,12 +81,15 @@ export class Entries {
 
   #view([path, sizeBytes, digest, etag, pin, latestPin, checksums, id, lone]: EntryTuple): EntryView {
     const location = this.#locations.get(id) as Location
-    return present({ path, reference: formatReference(location, keyOf(location, path, lone === 1)), sizeBytes, latestPin, ...contentOf(digest, etag, pin, checksums) })
+    const endpoint = location.endpoint ?? null
+    const reference = formatReference(location, keyOf(location, path, lone === 1))
+    return present({ path, reference, endpoint, sizeBytes, latestPin, ...contentOf(digest, etag, pin, checksums) })
   }
 
   async #location(id: number): Promise<Location> {
     const row = await this.#read.one<{ json: string }>('SELECT json FROM location WHERE id = :id', { id })
     if (row === undefined) throw new Error(`location ${id} is not there`)
-    return JSON.parse(row.json) as Location
+    const location = JSON.parse(row.json) as Location
+    return location.endpoint === undefined ? location : { ...location, endpoint: scrub(location.endpoint) }
   }
 }

@@ -29,21 +29,25 @@ function openOne(location: Location, watch: Watch, memo: string | undefined): Pr
 }
 
 /**
- * What hears for these watches: a watcher for each folder, and each queue once, whatever the number of watches that it serves.
- * `sqsEndpoint` goes before the host of the queues' URLs.
+ * What hears for these watches: a watcher for each folder, and each queue and each path of the listener once, whatever the number of watches that it serves.
+ * `sqsEndpoint` goes before the host of the queues' URLs. Throws CONFIG_INVALID for a path whose token cannot be had.
  */
 export async function openSources(watches: readonly Watch[], clock: Clock, log: Log, sqsEndpoint?: string): Promise<readonly ChangeSource[]> {
   const sources: ChangeSource[] = []
   for (const location of watches.flatMap(({ locations }) => locations)) {
     if (location.scheme === 'file') sources.push((await import('./file/notifications.ts')).fileSource(location, clock))
   }
-  const heard = Map.groupBy(watches, ({ events, s3 }) => JSON.stringify([events, s3.profile, s3.role]))
+  const heard = Map.groupBy(watches, ({ events, s3 }) => JSON.stringify(events?.kind === 'sqs' ? [events, s3.profile, s3.role] : [events]))
   for (const served of heard.values()) {
     const { events, s3 } = served[0] as Watch
     const locations = served.flatMap((watch) => watch.locations.filter(({ scheme }) => scheme === 's3'))
-    if (events?.kind !== 'sqs') continue
-    const { sqsSource } = await import('./s3/sqs.ts')
-    sources.push(sqsSource({ url: events.url, access: s3, locations, ...(sqsEndpoint !== undefined && { endpoint: sqsEndpoint }) }, clock, log))
+    if (events?.kind === 'sqs') {
+      const { sqsSource } = await import('./s3/sqs.ts')
+      sources.push(sqsSource({ url: events.url, access: s3, locations, ...(sqsEndpoint !== undefined && { endpoint: sqsEndpoint }) }, clock, log))
+    } else if (events?.kind === 'webhook') {
+      const { openWebhook } = await import('./s3/webhook.ts')
+      sources.push(await openWebhook({ path: events.path, tokenFile: events.tokenFile, locations }, clock, log))
+    }
   }
   return sources
 }

@@ -100,3 +100,19 @@ export interface ChangeSource {
    */
   listen(emit: (hints: readonly Hint[]) => Promise<void>, signal: AbortSignal): Promise<void>
 }
+
+/** A change source that is told over HTTP: what is posted to `path` of the daemon's listener is its own. */
+export interface ToldSource extends ChangeSource {
+  readonly path: string
+  /** Before a body is read: the status to refuse its post with (401: it does not show the token; 503: nobody hears now), or undefined. Never rejects. */
+  refusal(authorization: string | undefined): Promise<401 | 503 | undefined>
+  /**
+   * What to answer to a post: 200 once what it hints is marked durably, or when it hints nothing; 400 for what is no notification; 503 when it could not be marked,
+   * so that its sender posts it again. Never rejects.
+   */
+  tell(body: Uint8Array): Promise<200 | 400 | 503>
+}
+
+export function isTold(source: ChangeSource): source is ToldSource {
+  return 'tell' in source
+}

@@ -21,6 +21,7 @@ test('beside a daemon with Redis, scan --wait wakes it at once, and goes by its 
   writeFileSync(join(folder, 'files/one'), 'one')
   writeFileSync(join(folder, 'varve.yaml'), [
     `queue: ${redis.url}`,
+    'listen: off',
     'watch:',
     '  - { name: one, location: files/, artifact: demo/files, type: dataset, settle: 300ms, max_wait: 2s }',
   ].join('\n'))

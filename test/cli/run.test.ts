@@ -16,6 +16,7 @@ beforeEach(() => {
   writeFileSync(join(folder, 'files/one'), 'one')
   writeFileSync(join(folder, 'quickstart.yaml'), [
     'data: .varve',
+    'listen: off',
     'watch:',
     '  - { name: quick, location: files/, artifact: demo/files, type: dataset, settle: 300ms, max_wait: 2s, poll: 1s }',
   ].join('\n'))

@@ -16,8 +16,8 @@ test('an empty variable counts as unset', () => {
 })
 
 test('the endpoint of S3 is the most special one that is set, without a slash at its end', () => {
-  const all = { AWS_ENDPOINT_URL_S3: 'http://a/', AWS_S3_ENDPOINT_URL: 'http://b', AWS_ENDPOINT_URL: 'http://c', AWS_ENDPOINT_URL_SQS: 'http://d' }
-  expect(environment(all)).toMatchObject({ s3Endpoint: 'http://a', sqsEndpoint: 'http://d' })
+  const all = { AWS_ENDPOINT_URL_S3: 'http://a/', AWS_S3_ENDPOINT_URL: 'http://b', AWS_ENDPOINT_URL: 'http://c', AWS_ENDPOINT_URL_SQS: 'http://d', AWS_ENDPOINT_URL_STS: 'http://e/' }
+  expect(environment(all)).toMatchObject({ s3Endpoint: 'http://a', sqsEndpoint: 'http://d', stsEndpoint: 'http://e' })
   expect(environment({ ...all, AWS_ENDPOINT_URL_S3: '' }).s3Endpoint).toBe('http://b')
 })
 

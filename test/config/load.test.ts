@@ -97,6 +97,18 @@ clock_slack: 0s`)).toMatchObject({
     expect(watchOf(more, location)).toMatchObject(meant)
   })
 
+  test('a role is assumed where the environment says, else at the store, else at AWS', () => {
+    const role = 'arn:aws:iam::123456789012:role/reader'
+    const sts = (more: string, variables: Record<string, string> = {}): string | undefined => watchOf(`s3: {role: "${role}"${more}}`, undefined, variables).s3.stsEndpoint
+    expect(sts(', endpoint: "http://127.0.0.1:9000/"', { AWS_ENDPOINT_URL_STS: 'http://127.0.0.1:5000' })).toBe('http://127.0.0.1:5000')
+    expect(sts(', endpoint: "http://127.0.0.1:9000/"', { AWS_ENDPOINT_URL: 'http://127.0.0.1:5000' })).toBe('http://127.0.0.1:9000')
+    expect(sts('', { AWS_ENDPOINT_URL: 'http://127.0.0.1:5000' })).toBe('http://127.0.0.1:5000')
+    expect(sts('')).toBeUndefined()
+    for (const ours of ['https://s3.eu-west-1.amazonaws.com', 'https://b.vpce-1a.s3.us-east-1.vpce.amazonaws.com', 'https://s3.cn-north-1.amazonaws.com.cn', 'https://s3.dualstack.us-east-1.api.aws'])
+      expect([ours, sts(`, endpoint: "${ours}"`)]).toEqual([ours, undefined])
+    expect(watchOf('', undefined, { AWS_ENDPOINT_URL_STS: 'http://127.0.0.1:5000' }).s3).toEqual({})
+  })
+
   test('GCS is where the watch says, else where the emulator is', () => {
     expect(watchOf('', 'gs://b-1/x/', { STORAGE_EMULATOR_HOST: '127.0.0.1:4443' }).locations[0].endpoint).toBe('http://127.0.0.1:4443')
     expect(watchOf('', 's3://b-1/x/', { STORAGE_EMULATOR_HOST: '127.0.0.1:4443' }).locations[0].endpoint).toBeUndefined()

@@ -90,6 +90,9 @@ group('one mistake, one line', () => {
     ['aliases: ["a/b"]', '6:15: the alias "a/b" holds / or :'],
     ['events: {sqs: mnist}', '6:19: `sqs`: not a URL that begins with https://… or http://…'],
     ['s3: {endpoint: "127.0.0.1:9000"}', '6:20: `endpoint`: not a URL'],
+    ['s3: {endpoint: "http://u:pw@127.0.0.1:9000"}', '6:20: `endpoint`: the URL holds a user or password; take it out'],
+    ['events: {webhook: {path: /hooks/../x, token_file: t}}', '6:30: `path`: not a path of its own'],
+    ['events: {webhook: {path: /readyz, token_file: t}}', '6:30: `path`: not a path of its own'],
     ['maxObjects: 5', '6:5: unknown key "maxObjects"; did you mean `max_objects`?'],
     ['colour: red', '6:5: unknown key "colour"; known here: name, location'],
     ['? [a, b]\n: c', 'unknown key "[ a, b ]"'],
@@ -130,6 +133,18 @@ group('one mistake, one line', () => {
   ])('%.20s', (text, expected) => {
     expect(mistakes(text)[0]).toContain(expected)
   })
+})
+
+test('a path that is posted to has one token, and somebody who listens', () => {
+  const hooks = (...tokens: string[]): string => tokens.map((token, i) => `
+  - name: w${i}
+    location: s3://my-bucket/${i}/
+    artifact: vision/a${i}
+    type: dataset
+    events: { webhook: { path: /hooks/one, token_file: ${token} } }`).join('')
+  expect(mistakes(`watch:${hooks('a', './a', '/a')}`)).toEqual([])
+  expect(mistakes(`watch:${hooks('a', 'b', 'a')}`)).toEqual(['11:56: `token_file`: the token of /hooks/one lies in another file at line 6; one path has one token'])
+  expect(mistakes(`listen: off\nwatch:${hooks('a')}`)).toEqual(['7:15: `webhook`: nobody can post while `listen` is off; give `listen` an address, or take this out'])
 })
 
 test('after a mistake in the syntax nothing is guessed, and nothing is repeated', () => {

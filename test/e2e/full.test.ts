@@ -1,12 +1,13 @@
 // needs: moto
 // A full disk under `data`: nothing is acknowledged, nothing is lost, and it is said.
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from '@jest/globals'
 import { start } from '../components.ts'
 import { ownedBucket, toldQueue } from './bucket.ts'
+import { fillUp } from './full.ts'
 import { says, site, until } from './site.ts'
 import { hearing, told } from './sqs-way.ts'
 
@@ -48,16 +49,3 @@ test('while the disk under data is full, messages stay upstream and status says 
     await moto.stop()
   }
 }, 120_000)
-
-/** Writes until not one page more fits. */
-function fillUp(file: string): void {
-  for (const size of [65_536, 4_096, 512])
-    for (;;) {
-      try {
-        writeFileSync(file, Buffer.alloc(size), { flag: 'a' })
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'ENOSPC' || !existsSync(file)) throw error
-        break
-      }
-    }
-}

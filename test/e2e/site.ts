@@ -38,8 +38,8 @@ export interface How {
 
 export interface Site {
   readonly folder: string
-  /** Writes the configuration: YAML holds JSON. */
-  configure(config: unknown): void
+  /** Writes the configuration: YAML holds JSON. It listens nowhere unless it says where, since many daemons run side by side. */
+  configure(config: object): void
   run(how?: How): Daemon
   /** Runs one command to its end. */
   varve(...words: readonly string[]): Promise<Ended>
@@ -74,7 +74,7 @@ export function site(): Site {
   }
   return {
     folder,
-    configure: (config) => writeFileSync(join(folder, 'varve.yaml'), JSON.stringify(config)),
+    configure: (config) => writeFileSync(join(folder, 'varve.yaml'), JSON.stringify({ listen: 'off', ...config })),
     run(how) {
       const daemon = daemonOf(begin(['run'], how))
       daemons.add(daemon)

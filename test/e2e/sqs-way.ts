@@ -9,7 +9,7 @@ import type { Site } from './site.ts'
 const ART = 'vision/mnist'
 
 /** A configuration of one watch that hears `sqs`. */
-export function hearing(owned: { readonly bucket: string; readonly endpoint: string }, sqs: string | undefined, queue: string, more: object = {}): unknown {
+export function hearing(owned: { readonly bucket: string; readonly endpoint: string }, sqs: string | undefined, queue: string, more: object = {}): object {
   const events = sqs === undefined ? {} : { events: { sqs } }
   return {
     data: '.varve', queue,

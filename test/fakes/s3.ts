@@ -35,8 +35,11 @@ export class FakeS3 {
   message = ''
   /** What it says of the notifications of the bucket: XML. */
   notifications = ''
-  /** Every request that came in, in order. */
+  /** Every request that came in, in order; and the access key that signed it. */
   readonly requests: Kind[] = []
+  readonly keyIds: string[] = []
+  /** Whose requests are answered. */
+  admits: (keyId: string) => boolean = () => true
   readonly #server: Server
   readonly #keys = new Map<string, Version[]>()
   #writes = 0
@@ -90,6 +93,9 @@ export class FakeS3 {
     response.setHeader('date', new Date(Date.now() + this.aheadMs).toUTCString())
     const nth = this.requests.filter((one) => one === kind).length
     this.requests.push(kind)
+    const keyId = keyIdOf(request) ?? ''
+    this.keyIds.push(keyId)
+    if (!this.admits(keyId)) return fail(request, response, 403, 'InvalidAccessKeyId')
     const fault = this.fault(kind, nth)
     if (fault === 'silent') return
     const failure = fault === undefined ? undefined : FAILURES[fault]
@@ -188,6 +194,11 @@ function kindOf(request: IncomingMessage, key: string, query: URLSearchParams): 
   if (request.method === 'HEAD') return key === '' ? 'bucket' : 'head'
   if (key !== '') return 'get'
   return (['versions', 'versioning', 'notification'] as const).find((one) => query.has(one)) ?? 'objects'
+}
+
+/** The access key in the signature of a request. */
+export function keyIdOf(request: IncomingMessage): string | undefined {
+  return /Credential=([^/]+)\//.exec(request.headers.authorization ?? '')?.[1]
 }
 
 function etagOf(version: Version): string {

@@ -5,6 +5,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { keyIdOf } from './s3.ts'
 
 interface Message {
   readonly body: string
@@ -22,6 +23,8 @@ export class FakeSqs {
   readonly denied = new Set<string>()
   /** What the queue says of itself. */
   attributes: Readonly<Record<string, string>> = {}
+  /** Whose requests are answered, by access key. */
+  admits: (keyId: string) => boolean = () => true
   /** Requests that came in, in order: `ReceiveMessage 10 of 12`, `DeleteMessageBatch 10`. */
   readonly requests: string[] = []
   readonly #messages: Message[] = []
@@ -69,6 +72,10 @@ export class FakeSqs {
     const action = String(request.headers['x-amz-target']).split('.')[1] as string
     const input = JSON.parse(await text(request)) as { VisibilityTimeout?: number; WaitTimeSeconds?: number; MaxNumberOfMessages?: number; Entries?: { Id: string; ReceiptHandle: string }[] }
     const answer = (status: number, value: unknown): void => void response.writeHead(status, { 'content-type': 'application/x-amz-json-1.0' }).end(JSON.stringify(value))
+    if (!this.admits(keyIdOf(request) ?? '')) {
+      this.requests.push(`${action} of a stranger`)
+      return answer(403, { __type: 'com.amazon.coral.service#UnrecognizedClientException', message: 'no such key' })
+    }
     if (this.down !== undefined) {
       this.requests.push(`${action} refused`)
       return answer(this.down, { __type: 'com.amazonaws.sqs#ServiceUnavailable', message: 'down' })

@@ -1,6 +1,7 @@
 // Laws of reading: versions, ranges, diffs, history, aliases, and what is said where a name is wrong.
 import { describe, expect, test } from '@jest/globals'
 import { parseLocation } from '../../src/model/location.ts'
+import type { EntryView } from '../../src/model/version.ts'
 import { all, begun, changes, enrolled, failure, finish, lookAt, manifest, MNIST, NOW, orderOf, put, putAll, remove, versionOf } from './registry-world.ts'
 import type { OpenRegistry } from './registry.ts'
 
@@ -65,6 +66,18 @@ function versions(open: OpenRegistry): void {
     const looking = await registry.beginPut(orderOf({ location }), NOW)
     await finish(registry, looking, [put('key#1', '1')], { lone: ['key#1'] })
     expect((await all(registry.entries(MNIST, 'v0'))).map(({ reference }) => reference)).toEqual(['s3://bucket/dir/key#1'])
+  })
+  test('each entry says which store has it, though its reference is the same in another', async () => {
+    const registry = await open()
+    await putAll(registry, [put('a', '1'), put('b', '1')])
+    await putAll(registry, [put('a', '2')], { location: { ...orderOf().location, endpoint: 'http://127.0.0.1:9000' } })
+    const places = (entries: readonly EntryView[]): unknown[] => entries.map(({ path, reference, endpoint }) => [path, reference, endpoint])
+    const [here, there] = [['b', 's3://bucket/mnist/b', undefined], ['a', 's3://bucket/mnist/a', 'http://127.0.0.1:9000']]
+    expect(places(await all(registry.entries(MNIST, 'latest')))).toEqual([there, here])
+    expect((await all(registry.entries(MNIST, 'v0'))).some((entry) => 'endpoint' in entry)).toBe(false)
+    const [change] = await all(registry.diff(MNIST, 'v0', 'v1'))
+    expect([change?.before?.endpoint, change?.after?.endpoint]).toEqual([undefined, 'http://127.0.0.1:9000'])
+    expect((await registry.history(MNIST, 'a')).map(({ after }) => after?.endpoint)).toEqual([undefined, 'http://127.0.0.1:9000'])
   })
   test('entries of one path are that entry, and all that lies under it', async () => {
     const registry = await open()

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import type { Listed, Skip } from '../../src/model/entry.ts'
 import { comparePaths } from '../../src/model/location.ts'
 import type { Found, Pass, Span, Store } from '../../src/storage/storage.ts'
+import { NAMES } from './names.ts'
 
 /** A place of its own for one test, and the acts that a store itself never does. */
 export interface Place {
@@ -28,12 +29,6 @@ export interface Traits {
   /** More objects than one page, batch or directory block holds. */
   readonly many: number
 }
-
-/** Names that every store is asked to keep exactly. The full-width tilde and the emoji order differently by UTF-8 bytes and by UTF-16 units. */
-export const NAMES = [
-  'plain', 'a b', ' lead', 'trail ', 'a+b', 'a%20b', 'a%2Fb', 'a#b', 'a?b', 'a&b<c>', 'quote\'"', 'back\\slash', 'semi;colon:@$,=', 'line\nbreak', 'tab\tstop',
-  'é', 'o/\uff5e', 'o/😀', 'z=1/part-0', '~*!()', '[minio_cache:v2]', '&amp;', '.hidden', 'a.b/c', 'a/b', 'a-b', 'a0',
-]
 
 // Far behind every write, so that nothing is young.
 const START_MS = Date.now() + 86_400_000

@@ -2,6 +2,7 @@ import { S3Client } from '@aws-sdk/client-s3'
 import type { S3ClientConfig } from '@aws-sdk/client-s3'
 import type { S3Access } from '../../model/watch.ts'
 import { noRegion } from './failures.ts'
+import { identityOf } from './identity.ts'
 
 // Three tries within the SDK ride out a single dropped connection; what lasts is the daemon's to retry.
 const TRIES = 3
@@ -10,13 +11,14 @@ const CONNECT_MS = 5_000
 const SILENT_MS = 30_000
 
 /**
- * A client with the SDK's own chain of credentials (of `profile` when the access names one) and region. Where an endpoint is given buckets are
+ * A client with the identity of the access, and the SDK's own region where it names none. Where an endpoint is given buckets are
  * addressed by path, unless the access says otherwise, and the region may be unknown. Checksums are only asked for where required: many stores
  * know no others. Throws USAGE when no region is known.
  */
 export async function connectS3(place: string, access: S3Access): Promise<S3Client> {
   const { endpoint, region, profile, pathStyle } = access
   const config: S3ClientConfig = {
+    credentials: identityOf(access),
     maxAttempts: TRIES,
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',

@@ -3,6 +3,7 @@ import type { Location } from '../../model/location.ts'
 import type { S3Access } from '../../model/watch.ts'
 import { regionOfQueue } from './arn.ts'
 import { noRegion } from './failures.ts'
+import { identityOf } from './identity.ts'
 
 /** A queue, and the locations whose notifications it carries. */
 export interface QueueOrder {
@@ -26,6 +27,7 @@ export async function connectSqs(order: QueueOrder): Promise<SQSClient> {
   const endpoint = order.endpoint ?? (atAws ? undefined : origin)
   const named = regionOfQueue(host) ?? order.access.region
   const config = {
+    credentials: identityOf(order.access),
     maxAttempts: 1,
     useQueueUrlAsEndpoint: false,
     requestHandler: { connectionTimeout: 5_000, socketTimeout: SILENT_MS },

@@ -1,12 +1,13 @@
 import { DeleteMessageBatchCommand, ReceiveMessageCommand } from '@aws-sdk/client-sqs'
 import type { Message, SQSClient } from '@aws-sdk/client-sqs'
 import type { Clock } from '../../model/clock.ts'
-import { describe } from '../../model/errors.ts'
+import { describe, isFailure } from '../../model/errors.ts'
 import type { ChangeSource, Hint } from '../storage.ts'
 import { awsFailure } from './failures.ts'
 import { parseNotification } from './notifications.ts'
 import { connectSqs } from './queue.ts'
 import type { QueueOrder } from './queue.ts'
+import { Seldom } from './seldom.ts'
 
 /** One structured line each. */
 export interface Log {
@@ -26,7 +27,6 @@ const RETRY_MOST_MS = 60_000
 const OUTAGE_MS = 60_000
 // An empty answer that came at once was not a long poll: some imitations do not wait.
 const QUICK_MS = 1_000
-const POISON_LOG_MS = 60_000
 
 /**
  * Hears what S3 tells a queue. A message is deleted only after `emit` resolved for it; one that is not understood is left for the dead-letter
@@ -39,18 +39,17 @@ export function sqsSource(order: QueueOrder, clock: Clock, log: Log): ChangeSour
     name,
     async listen(emit, signal) {
       if (signal.aborted) return
-      const client = await connectSqs(order)
+      const ear = new Ear({ order, name, clock, log, emit, signal }, await connectSqs(order))
       try {
-        await new Ear({ client, order, name, clock, log, emit, signal }).hear()
+        await ear.hear()
       } finally {
-        client.destroy()
+        ear.close()
       }
     },
   }
 }
 
 interface Hearing {
-  readonly client: SQSClient
   readonly order: QueueOrder
   readonly name: string
   readonly clock: Clock
@@ -62,12 +61,15 @@ interface Hearing {
 /** Hears until its signal aborts. */
 class Ear {
   readonly #with: Hearing
+  readonly #poison: Seldom
+  #client: SQSClient
   #failures = 0
-  #poison = 0
-  #poisonToldMs = -Infinity
 
-  constructor(hearing: Hearing) {
+  constructor(hearing: Hearing, client: SQSClient) {
     this.#with = hearing
+    this.#client = client
+    const { name, clock, log } = hearing
+    this.#poison = new Seldom(clock, (messages) => log.warn({ name, messages }, 'messages that are no S3 notifications are left to the dead-letter queue'))
   }
 
   async hear(): Promise<void> {
@@ -90,19 +92,29 @@ class Ear {
     }
   }
 
+  close(): void {
+    this.#client.destroy()
+  }
+
   #everything(): Hint[] {
     return this.#with.order.locations.map((location) => ({ scheme: 's3', bucket: location.bucket, key: location.prefix, whole: true }))
   }
 
   async #backOff(error: unknown): Promise<void> {
+    const failure = awsFailure(error, this.#with.name, 'sqs:ReceiveMessage or sqs:DeleteMessage')
     // Said once until it is over: a queue that is down for an hour is one line.
-    if (this.#failures === 0) {
-      const failure = awsFailure(error, this.#with.name, 'sqs:ReceiveMessage or sqs:DeleteMessage')
-      this.#with.log.warn({ name: this.#with.name, error: describe(failure) }, 'the queue is not heard')
-    }
+    if (this.#failures === 0) this.#with.log.warn({ name: this.#with.name, error: describe(failure) }, 'the queue is not heard')
+    if (isFailure(failure, 'CREDENTIALS') || isFailure(failure, 'LOCATION_DENIED')) await this.#reconnect()
     const full = Math.min(RETRY_FIRST_MS * 2 ** Math.min(this.#failures++, 30), RETRY_MOST_MS)
     // The upper half by chance, so that many do not come back at once.
     await this.#with.clock.sleep(full / 2 + (full / 2) * this.#with.clock.random(), this.#with.signal)
+  }
+
+  /** A client keeps what credentials it has for as long as these say that they are good: only another one sees that their file was rotated. */
+  async #reconnect(): Promise<void> {
+    const client = await connectSqs(this.#with.order)
+    this.#client.destroy()
+    this.#client = client
   }
 
   /** One long poll, what follows at once, one mark for all, then the deletes. */
@@ -118,36 +130,26 @@ class Ear {
     const done: Message[] = []
     for (const message of messages) {
       const parsed = parseNotification(message.Body ?? '')
-      if (parsed === undefined) this.#poison++
-      else {
-        done.push(message)
-        if (parsed !== 'test') hints.push(...parsed)
-      }
+      if (parsed === undefined) continue
+      done.push(message)
+      if (parsed !== 'test') hints.push(...parsed)
     }
-    this.#tellPoison()
+    this.#poison.happened(messages.length - done.length)
     if (hints.length > 0) await this.#with.emit(hints)
     const batches = Array.from({ length: Math.ceil(done.length / BATCH) }, (_, at) => done.slice(at * BATCH, (at + 1) * BATCH))
     await Promise.all(batches.map((batch) => this.#delete(batch)))
   }
 
-  #tellPoison(): void {
-    const now = this.#with.clock.monotonic()
-    if (this.#poison === 0 || now - this.#poisonToldMs < POISON_LOG_MS) return
-    this.#with.log.warn({ name: this.#with.name, messages: this.#poison }, 'messages that are no S3 notifications are left to the dead-letter queue')
-    this.#poison = 0
-    this.#poisonToldMs = now
-  }
-
   async #receive(waitSeconds: number): Promise<Message[]> {
     const command = new ReceiveMessageCommand({ QueueUrl: this.#with.order.url, MaxNumberOfMessages: BATCH, WaitTimeSeconds: waitSeconds })
-    const { Messages } = await this.#with.client.send(command, { abortSignal: this.#with.signal })
+    const { Messages } = await this.#client.send(command, { abortSignal: this.#with.signal })
     return Messages ?? []
   }
 
   /** Deletes what is durably marked. What the queue does not delete comes again, which is harmless. */
   async #delete(messages: readonly Message[]): Promise<void> {
     const Entries = messages.map((message, index) => ({ Id: `${index}`, ReceiptHandle: message.ReceiptHandle }))
-    const { Failed } = await this.#with.client.send(new DeleteMessageBatchCommand({ QueueUrl: this.#with.order.url, Entries }))
+    const { Failed } = await this.#client.send(new DeleteMessageBatchCommand({ QueueUrl: this.#with.order.url, Entries }))
     if (Failed === undefined || Failed.length === 0) return
     this.#with.log.warn({ name: this.#with.name, messages: Failed.length, code: Failed[0]?.Code }, 'messages could not be deleted; they come again')
   }

@@ -1,0 +1,86 @@
+import type { Clock } from '../model/clock.ts'
+import { describe } from '../model/errors.ts'
+import type { Queue } from '../queue/queue.ts'
+import type { Registry } from '../registry/registry.ts'
+import type { ChangeSource } from '../storage/storage.ts'
+
+// Probes give up after a second, by default.
+const REGISTRY_MOST_MS = 800
+
+/** One thing that the daemon needs to do its work. */
+export interface Check {
+  /** `registry`, `queue`, or the name of a source. */
+  readonly check: string
+  readonly ok: boolean
+  /** What is wrong with it; with `ok` what could be better: a source that has begun and failed since is started again, a queue may want another setting. */
+  readonly why?: string
+}
+
+/** What `/readyz` asks. */
+export interface Health {
+  /** Resolves within a second, whatever hangs. */
+  checks(): Promise<readonly Check[]>
+}
+
+interface Account {
+  readonly source: ChangeSource
+  begun: boolean
+  why: string | undefined
+}
+
+/** Keeps account of the daemon's parts. `sources` are those given, kept account of: hand these to `runDaemon`. */
+export function healthOf(parts: {
+  readonly registry: Pick<Registry, 'watchRow'>
+  readonly queue: Pick<Queue, 'trouble' | 'advice'>
+  readonly sources: readonly ChangeSource[]
+  readonly clock: Pick<Clock, 'sleep'>
+}): Health & { readonly sources: readonly ChangeSource[] } {
+  const accounts = parts.sources.map((source): Account => ({ source, begun: false, why: 'it has not begun to hear' }))
+  let asked: Promise<string | undefined> | undefined
+
+  /** One question at a time: a registry that hangs must not be asked ever more. */
+  const registryTrouble = async (): Promise<string | undefined> => {
+    asked ??= parts.registry.watchRow('').then(() => undefined, describe).finally(() => (asked = undefined))
+    const enough = new AbortController()
+    const late = parts.clock.sleep(REGISTRY_MOST_MS, enough.signal).then(() => 'it does not answer')
+    return Promise.race([asked, late]).finally(() => enough.abort())
+  }
+
+  return {
+    sources: accounts.map(keepAccount),
+    checks: async () => [
+      checkOf('registry', await registryTrouble()),
+      checkOf('queue', parts.queue.trouble() ?? parts.queue.advice(), parts.queue.trouble() === undefined),
+      ...accounts.map(({ source, begun, why }) => checkOf(source.name, why, begun)),
+    ],
+  }
+}
+
+function checkOf(check: string, why: string | undefined, ok = why === undefined): Check {
+  return { check, ok, ...(why !== undefined && { why }) }
+}
+
+/** A source emits each time that it begins to hear: so its first emission says that it has. */
+function keepAccount(account: Account): ChangeSource {
+  const { source } = account
+  return {
+    get name() {
+      return source.name
+    },
+    async listen(emit, signal) {
+      const emitAndNote: typeof emit = async (hints) => {
+        await emit(hints)
+        account.begun = true
+        account.why = undefined
+      }
+      try {
+        await source.listen(emitAndNote, signal)
+        account.why = 'it ended'
+        if (signal.aborted) account.begun = false
+      } catch (error) {
+        account.why = describe(error)
+        throw error
+      }
+    },
+  }
+}

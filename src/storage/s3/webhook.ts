@@ -1,0 +1,146 @@
+import { once } from 'node:events'
+import type { Clock } from '../../model/clock.ts'
+import { describe } from '../../model/errors.ts'
+import type { Location } from '../../model/location.ts'
+import type { Hint, ToldSource } from '../storage.ts'
+import { parsePost } from './notifications.ts'
+import { Seldom } from './seldom.ts'
+import type { Log } from './sqs.ts'
+import { Token } from './token.ts'
+
+/** A path of the daemon's listener, and the locations whose notifications are posted to it. */
+export interface HookOrder {
+  readonly path: string
+  readonly tokenFile: string
+  readonly locations: readonly Location[]
+}
+
+type Emit = (hints: readonly Hint[]) => Promise<void>
+
+/** A post whose hints are not marked yet. */
+interface Waiting {
+  readonly hints: readonly Hint[]
+  resolve(): void
+  reject(error: unknown): void
+}
+
+/**
+ * Hears what S3-compatible stores post. It begins with a whole hint for each location; what was posted while nobody listened is the store's to post again. Throws
+ * CONFIG_INVALID when the token's file holds none; one that loses it later makes every post wait, and one log line.
+ */
+export async function openWebhook(order: HookOrder, clock: Clock, log: Log): Promise<ToldSource> {
+  const token = new Token(order.tokenFile, clock)
+  await token.digest()
+  return new Webhook(order, token, clock, log)
+}
+
+class Webhook implements ToldSource {
+  readonly name: string
+  readonly path: string
+  readonly #order: HookOrder
+  readonly #token: Token
+  readonly #log: Log
+  readonly #strangers: Seldom
+  readonly #poison: Seldom
+  #emit: Emit | undefined
+  #waiting: Waiting[] = []
+  #marking: Promise<void> | undefined
+  /** What is wrong with the token's file, and with the marks: each is said once until it is over. */
+  readonly #troubles = new Map<string, string>()
+
+  constructor(order: HookOrder, token: Token, clock: Clock, log: Log) {
+    this.path = order.path
+    this.name = `webhook ${order.path}`
+    this.#order = order
+    this.#token = token
+    this.#log = log
+    const { name } = this
+    this.#strangers = new Seldom(clock, (posts) => log.warn({ name, posts }, 'posts that did not show the token were refused'))
+    this.#poison = new Seldom(clock, (posts) => log.warn({ name, posts }, 'posts that are no S3 notifications were refused'))
+  }
+
+  async listen(emit: Emit, signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return
+    // It hears before it asks for the whole: so nothing falls between the two.
+    this.#emit = emit
+    try {
+      await emit(this.#order.locations.map(({ bucket, prefix }) => ({ scheme: 's3' as const, bucket, key: prefix, whole: true })))
+      if (!signal.aborted) await once(signal, 'abort')
+    } finally {
+      this.#emit = undefined
+      await this.#marking
+    }
+  }
+
+  async refusal(authorization: string | undefined): Promise<401 | 503 | undefined> {
+    try {
+      const shown = await this.#token.isShown(authorization)
+      this.#over('token')
+      if (!shown) this.#strangers.happened()
+      return shown ? (this.#emit === undefined ? 503 : undefined) : 401
+    } catch (error) {
+      this.#trouble('token', describe(error), 'nobody can post: their token cannot be checked')
+      return 503
+    }
+  }
+
+  async tell(body: Uint8Array): Promise<200 | 400 | 503> {
+    const told = parsePost(textOf(body) ?? '')
+    if (told === undefined) {
+      this.#poison.happened()
+      return 400
+    }
+    if (told === 'test' || told.length === 0) return 200
+    try {
+      await this.#mark(told)
+      this.#over('mark')
+      return 200
+    } catch (error) {
+      this.#trouble('mark', describe(error), 'what was posted cannot be marked: its sender is asked to post it again')
+      return 503
+    }
+  }
+
+  /** Resolves when `hints` are durable. What comes while a mark is written shares the next one. */
+  #mark(hints: readonly Hint[]): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ hints, resolve, reject })
+      this.#marking ??= this.#markAll()
+    })
+  }
+
+  async #markAll(): Promise<void> {
+    // A turn later, so that what came together is marked together.
+    await undefined
+    while (this.#waiting.length > 0) {
+      const batch = this.#waiting.splice(0)
+      try {
+        if (this.#emit === undefined) throw new Error('nobody hears now')
+        await this.#emit(batch.flatMap(({ hints }) => hints))
+        for (const { resolve } of batch) resolve()
+      } catch (error) {
+        for (const { reject } of batch) reject(error)
+      }
+    }
+    this.#marking = undefined
+  }
+
+  #trouble(kind: string, error: string, message: string): void {
+    if (this.#troubles.get(kind) === error) return
+    this.#troubles.set(kind, error)
+    this.#log.warn({ name: this.name, error }, message)
+  }
+
+  #over(kind: string): void {
+    if (this.#troubles.delete(kind)) this.#log.info({ name: this.name }, 'posts are taken again')
+  }
+}
+
+/** Undefined for what is no UTF-8: a key that was garbled on the way would be looked for in vain. */
+function textOf(body: Uint8Array): string | undefined {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(body)
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,78 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect, test } from '@jest/globals'
+import { healthOf } from '../../src/daemon/daemon.ts'
+import type { Check } from '../../src/daemon/daemon.ts'
+import type { ChangeSource, Hint } from '../../src/storage/storage.ts'
+
+const clock = { sleep: (ms: number, signal?: AbortSignal) => sleep(ms, undefined, signal === undefined ? {} : { signal }).catch(() => undefined) }
+const registry = { watchRow: async () => undefined }
+const queue = { trouble: (): string | undefined => undefined, advice: (): string | undefined => undefined }
+const ALL: Hint = { scheme: 's3', bucket: 'b', key: '', whole: true }
+
+const WELL: readonly Check[] = [{ check: 'registry', ok: true }, { check: 'queue', ok: true }]
+
+test('a registry that answers and a queue without trouble are well', async () => {
+  expect(await healthOf({ registry, queue, sources: [], clock }).checks()).toEqual(WELL)
+})
+
+test('a registry that fails says why, scrubbed; one that hangs is asked once, and is not waited for', async () => {
+  const failing = { watchRow: () => Promise.reject(new Error('no http://user:secret@host/x?token=1')) }
+  expect((await healthOf({ registry: failing, queue, sources: [], clock }).checks())[0]).toEqual({ check: 'registry', ok: false, why: 'no http://host/x?…' })
+  let asked = 0
+  let answer = (): void => undefined
+  const hanging = { watchRow: () => (asked++, new Promise<undefined>((resolve) => (answer = () => resolve(undefined)))) }
+  const health = healthOf({ registry: hanging, queue, sources: [], clock })
+  const both = await Promise.all([health.checks(), health.checks()])
+  for (const checks of both) expect(checks[0]).toEqual({ check: 'registry', ok: false, why: 'it does not answer' })
+  expect(asked).toBe(1)
+  answer()
+  await sleep(1)
+  hanging.watchRow = async () => undefined
+  expect(await health.checks()).toEqual(WELL)
+})
+
+test('a queue in trouble is not well; one that could be set up better is', async () => {
+  const of = async (trouble?: string, advice?: string): Promise<Check | undefined> =>
+    (await healthOf({ registry, queue: { trouble: () => trouble, advice: () => advice }, sources: [], clock }).checks())[1]
+  expect(await of('Redis does not answer', 'appendonly is off')).toEqual({ check: 'queue', ok: false, why: 'Redis does not answer' })
+  expect(await of(undefined, 'appendonly is off')).toEqual({ check: 'queue', ok: true, why: 'appendonly is off' })
+})
+
+test('a source is well from its first hint on, though it fails later; and not any more when the daemon stops', async () => {
+  let fail = (_: Error): void => undefined
+  let hint = async (): Promise<void> => undefined
+  const source: ChangeSource = {
+    name: 'files /x/',
+    listen: (emit, signal) => new Promise((resolve, reject) => {
+      hint = () => emit([ALL])
+      fail = reject
+      signal.addEventListener('abort', () => resolve())
+    }),
+  }
+  const { sources, checks } = healthOf({ registry, queue, sources: [source], clock })
+  const [kept] = sources
+  if (kept === undefined) throw new Error('no source')
+  expect(kept.name).toBe('files /x/')
+  const check = async (): Promise<Check | undefined> => (await checks())[2]
+  expect(await check()).toEqual({ check: 'files /x/', ok: false, why: 'it has not begun to hear' })
+  // What cannot be marked is not heard.
+  let marks: () => Promise<void> = () => Promise.reject(new Error('the disk is full'))
+  const stop = new AbortController()
+  const listen = (): Promise<void> => kept.listen(() => marks(), stop.signal)
+  let listening = listen()
+  await expect(hint()).rejects.toThrow('the disk is full')
+  fail(new Error('nothing is mounted there'))
+  await expect(listening).rejects.toThrow('nothing is mounted there')
+  expect(await check()).toEqual({ check: 'files /x/', ok: false, why: 'nothing is mounted there' })
+  marks = async () => undefined
+  listening = listen()
+  await hint()
+  expect(await check()).toEqual({ check: 'files /x/', ok: true })
+  fail(new Error('another disk'))
+  await expect(listening).rejects.toThrow('another disk')
+  expect(await check()).toEqual({ check: 'files /x/', ok: true, why: 'another disk' })
+  listening = listen()
+  stop.abort()
+  await listening
+  expect(await check()).toMatchObject({ ok: false })
+})
