@@ -65,7 +65,7 @@ async function writable(file: string): Promise<void> {
 const NETWORK = /^(nfs4?|cifs|smb3|smbfs|9p|ceph|lustre|afs|fuse|fuse\..*)$/
 
 /** The type of the network file system that is mounted at or above `folder`, as the kernel's own table says; undefined for a local one. */
-async function networkMountOf(folder: string): Promise<string | undefined> {
+export async function networkMountOf(folder: string): Promise<string | undefined> {
   const mounts = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n').filter((line) => line !== '').map((line) => {
     const fields = line.split(' ')
     const point = (fields[4] ?? '').replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))

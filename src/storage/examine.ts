@@ -19,6 +19,7 @@ const PROBES: Readonly<Partial<Record<Scheme, Probing>>> = {
 
 const PROBES_OF_EVENTS: Readonly<Partial<Record<Events['kind'], (watch: Watch, asked: Asked, signal: AbortSignal) => Promise<readonly Diagnosis[]>>>> = {
   sqs: probeSqs,
+  webhook: async ({ events }, { means }, signal) => (events?.kind === 'webhook' ? (await import('./s3/probe-hook.ts')).probeHook(events.tokenFile, means, signal) : []),
 }
 
 /** What examinations are made with; what was asked of a shared queue is kept, to be asked once. */
@@ -64,7 +65,7 @@ async function probeSqs(watch: Watch, { means, queues }: Asked, signal: AbortSig
   if (events?.kind !== 'sqs') return []
   const { probeQueue, sendersOf } = await import('./s3/probe-queue.ts')
   const order = { url: events.url, access: s3, locations: [], ...(means.sqsEndpoint !== undefined && { endpoint: means.sqsEndpoint }) }
-  const key = JSON.stringify([events.url, s3.profile, s3.role])
+  const key = JSON.stringify([events.url, s3])
   const seen = queues.get(key) ?? probeQueue(order, means, signal)
   queues.set(key, seen)
   const queue = await seen

@@ -8,11 +8,11 @@ import type { QueueConfiguration } from '@aws-sdk/client-s3'
 import { CreateQueueCommand, GetQueueAttributesCommand, SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import type { Probe } from '../../src/model/probe.ts'
-import { S3_KEYS, start } from '../components.ts'
+import { freePort, S3_KEYS, start } from '../components.ts'
 import { ownedBucket } from '../e2e/bucket.ts'
 import type { Owned } from '../e2e/bucket.ts'
 import { outcomesOf } from '../storage/probing.ts'
-import { ended, startWith } from './process.ts'
+import { ended, says, startWith } from './process.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'varve-doctor-'))
 const ALL = ['s3:ObjectCreated:*', 's3:ObjectRemoved:*', 's3:LifecycleExpiration:*']
@@ -50,7 +50,7 @@ async function tell(owned: Owned, ...rules: readonly { readonly queue: string; r
 /** What `varve doctor` says of a prefix of a bucket that a queue tells of: the exit, and what does not work. */
 async function doctor(owned: Owned, url: string, key = 'data/mnist/'): Promise<{ exit: number | null; troubles: string[]; probes: Probe[] }> {
   const watch = { name: 'mnist', location: `s3://${owned.bucket}/${key}`, artifact: 'vision/mnist', type: 'dataset', events: { sqs: url }, s3: { endpoint: moto.url, region: 'us-east-1' } }
-  writeFileSync(join(folder, 'varve.yaml'), JSON.stringify({ data: 'data', watch: [watch] }))
+  writeFileSync(join(folder, 'varve.yaml'), JSON.stringify({ data: 'data', listen: 'off', watch: [watch] }))
   const environment = { AWS_ACCESS_KEY_ID: S3_KEYS.accessKeyId, AWS_SECRET_ACCESS_KEY: S3_KEYS.secretAccessKey }
   const { exit, stdout, stderr } = await ended(startWith(environment, folder, 'doctor', '--json'))
   expect(stderr).toBe('')
@@ -106,3 +106,27 @@ test('a queue or a bucket that is not there is named', async () => {
   expect({ exit, troubles }).toEqual({ exit: 1, troubles: ['reach fails', 'receive fails'] })
   expect(probes.filter(({ outcome }) => outcome === 'fails').map(({ reason }) => reason)).toEqual(['s3://no-such-bucket/data/mnist/ is not there', `${moto.url}/123456789012/no-such-queue is not there`])
 }, 60_000)
+
+test('beside the daemon of a store that posts, its listener and the token are probed', async () => {
+  const events = { webhook: { path: '/hooks/store', token_file: 'token' } }
+  const watch = { name: 'posted', location: `s3://${good.bucket}/data/`, artifact: 'vision/posted', type: 'dataset', events, s3: { endpoint: moto.url, region: 'us-east-1' } }
+  writeFileSync(join(folder, 'token'), 'the-secret-token\n')
+  writeFileSync(join(folder, 'varve.yaml'), JSON.stringify({ data: 'data', listen: `127.0.0.1:${await freePort()}`, watch: [watch] }))
+  const environment = { AWS_ACCESS_KEY_ID: S3_KEYS.accessKeyId, AWS_SECRET_ACCESS_KEY: S3_KEYS.secretAccessKey }
+  const troubles = async (): Promise<string[]> => {
+    const { stdout } = await ended(startWith(environment, folder, 'doctor', '--json'))
+    expect(stdout).not.toContain('the-secret-token')
+    return stdout.split('\n').slice(0, -1).map((line) => JSON.parse(line) as Probe).filter(({ capability }) => ['token', 'listener'].includes(capability))
+      .map(({ capability, outcome, reason }) => `${capability} ${outcome} ${reason ?? ''}`.trim())
+  }
+  expect(await troubles()).toEqual(['token works', 'listener works free, for no daemon runs'])
+  const daemon = startWith(environment, folder, 'run')
+  const end = ended(daemon)
+  try {
+    await says(daemon, /^vision\/posted:v0 /m, 60_000)
+    expect(await troubles()).toEqual(['token works', 'listener works the running daemon is ready'])
+  } finally {
+    daemon.kill('SIGTERM')
+    await end
+  }
+}, 120_000)

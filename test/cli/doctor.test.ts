@@ -18,7 +18,7 @@ const watch = (name: string, location: string, more = ''): string => `  - { name
 beforeAll(() => {
   mkdirSync(join(folder, 'tree'))
   writeFileSync(join(folder, 'tree/a'), 'x')
-  writeFileSync(join(folder, 'varve.yaml'), ['data: data', 'watch:', watch('good', 'tree/'), watch('gone', 'absent/')].join('\n'))
+  writeFileSync(join(folder, 'varve.yaml'), ['data: data', 'listen: off', 'watch:', watch('good', 'tree/'), watch('gone', 'absent/')].join('\n'))
 })
 afterAll(() => rmSync(folder, { recursive: true }))
 
@@ -61,7 +61,7 @@ test('what keeps it from probing is another exit than what it finds', async () =
 
 test('what cannot be reached fails with words, shows no secret, and stops nothing else; policies are printed', async () => {
   writeFileSync(join(folder, 'secrets.yaml'), [
-    'data: data', 'queue: "redis://user:hunter2@127.0.0.1:1/0"', 'watch:', watch('good', 'tree/'),
+    'data: data', 'listen: off', 'queue: "redis://user:hunter2@127.0.0.1:1/0"', 'watch:', watch('good', 'tree/'),
     watch('bucket', 's3://bucket/d/', ', s3: { endpoint: "http://127.0.0.1:1", region: us-east-1, role: "arn:aws:iam::123456789012:role/reader" }, events: { sqs: "http://127.0.0.1:1/123456789012/mnist?token=hunter2" }'),
   ].join('\n'))
   for (const json of [[], ['--json']]) {

@@ -15,7 +15,7 @@ import { Bucket } from './bucket.ts'
 import { connectS3 } from './config.ts'
 import { awsFailure, isRefused, statusOf, whoIsDenied } from './failures.ts'
 import { isFolderMarker, pinOf } from './list.ts'
-import { notified } from './notified.ts'
+import { notified, posted } from './notified.ts'
 import type { PageRow } from './page.ts'
 import { listenIn } from './wire.ts'
 import type { Wire } from './wire.ts'
@@ -65,9 +65,9 @@ export async function probeS3(watch: Watch, location: Location, means: Means, si
 }
 
 async function diagnosesOf(asking: Asking): Promise<Diagnosis[]> {
-  const { ask, bucket, client, location, place, watch, wire } = asking
+  const { ask, bucket, client, location, place, wire } = asking
   const known = await ask(() => client.config.credentials()).catch((error: unknown) => awsFailure(error, place, 's3:ListBucket'))
-  if (isFailure(known)) return [failed('credentials', known)]
+  if (isFailure(known)) return [{ ...failed('credentials', known), ...(known.hint?.includes(ASSUME) === true && { permission: ASSUME }) }]
   const credentials = works('credentials', identityWords(known))
   // A page of the least size may hold nothing but the marker of a folder.
   const first = await ask((signal) => bucket.objects(location.prefix, {}, { requests: 0 }, signal, 100)).catch(said)
@@ -80,10 +80,12 @@ async function diagnosesOf(asking: Asking): Promise<Diagnosis[]> {
   const rows = first instanceof Said ? undefined : first.rows
   const [versions, more] = await Promise.all([
     versionsOf(asking, rows),
-    watch.events?.kind === 'sqs' ? notificationsOf(asking, watch.events.url) : Promise.resolve([]),
+    notificationsOf(asking),
   ])
   return [reached(asking, await regionOf(client)), credentials, list, ...versions, ...more]
 }
+
+const ASSUME = 'sts:AssumeRole'
 
 /** What was thrown, as a value. */
 class Said {
@@ -242,14 +244,17 @@ function readOf(read: void | Said, place: string, pinned: boolean): Diagnosis {
   return degraded('read', { reason: `${reason}; versions are recorded all the same, but cannot be restored`, action, permission: missing })
 }
 
-async function notificationsOf(asking: Asking, queueUrl: string): Promise<Diagnosis[]> {
-  const { ask, client, location, watch } = asking
+/** What the bucket tells the queue of the watch; of stores that post only MinIO says it. */
+async function notificationsOf({ ask, client, location, watch, wire }: Asking): Promise<Diagnosis[]> {
+  const { events } = watch
+  const tells = events?.kind === 'sqs' || (events?.kind === 'webhook' && /^minio/i.test(wire.server()))
+  if (!tells) return []
   const told = await ask((abortSignal) => client.send(new GetBucketNotificationConfigurationCommand({ Bucket: location.bucket }), { abortSignal })).catch(said)
-  const otherwise = `what is not told is found only by the scan every ${watch.reconcileMs / 60_000} min`
-  if (!(told instanceof Said)) return [notified(told, { location, queueUrl, include: watch.include, otherwise })]
+  const wanted = { location, include: watch.include, otherwise: `what is not told is found only by the scan every ${watch.reconcileMs / 60_000} min` }
+  if (!(told instanceof Said)) return [events.kind === 'sqs' ? notified(told, events.url, wanted) : posted(told, wanted)]
   const denied = statusOf(told.error) === 403
   return [degraded('notifications', {
-    reason: denied ? 'whether the bucket tells the queue was not seen: s3:GetBucketNotification is not allowed' : 'whether the bucket tells the queue was not seen: the store does not say',
+    reason: `whether the bucket tells of changes was not seen: ${denied ? 's3:GetBucketNotification is not allowed' : 'the store does not say'}`,
     ...(denied && { action: 'allow s3:GetBucketNotification, for this probe alone', permission: 's3:GetBucketNotification' }),
   })]
 }

@@ -8,6 +8,8 @@ export interface Wire {
   answered(): boolean
   /** Where the bucket lies, as S3 says even when it refuses. */
   region(): string | undefined
+  /** What the store calls itself: `MinIO`. */
+  server(): string
   /** How far the store's clock is from this one. */
   skew(): Skew | undefined
 }
@@ -19,10 +21,12 @@ const TICK_MS = 1_000
 /** Reads the headers of all that `client` is answered from now on. */
 export function listenIn(client: S3Client, clock: Clock): Wire {
   let region: string | undefined
+  let server = ''
   let skew: Skew | undefined
   let answered = false
   const hear = (headers: Readonly<Record<string, string>>, sentMs: number, cameMs: number): void => {
     answered = true
+    server = headers['server'] ?? server
     region = headers['x-amz-bucket-region'] ?? region
     const toldMs = Date.parse(headers['date'] ?? '')
     const now = { aheadMs: toldMs + TICK_MS / 2 - (sentMs + cameMs) / 2, unsureMs: (TICK_MS + cameMs - sentMs) / 2 }
@@ -30,7 +34,7 @@ export function listenIn(client: S3Client, clock: Clock): Wire {
     if (!Number.isNaN(toldMs) && now.unsureMs < (skew?.unsureMs ?? Infinity)) skew = now
   }
   client.middlewareStack.addRelativeTo(listening(hear, clock), LISTENING)
-  return { answered: () => answered, region: () => region, skew: () => skew }
+  return { answered: () => answered, region: () => region, server: () => server, skew: () => skew }
 }
 
 function listening(hear: (headers: Readonly<Record<string, string>>, sentMs: number, cameMs: number) => void, clock: Clock) {

@@ -2,7 +2,7 @@
 import { describe, expect, test } from '@jest/globals'
 import { parseLocation } from '../../../src/model/location.ts'
 import { arnOfQueue, isQueue } from '../../../src/storage/s3/arn.ts'
-import { notified } from '../../../src/storage/s3/notified.ts'
+import { notified, posted } from '../../../src/storage/s3/notified.ts'
 import { iamPolicies } from '../../../src/storage/s3/policy.ts'
 import { senderOf } from '../../../src/storage/s3/sender.ts'
 import { watchOf } from '../../suite/registry-world.ts'
@@ -24,7 +24,7 @@ const ruleOf = ({ events = ALL, prefix, suffix, arn = ARN }: Told) => ({
 })
 
 function judged(key: string, rules: readonly Told[], include: readonly string[] = []) {
-  return notified({ QueueConfigurations: rules.map(ruleOf) }, { location: parseLocation(`s3://bkt/${key}`, '/'), queueUrl: URL_, include, otherwise: 'else a scan' })
+  return notified({ QueueConfigurations: rules.map(ruleOf) }, URL_, { location: parseLocation(`s3://bkt/${key}`, '/'), include, otherwise: 'else a scan' })
 }
 
 describe('notifications of a location', () => {
@@ -56,19 +56,29 @@ describe('notifications of a location', () => {
     ['another prefix is sent', 'data/mnist/', [{ prefix: 'data/mnist2/' }], 'fails', 's3:ObjectCreated:* is not sent; s3:ObjectRemoved:* is not sent'],
     ['the prefix is not encoded', 'year=2026/', [{ prefix: 'year=2026/' }], 'fails', 'write year%3D2026/'],
     ['the suffix is not encoded', 'd/', [{ suffix: ' .png' }], 'fails', 'write %20.png'],
-    ['it tells other queues alone', 'd/', [{ arn: 'arn:aws:sqs:eu-west-1:123456789012:other' }], 'fails', 'the bucket does not tell this queue, but others: arn:aws:sqs:eu-west-1:123456789012:other'],
-    ['it tells the namesake of another account', 'd/', [{ arn: 'arn:aws:sqs:eu-west-1:999999999999:mnist' }], 'fails', 'does not tell this queue'],
-    ['nothing is sent', 'd/', [], 'fails', 'the bucket does not tell this queue; else a scan'],
+    ['it tells other queues alone', 'd/', [{ arn: 'arn:aws:sqs:eu-west-1:123456789012:other' }], 'fails', 'the bucket does not tell the queue mnist, but others: arn:aws:sqs:eu-west-1:123456789012:other'],
+    ['it tells the namesake of another account', 'd/', [{ arn: 'arn:aws:sqs:eu-west-1:999999999999:mnist' }], 'fails', 'does not tell the queue mnist'],
+    ['nothing is sent', 'd/', [], 'fails', 'the bucket does not tell the queue mnist; else a scan'],
   ])('lack: %s', (_, key, rules, outcome, words) => {
     expect(judged(key, rules)).toMatchObject({ outcome, reason: expect.stringContaining(words), action: expect.stringMatching(/^let the bucket send s3:ObjectCreated:\*.* beside what it sends already$/) })
   })
 
   test('on their way through SNS or EventBridge are believed as far as they are seen', () => {
-    const wanted = { location: parseLocation('s3://bkt/d/', '/'), queueUrl: URL_, include: [], otherwise: 'else a scan' }
-    expect(notified({ EventBridgeConfiguration: {} }, wanted)).toMatchObject({ outcome: 'works', reason: expect.stringMatching(/EventBridge; .* cannot be seen from here/) })
-    expect(notified({ TopicConfigurations: [ruleOf({ arn: 'arn:aws:sns:eu-west-1:123456789012:t' })] }, wanted)).toMatchObject({ outcome: 'works', reason: expect.stringMatching(/SNS; .* cannot be seen from here/) })
-    expect(notified({ TopicConfigurations: [ruleOf({ prefix: 'other/' })] }, wanted)).toMatchObject({ outcome: 'fails' })
+    const wanted = { location: parseLocation('s3://bkt/d/', '/'), include: [], otherwise: 'else a scan' }
+    expect(notified({ EventBridgeConfiguration: {} }, URL_, wanted)).toMatchObject({ outcome: 'works', reason: expect.stringMatching(/EventBridge; .* cannot be seen from here/) })
+    expect(notified({ TopicConfigurations: [ruleOf({ arn: 'arn:aws:sns:eu-west-1:123456789012:t' })] }, URL_, wanted)).toMatchObject({ outcome: 'works', reason: expect.stringMatching(/SNS; .* cannot be seen from here/) })
+    expect(notified({ TopicConfigurations: [ruleOf({ prefix: 'other/' })] }, URL_, wanted)).toMatchObject({ outcome: 'fails' })
   })
+})
+
+test('MinIO posts, takes filters as they are, and says so by the name of its target', () => {
+  const arn = 'arn:minio:sqs::VARVE:webhook'
+  const judgedBy = (...rules: readonly Told[]) => posted({ QueueConfigurations: rules.map((rule) => ruleOf({ arn, ...rule })) }, { location: parseLocation('s3://bkt/year=2026/', '/'), include: [], otherwise: 'else a scan' })
+  const both = ['s3:ObjectCreated:*', 's3:ObjectRemoved:*']
+  expect(judgedBy({ events: both, prefix: 'year=2026/' })).toMatchObject({ outcome: 'works', reason: 'the bucket tells a webhook' })
+  expect(judgedBy({ events: both, prefix: 'year%3D2026/' })).toMatchObject({ outcome: 'fails' })
+  expect(judgedBy({ events: ['s3:ObjectCreated:*'] })).toMatchObject({ outcome: 'degraded', reason: 's3:ObjectRemoved:* is not sent; else a scan', action: expect.stringContaining('for keys under year=2026/') })
+  expect(judgedBy({ events: both, arn: 'arn:minio:sqs::X:redis' })).toMatchObject({ outcome: 'fails', reason: expect.stringContaining('does not tell a webhook, but others: arn:minio:sqs::X:redis') })
 })
 
 describe('a queue\'s policy', () => {

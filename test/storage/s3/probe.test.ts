@@ -1,13 +1,18 @@
 // What the doctor says of a bucket and of a queue that deny, lack, hang or lie elsewhere; and that it changes nothing.
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { parseLocation } from '../../../src/model/location.ts'
 import type { Diagnosis } from '../../../src/model/probe.ts'
 import type { Watch } from '../../../src/model/watch.ts'
+import { probeHook } from '../../../src/storage/s3/probe-hook.ts'
 import { probeQueue, sendersOf } from '../../../src/storage/s3/probe-queue.ts'
 import { probeS3 } from '../../../src/storage/s3/probe.ts'
 import { FakeS3 } from '../../fakes/s3.ts'
 import type { Fault, Kind } from '../../fakes/s3.ts'
 import { FakeSqs } from '../../fakes/sqs.ts'
+import { FakeSts } from '../../fakes/sts.ts'
 import { realClock } from '../../laws/world.ts'
 import { watchOf } from '../../suite/registry-world.ts'
 import { diagnosisOf, MEANS, outcomesOf } from '../probing.ts'
@@ -134,6 +139,52 @@ describe('a bucket that cannot be asked ends with one answer', () => {
   })
 })
 
+describe('a role', () => {
+  const role = 'arn:aws:iam::123456789012:role/reader'
+  const sts = async (use: (fake: FakeSts) => Promise<void>): Promise<void> => {
+    const fakeSts = await FakeSts.start()
+    try {
+      await use(fakeSts)
+    } finally {
+      await fakeSts.stop()
+    }
+  }
+  const access = (stsEndpoint: string): Partial<Watch> => ({ s3: { endpoint: fake.url, region: 'us-east-1', role, stsEndpoint } })
+
+  test('that may be assumed is who asks, and says until when', async () => {
+    await sts(async ({ url }) => {
+      expect(diagnosisOf(await probe(access(url)), 'credentials')).toMatchObject({ outcome: 'works', reason: expect.stringMatching(/until \d{4}-/) })
+      expect(fake.keyIds.every((id) => id.startsWith('ASIA'))).toBe(true)
+    })
+  })
+
+  test('that may not be assumed names the permission', async () => {
+    await sts(async (fakeSts) => {
+      fakeSts.refuses = [403, 'AccessDenied']
+      expect(outcomesOf(await probe(access(fakeSts.url)))).toEqual(['credentials fails sts:AssumeRole'])
+    })
+  })
+})
+
+describe('a webhook', () => {
+  const file = join(mkdtempSync(join(tmpdir(), 'varve-hook-')), 'token')
+  afterAll(() => rmSync(dirname(file), { recursive: true }))
+
+  test('needs a token, which is not shown', async () => {
+    writeFileSync(file, 'the-secret-token\n')
+    expect(await probeHook(file, MEANS, signal)).toEqual([{ capability: 'token', outcome: 'works' }])
+    writeFileSync(file, 'the secret token\n')
+    const diagnoses = await probeHook(file, MEANS, signal)
+    expect(diagnoses).toEqual([{ capability: 'token', outcome: 'fails', reason: expect.stringContaining('holds no token'), action: expect.stringContaining('openssl rand') }])
+    expect(JSON.stringify(diagnoses)).not.toContain('secret token')
+    expect(await probeHook(`${file}-not-there`, MEANS, signal)).toMatchObject([{ outcome: 'fails', reason: expect.stringContaining('ENOENT') }])
+  })
+
+  test('is not looked for in the notifications of a store that does not say them', async () => {
+    expect(diagnosisOf(await probe({ events: { kind: 'webhook', path: '/hooks/gw', tokenFile: file } }), 'notifications')).toBeUndefined()
+  })
+})
+
 describe('notifications', () => {
   const heard = { events: { kind: 'sqs', url: 'https://sqs.us-east-1.amazonaws.com/123456789012/mnist' } } as const
   const rule = (...events: readonly string[]): string =>
@@ -144,7 +195,7 @@ describe('notifications', () => {
     fake.notifications = rule('ObjectCreated:*', 'ObjectRemoved:*')
     expect(diagnosisOf(await probe(heard), 'notifications')).toMatchObject({ outcome: 'degraded', reason: expect.stringContaining('s3:LifecycleExpiration:* is not sent') })
     fake.notifications = rule('ObjectCreated:*', 'ObjectRemoved:*', 'LifecycleExpiration:*')
-    expect(diagnosisOf(await probe(heard), 'notifications')).toEqual({ capability: 'notifications', outcome: 'works', reason: 'the bucket tells the queue' })
+    expect(diagnosisOf(await probe(heard), 'notifications')).toEqual({ capability: 'notifications', outcome: 'works', reason: 'the bucket tells the queue mnist' })
   })
 
   test('that may not be looked at are said not to be known', async () => {
