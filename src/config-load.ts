@@ -1,5 +1,6 @@
 import { createReadStream } from 'node:fs'
 import { dirname, resolve } from 'node:path'
+import ms from 'ms'
 import type { z } from 'zod'
 import { durationMs, shareOf } from './config-keys.ts'
 import { hookClashes } from './config-hooks.ts'
@@ -63,7 +64,11 @@ export function loadConfig(text: string, file: string, surroundings: Environment
 /** One line for each place, in the order of the text. The first that was found at a place explains the others there. */
 function invalid(file: string, tree: Tree, problems: readonly Problem[]): VarveError {
   const first = new Map<number, string>()
-  for (const problem of problems) if (!first.has(problem.offset)) first.set(problem.offset, problem.text)
+  for (const [offset, [one, ...others]] of Map.groupBy(problems, (problem) => problem.offset)) {
+    const missing = [one, ...others].map((problem) => /^`(.+)` is missing here; add it$/.exec(problem?.text ?? '')?.[1])
+    const all = missing.every((name) => name !== undefined) && missing.length > 1
+    first.set(offset, all ? `${missing.map((name) => `\`${name}\``).join(', ')} are missing here; add them` : (one as Problem).text)
+  }
   const lines = [...first].toSorted(([a], [b]) => a - b).map(([offset, words]) => {
     const { line, column } = tree.position(offset)
     return `${file}:${line}:${column}: ${tree.withoutValues(offset, words)}`
@@ -120,7 +125,7 @@ function clashesOf(tree: Tree, defaultEntity: string): Problem[] {
   const artifacts = new Map<string, number>()
   for (const [index, watch] of (Array.isArray(watches) ? watches : []).entries()) {
     const path = ['watch', index]
-    problems.push(...placeClashes(tree, path, watch), ...schemeClashes(tree, path, watch))
+    problems.push(...placeClashes(tree, path, watch), ...schemeClashes(tree, path, watch), ...pacingClashes(tree, path, watch))
     const name = textAt(watch, 'name')
     if (name !== undefined) problems.push(...twice(tree, [...path, 'name'], name, names, (line) =>
       `the watch at line ${line} has the name ${JSON.stringify(name)}, too; give each its own`))
@@ -139,6 +144,8 @@ function twice(tree: Tree, path: readonly PropertyKey[], value: string, seen: Ma
   return []
 }
 
+// What asks for a second object beside the first.
+const BESIDE = [['guard', 'root_marker'], ['guard', 'complete_marker']] as const
 const OF_SCHEME = { s3: [['events', 'sqs'], ['events', 'webhook'], ['s3']], gs: [['events', 'pubsub'], ['gcs']], http: [['http']] } as const
 
 /** The texts of a watch's locations, with where each stands. */
@@ -155,14 +162,25 @@ function locationTexts(watch: unknown): { readonly text: string; readonly at: st
 }
 
 /** Keys for a kind of location that the watch does not have. */
+/** A bound that is shorter than what it bounds. */
+function pacingClashes(tree: Tree, path: readonly PropertyKey[], watch: unknown): Problem[] {
+  const told = (key: string): string | undefined => textAt(watch, key) ?? textAt(valueAt(tree.value, ['defaults']), key)
+  const [settle, maxWait] = [told('settle'), told('max_wait')]
+  if (!(lengthOf(settle, DEFAULTS.settleMs) > lengthOf(maxWait, DEFAULTS.maxWaitMs))) return []
+  const key = ['settle', 'max_wait'].find((name) => textAt(watch, name) !== undefined)
+  return [{ offset: tree.at(key === undefined ? path : [...path, key]), text: `\`settle\` (${settle ?? ms(DEFAULTS.settleMs)}) is longer than its bound \`max_wait\` (${maxWait ?? ms(DEFAULTS.maxWaitMs)})` }]
+}
+
 function schemeClashes(tree: Tree, path: readonly PropertyKey[], watch: unknown): Problem[] {
   const schemes = locationTexts(watch).map(({ text }) => (/^([a-z][a-z0-9+.-]*):\/\//i.exec(text)?.[1]?.toLowerCase() ?? 'file').replace('https', 'http'))
   if (schemes.length === 0 || schemes.some((scheme) => scheme !== 'file' && !Object.hasOwn(OF_SCHEME, scheme))) return []
-  return Object.entries(OF_SCHEME)
-    .filter(([known]) => !schemes.includes(known))
-    .flatMap(([known, keys]) => keys.map((steps) => ({ known, steps })))
+  const foreign: readonly { readonly known: string; readonly steps: readonly string[] }[] = [
+    ...Object.entries(OF_SCHEME).filter(([known]) => !schemes.includes(known)).flatMap(([known, keys]) => keys.map((steps) => ({ known: `${known}://`, steps }))),
+    ...(schemes.every((scheme) => scheme === 'http') ? BESIDE : []).map((steps) => ({ known: 'other', steps })),
+  ]
+  return foreign
     .filter(({ steps }) => (valueAt(watch, steps) ?? undefined) !== undefined)
-    .map(({ known, steps }) => ({ offset: tree.atKey([...path, ...steps]), text: `\`${steps.at(-1)}\` is for ${known}:// locations; take it out` }))
+    .map(({ known, steps }) => ({ offset: tree.atKey([...path, ...steps]), text: `\`${steps.at(-1)}\` is for ${known} locations; take it out` }))
 }
 
 /** One location or several, and each of several in a part of the artifact that is its own: so no path can come twice. */

@@ -1,7 +1,8 @@
 // How each kind of location is reached and heard: what may stand in a watch for it, and what that means.
 import { z } from 'zod'
-import { flag, key, mapping, text, urlTrouble, webUrl } from './config-keys.ts'
+import { count, flag, key, mapping, text, urlTrouble, webUrl } from './config-keys.ts'
 import { given, isOn, nameTrouble, plainEndpoint } from './config-terms.ts'
+import { BYTES_MAX } from './storage/http/config.ts'
 import type { Events, GcsAccess, HttpAccess, S3Access } from './model/watch.ts'
 
 const endpoint = text('a URL', (value) => urlTrouble('https:', 'http:')(value) ?? (/^[^/]+\/\/[^/]*@/.test(value) ? 'the URL holds a user or password; take it out' : undefined))
@@ -21,7 +22,9 @@ const gcs = mapping({
 })
 
 const http = mapping({
-  checksum: key(z.enum(['content'], { error: 'expected content' }), 'content: digest the bytes where the server shows neither ETag nor Last-Modified.'),
+  checksum: key(z.enum(['content'], { error: 'expected content' }), 'content: read and compare the bytes whenever ETag or Last-Modified moved, or there is neither.'),
+  max_bytes: key(count, `More bytes than this are not read. Default ${BYTES_MAX}.`),
+  html: key(flag, 'The object is HTML, though its name does not end so; else an HTML answer counts as an error page. Default false.'),
   allow_private: key(flag, 'Follow redirects to private and link-local addresses, too. Default false.'),
 })
 
@@ -71,7 +74,8 @@ export function gcsAccessOf({ gcs: told }: SourcesText, endpoint: string | undef
 }
 
 export function httpAccessOf({ http: told }: SourcesText): HttpAccess {
-  return given({ checksum: told?.checksum, allowPrivate: isOn(told?.allow_private) })
+  const bytesMax = told?.max_bytes === undefined ? undefined : Number(told.max_bytes)
+  return given({ checksum: told?.checksum, allowPrivate: isOn(told?.allow_private), html: isOn(told?.html), bytesMax })
 }
 
 /** Where a bucket is when not at its provider: what the watch says goes before the environment. */

@@ -30,6 +30,8 @@ export interface Environment {
   readonly logLevel: LogLevel
   /** True where nobody watches the terminal: no progress there. */
   readonly ci: boolean
+  /** True for a terminal that cannot take a line back (`TERM=dumb`): no progress there either. */
+  readonly dumb: boolean
   /** Where S3 and SQS are when not at AWS, without `/` at the end. A watch's own `s3.endpoint` goes before. */
   readonly s3Endpoint?: string
   readonly sqsEndpoint?: string

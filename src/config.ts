@@ -21,6 +21,7 @@ export function environment(env: Readonly<Record<string, string | undefined>> = 
     variables: env,
     logLevel: level ?? 'warn',
     ci: !['', '0', 'false'].includes(env['CI'] ?? ''),
+    dumb: env['TERM'] === 'dumb',
     ...(configFile !== undefined && { configFile }),
     ...(colours !== undefined && { colours }),
     ...(s3Endpoint !== undefined && { s3Endpoint }),

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { connect } from 'node:net'
@@ -15,6 +15,8 @@ export interface Running {
   readonly port: number
   /** `http://127.0.0.1:PORT`, or `redis://127.0.0.1:PORT/0`. */
   readonly url: string
+  /** Its own folder. */
+  readonly folder: string
   /** `kill -9`. */
   kill(): Promise<void>
   /** Starts it again on the same port and folder, after `kill` or by itself. */
@@ -57,6 +59,25 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
     environment: () => ({ ROOT_ACCESS_KEY: S3_KEYS.accessKeyId, ROOT_SECRET_KEY: S3_KEYS.secretAccessKey }),
     ready: '/healthz',
   },
+  // Serves `www`; `conf.d/*.server` adds to its server, `conf.d/*.conf` further ones, at its next start. `access.log` has a line for each request: method, path, status, bytes of the body.
+  nginx: { scheme: 'http', path: '', arguments: (port, folder) => ['-p', folder, '-e', join(folder, 'error.log'), '-c', nginxConf(port, folder)] },
+}
+
+function nginxConf(port: number, folder: string): string {
+  made(folder, 'www')
+  const conf = join(made(folder, 'conf.d'), '..', 'nginx.conf')
+  // One process, which ends whole when it is killed.
+  writeFileSync(conf, `daemon off; master_process off; pid nginx.pid;
+    events {}
+    http {
+      include /etc/nginx/mime.types; default_type application/octet-stream;
+      log_format plain '$request_method $uri $status $body_bytes_sent'; access_log access.log plain;
+      ${['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((what) => `${what}_temp_path tmp-${what};`).join(' ')}
+      gzip on; gzip_types *; gzip_min_length 1;
+      server { listen 127.0.0.1:${port}; root www; include conf.d/*.server; }
+      include conf.d/*.conf;
+    }`)
+  return conf
 }
 
 function made(folder: string, name: string): string {
@@ -93,6 +114,7 @@ export async function start(name: keyof typeof RECIPES & string, more: readonly 
   return {
     port,
     url: `${recipe.scheme}://127.0.0.1:${port}${recipe.path}`,
+    folder,
     kill: () => end('SIGKILL'),
     restart: async () => {
       await end('SIGKILL')

@@ -19,6 +19,7 @@ const go = (module: string): Omit<Component, 'program'> => ({ commands: () => [[
 export const COMPONENTS: Readonly<Record<string, Component>> = {
   strace: { program: 'strace', commands: () => [['apt-get', 'update', '-qq'], [...APT, 'strace']] },
   redis: { program: 'redis-server', commands: () => [['apt-get', 'update', '-qq'], [...APT, 'redis-server']] },
+  nginx: { program: 'nginx', commands: () => [['apt-get', 'update', '-qq'], [...APT, 'nginx-light', 'openssl']] },
   moto: {
     program: join(CACHE, 'moto-5.2.5', 'bin', 'moto_server'),
     commands: (folder) => [

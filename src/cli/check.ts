@@ -23,7 +23,7 @@ export function watchLine(watch: Watch, defaultEntity: string): string {
 function scopeOf({ locations: [location, ...others] }: Watch): string {
   if (others.length > 0) return 'each at its own place in the artifact'
   if (location.object === undefined) return 'all that lies below it'
-  if (isWeb(location)) return 'one object'
+  if (isWeb(location)) return 'that object'
   // The slash is the boundary: without it, one object may be meant.
   return `the object of that name, or, if there is none, all that lies below ${formatLocation(location)}/ (write the / to mean only that)`
 }
@@ -34,5 +34,6 @@ function hearingOf(watch: Watch): string {
   const reconcile = `scanned every ${formatDuration(watch.reconcileMs)}`
   if (watch.events !== undefined) return `hears by ${HEARD_BY[watch.events.kind]}, ${reconcile}`
   if (watch.locations.every(({ scheme }) => scheme === 'file')) return `hears the local file system, walked every ${formatDuration(watch.pollMs)}`
-  return `hears nothing${watch.locations.some(({ scheme }) => scheme === 'file') ? ' but the local file system' : ''}, looked at every ${formatDuration(Math.min(watch.pollMs, watch.reconcileMs))}`
+  const files = watch.locations.some(({ scheme }) => scheme === 'file')
+  return `hears nothing${files ? ' but the local file system' : ''}, ${watch.locations.every(isWeb) ? 'asked' : 'listed'} every ${formatDuration(Math.min(watch.pollMs, watch.reconcileMs))}`
 }

@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs'
 import { aliasTrouble, DEFAULTS, nameTrouble } from '../config.ts'
 import type { Config } from '../config.ts'
 import { putOnce } from '../daemon/daemon.ts'
@@ -28,8 +29,10 @@ export async function put(context: Context, uri: string, options: PutOptions): P
   const place = await placeOf(context, options)
   const collection = parseArtifact(options.name, place.defaultEntity)
   const aliases = options.alias ?? []
-  const trouble = nameTrouble(options.type) ?? aliases.map((alias) => aliasTrouble(alias)).find((one) => one !== undefined)
-  if (trouble !== undefined) throw new VarveError('USAGE', trouble, { hint: 'give another' })
+  const typeTrouble = nameTrouble(options.type)
+  if (typeTrouble !== undefined) throw new VarveError('USAGE', typeTrouble, { hint: 'give another type' })
+  const trouble = aliases.map((alias) => aliasTrouble(alias)).find((one) => one !== undefined)
+  if (trouble !== undefined) throw new VarveError('USAGE', trouble, trouble.includes('; ') ? {} : { hint: 'give another alias' })
   const watch = watchFor(uri, collection, options, context, place.config)
   const [location] = watch.locations
   if (location.scheme === 'file' && `${place.dataFolder}/`.startsWith(location.prefix))
@@ -57,9 +60,16 @@ export async function put(context: Context, uri: string, options: PutOptions): P
   }
 }
 
+/** A folder is itself with and without the slash: so it is known as the one that a watch keeps. */
+function folderOf(location: Location): Location {
+  const { object, ...folder } = location
+  const isFolder = location.scheme === 'file' && object !== undefined && statSync(object, { throwIfNoEntry: false })?.isDirectory() === true
+  return isFolder ? folder : location
+}
+
 /** How to look: as the watch of this collection and location does, so that the two record the same; else by the defaults. */
 function watchFor(uri: string, collection: CollectionName, options: PutOptions, context: Context, config: Config | undefined): Watch {
-  const asked = parseLocation(uri, process.cwd())
+  const asked = folderOf(parseLocation(uri, process.cwd()))
   const place = (name: CollectionName, locations: readonly Location[]): string => `${formatCollection(name, '')} ${formatLocations(locations)}`
   const watched = config?.watches.find((watch) => place(watch.collection, watch.locations) === place(collection, [asked]))
   // The configuration knows how to reach a bucket that it watches, whatever the artifact.

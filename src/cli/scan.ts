@@ -58,7 +58,8 @@ async function committed(context: Context, registry: Registry, before: WatchRow)
   for (;;) {
     const row = await rowOf(registry, before.name)
     if (row.committedGeneration >= wanted) return
-    const ended = row.epoch > before.epoch && row.reason !== undefined && !['looking', 'dirty', 'clean'].includes(row.state)
+    // A look that goes on has a lease; its watch stays in the trouble of before until it ends.
+    const ended = row.epoch > before.epoch && row.leaseUntil === undefined && row.reason !== undefined && !['dirty', 'clean'].includes(row.state)
     const hint = row.action === undefined ? {} : { hint: row.action }
     if (ended) throw new VarveError('CONFLICT', stateLine(row.name, row.state, row.reason, undefined), hint)
     await context.clock.sleep(READ_EVERY_MS, context.signal)

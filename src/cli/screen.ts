@@ -31,14 +31,14 @@ export interface Screen {
 /** A screen over two streams. `monotonic` is for the rate of progress; `signal` ends long output. */
 export function screenOn(
   stdout: NodeJS.WritableStream & { isTTY?: boolean },
-  stderr: NodeJS.WritableStream & { isTTY?: boolean },
-  surroundings: Pick<Environment, 'colours' | 'ci'>,
+  stderr: NodeJS.WritableStream & { isTTY?: boolean; columns?: number },
+  surroundings: Pick<Environment, 'colours' | 'ci' | 'dumb'>,
   monotonic: () => number,
   signal: AbortSignal,
 ): Screen {
   const terminal = stdout.isTTY === true
   const colours = surroundings.colours ?? terminal
-  const watched = stderr.isTTY === true && !surroundings.ci
+  const watched = stderr.isTTY === true && !surroundings.ci && !surroundings.dumb
   let shownMs: number | undefined
   const passes = new Map<string, { readonly startedMs: number; objects: number }>()
 
@@ -76,7 +76,9 @@ export function screenOn(
       shownMs = now
       const rate = Math.round((objects * 1_000) / Math.max(1, now - pass.startedMs))
       const facts = [`${formatCount(objects)} objects`, `${formatSize(bytes)} read`, `${formatCount(rate)} objects/s`]
-      stderr.write(`\r\x1b[K${visible(name)}: ${facts.join(', ')}, ${formatDuration(now - pass.startedMs)}`)
+      const line = `${visible(name)}: ${facts.join(', ')}, ${formatDuration(now - pass.startedMs)}`
+      // A line that wraps could not be taken away.
+      stderr.write(`\r\x1b[K${line.slice(0, (stderr.columns ?? 80) - 1)}`)
     },
     settle,
     paint: (colour, text) => (colours ? styleText(colour, text, { validateStream: false }) : text),

@@ -2,7 +2,7 @@ import type { Config } from '../config.ts'
 import type { WatchView } from '../model/version.ts'
 import type { Registry } from '../registry/registry.ts'
 
-/** All enrolled watches in name order. Those that the configuration names say, too, how often they are looked at and when next. */
+/** All enrolled watches in name order. Those that the configuration names say, too, how often they are looked at and when next: a watch in trouble is when it is tried again. */
 export async function watchViews(registry: Registry, config: Config | undefined, now: number): Promise<readonly WatchView[]> {
   const views = await registry.watchViews(now)
   if (config === undefined || views.length === 0) return views
@@ -12,6 +12,6 @@ export async function watchViews(registry: Registry, config: Config | undefined,
     const watch = config.watches.find(({ name }) => name === view.watch)
     const row = rows.get(view.watch)
     if (watch === undefined || row === undefined) return view
-    return { ...view, pollEveryMs: intervalMs(watch, row.lastScanMs), nextReconcileAt: new Date(dueAt(watch, row, now)).toISOString() }
+    return { ...view, pollEveryMs: intervalMs(watch, row.lastScanMs), nextReconcileAt: new Date(Math.max(dueAt(watch, row, now), row.retryAt ?? 0)).toISOString() }
   })
 }

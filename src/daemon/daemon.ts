@@ -91,7 +91,7 @@ export async function lookNow(parts: LookParts, watch: Watch, signal: AbortSigna
     const wait = await turn(parts, watch, signal)
     const row = await rowOf(parts, watch)
     if (row.committedGeneration >= wanted) return row
-    if (row.reason !== undefined && row.state !== 'looking')
+    if (row.reason !== undefined && (row.leaseUntil ?? 0) <= parts.clock.now())
       throw new VarveError('CONFLICT', `${watch.name} is ${row.state}: ${row.reason}`, row.action === undefined ? {} : { hint: row.action })
     await parts.clock.sleep(Math.min(wait ?? 1_000, 1_000), signal)
   }

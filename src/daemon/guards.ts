@@ -2,6 +2,7 @@ import { VarveError } from '../model/errors.ts'
 import type { Watch } from '../model/watch.ts'
 import type { Looking, Tally } from '../registry/registry.ts'
 import type { Root } from '../storage/storage.ts'
+import { isFileAt } from './staging.ts'
 import type { Staging } from './staging.ts'
 
 // Below this number of entries a percentage says little: one file of three is 33 %.
@@ -58,30 +59,39 @@ export async function checkTally(staging: Staging, tally: Tally, root: Root): Pr
 /** Nothing is recorded until the completion marker is there. Throws Held. */
 export async function checkComplete(staging: Staging): Promise<void> {
   const marker = staging.watch.guard.completeMarker
-  if (marker === undefined) return
-  for await (const found of staging.store.find([marker], staging.parts.clock.now(), staging.signal)) if (found.kind === 'entry') return
+  if (marker === undefined || (await thereOf(staging, [marker])).size > 0) return
   throw new Held(`the completion marker ${marker} is not there`, 'it is waited for: write it when the data is complete', {})
 }
 
 /**
- * Some stores hide all of `p/…` once an object `p` exists. Before removals under `p/` are believed, one removed key under it is asked for by name; so are
+ * Some stores hide all of `p/…` once an object `p` exists. Before a scan's removals under `p/` are believed, one removed key under it is asked for by name; so are
  * hinted keys that the listing lacks. Throws Held, naming `p`.
  */
-export async function checkHidden(staging: Staging, hinted: readonly string[]): Promise<void> {
+export async function checkHidden(staging: Staging): Promise<void> {
   if (staging.watch.locations.every(({ scheme }) => scheme === 'file')) return
-  const { registry } = staging.parts
-  const present = new Set((await registry.rowsAt(staging.looking, hinted)).map((row) => row.path))
+  const { parts, looking, filter } = staging
+  const present = new Set((await parts.registry.rowsAt(looking, looking.paths)).map((row) => row.path))
   const asked = new Map<string, string>()
-  for (const path of [...hinted.filter((one) => !present.has(one)), ...staging.removedSamples.values()])
+  for (const path of [...looking.paths.filter((one) => filter.takes(one) && !present.has(one)), ...staging.removedSamples.values()])
     for (const ancestor of ancestors(path)) if (!asked.has(ancestor)) asked.set(ancestor, path)
-  const hiders = await registry.rowsAt(staging.looking, [...asked.keys()])
-  for (const { path: hider } of hiders) {
-    const hidden = asked.get(hider) as string
-    for await (const found of staging.store.find([hidden], staging.startMs, staging.signal))
-      if (found.kind === 'entry')
-        throw new Held(`the object ${hider} hides what lies under ${hider}/ from the listing: ${hidden} is there when asked for by name`,
-          `move or delete the object ${hider}, or the keys under ${hider}/`, {})
+  const rows = new Set((await parts.registry.rowsAt(looking, [...asked.keys()])).map((row) => row.path))
+  // What the filters drop is no row, and hides all the same.
+  const suspects = [...asked].filter(([hider]) => rows.has(hider) || !filter.takes(hider))
+  const hidden = await thereOf(staging, [...new Set(suspects.map(([, path]) => path))])
+  for (const [hider, path] of suspects) {
+    if (!hidden.has(path) || !(rows.has(hider) || (await thereOf(staging, [hider])).size > 0)) continue
+    throw new Held(`the object ${hider} hides what lies under ${hider}/ from the listing: ${path} is there when asked for by name`,
+      `move or delete the object ${hider}, or the keys under ${hider}/`, {})
   }
+}
+
+/** Those of `paths` that are there when asked for by name. */
+async function thereOf(staging: Staging, paths: readonly string[]): Promise<ReadonlySet<string>> {
+  const there = new Set<string>()
+  if (paths.length === 0) return there
+  staging.requests += paths.filter((path) => !isFileAt(staging, path)).length
+  for await (const found of staging.store.find(paths, staging.startMs, staging.signal)) if (found.kind === 'entry') there.add(found.listed.path)
+  return there
 }
 
 /** `a/b/c` → `a`, `a/b`. */

@@ -13,6 +13,9 @@ import type { Staging } from './staging.ts'
 import { removeForeign, survey } from './survey.ts'
 import { touchUp } from './touch.ts'
 
+// What moves shows within this time: the longest that a look goes beyond its bound to name it.
+const LAST_REST_MS = 500
+
 // A request names at most so many paths before it becomes the whole; the certificate names no more either.
 const NAMED_MOST = 1_000
 
@@ -20,12 +23,17 @@ const NAMED_MOST = 1_000
 export async function look(parts: LookParts, watch: Watch, looking: Looking, signal: AbortSignal): Promise<Recorded> {
   const startedAt = parts.clock.now()
   const startedMs = parts.clock.monotonic()
+  const { project, collection } = watch.collection
+  if (looking.type !== watch.type)
+    throw new VarveError('CONFLICT', `${project}/${collection} is a collection of type ${looking.type}, and this is of type ${watch.type}`, {
+      hint: `give it the type ${looking.type}, or another name`,
+    })
   const store = await parts.openStore(watch, looking.memo)
   try {
     const root = await store.root(signal)
     checkRoot(looking, root, watch)
     if (looking.foreign)
-      throw new Held(`the head of ${watch.collection.project}/${watch.collection.collection} was recorded from another location than ${formatLocations(watch.locations)}`,
+      throw new Held(`the head of ${project}/${collection} was recorded from another location than ${formatLocations(watch.locations)}`,
         `give the watch another artifact, or run: varve accept ${watch.name}`, {})
     const staging = beginStaging(parts, watch, looking, store, signal)
     // By the clock that never jumps; what was waited before this look counts, and a first hint in the future (the wall clock was set back) waited for nothing.
@@ -76,16 +84,16 @@ async function lookUntilStill(staging: Staging, startedAt: number, deadlineMs: n
     const hinted = row !== undefined
     if (still && !hinted && (confirmed || !(whole && confirms && staging.changed))) return { whole, consistent: confirmed && staging.stampsHold, restless: [] }
     const leftMs = deadlineMs - parts.clock.monotonic()
-    // A look that began at its bound, under a writer who never stops, looks once more: else nobody could name what moved.
-    const named = !hinted || staging.again || everMoved.size > 0
+    // A look that began at its bound, under a writer who never stops, looks once more: else nobody could name what moved. What is young may be moving though nothing was heard yet.
+    const named = staging.again || everMoved.size > 0 || !(hinted || (confirms && staging.racy && staging.changed && staging.looking.watch !== undefined))
     if (leftMs <= 0 && named) return { whole, consistent: false, restless: still && !hinted ? [] : [...everMoved] }
-    // What is still young may be half-written: a watch waits for quiet; who says `put` says that it is done.
+    // What is still young may be half-written: a watch waits for quiet; who asks by hand says that it is done.
     const heard = row?.lastHintAt !== undefined && row.lastHintAt >= startedAt
-    if (!still || heard || (staging.racy && staging.looking.watch !== undefined)) await rest(staging, Math.max(0, Math.min(watch.settleMs, leftMs)))
+    if (!still || heard || (staging.racy && staging.looking.watch !== undefined && staging.looking.cause !== 'cli')) await rest(staging, Math.min(watch.settleMs, Math.max(leftMs, LAST_REST_MS)))
     signal.throwIfAborted()
     const since = await extend(staging)
     if (leftMs <= 0) for (const path of since) if (path !== WHOLE) everMoved.add(path)
-    const again = [...staging.moved, ...staging.torn, ...since]
+    const again = [...new Set([...staging.moved, ...staging.torn, ...since])]
     staging.moved.clear()
     staging.again = true
     staging.racy = false
@@ -131,8 +139,9 @@ async function risen(staging: Staging): Promise<WatchRow | undefined> {
 async function extend(staging: Staging): Promise<readonly string[]> {
   if ((await risen(staging)) === undefined) return []
   const looking = await staging.parts.registry.extend(staging.looking, staging.parts.clock.now())
-  if (looking === undefined) throw new VarveError('OVERTAKEN', 'another look overtook this one')
-  staging.looking = looking
+  if (looking === undefined) throw overtaken()
+  // What was hinted before stays hinted.
+  staging.looking = { ...looking, paths: [...new Set([...staging.looking.paths, ...looking.paths])] }
   return looking.whole ? [WHOLE] : looking.paths.filter((path) => staging.filter.takes(path))
 }
 
@@ -144,17 +153,20 @@ async function record(staging: Staging, root: Root, seen: Seen & { startedAt: nu
   if (staging.findings.length > 0) await parts.registry.stage(staging.looking, staging.findings.splice(0))
   const tally = await parts.registry.tally(staging.looking)
   if (tally.entries > watch.entriesMax) throw oversize(watch.entriesMax)
-  await checkHidden(staging, staging.looking.paths)
+  if (seen.whole) await checkHidden(staging)
   const { added, modified, removed, moved } = tally.changes
   const changes = added + modified + removed + moved
   if (changes > 0) await checkComplete(staging)
   await checkTally(staging, tally, root)
   const nothing = staging.looking.base === undefined && tally.entries === 0
-  if (nothing && staging.looking.watch === undefined)
-    throw new VarveError('EMPTY', `nothing is recorded: ${formatLocations(watch.locations)} holds no entry`, { hint: 'check the location, include and exclude' })
+  if (nothing && staging.looking.watch === undefined) {
+    // Beside a head that another put made meanwhile, what was staged is nothing new.
+    if ((await parts.registry.extend(staging.looking, parts.clock.now())) === undefined) throw overtaken()
+    throw new VarveError('EMPTY', `nothing is recorded: ${formatLocations(watch.locations)} holds no entry`, { hint: 'check the location' })
+  }
   const outcome: Outcome = {
     tally,
-    certificate: certify(staging, tally, seen),
+    certificate: certify(staging, tally, seen, await unrecorded(staging)),
     whole: seen.whole,
     lone: staging.lone,
     changedUnderLook: seen.restless.length >= NAMED_MOST ? [WHOLE] : seen.restless,
@@ -174,11 +186,18 @@ const HEARING_MS = 1_000
 async function unheard(staging: Staging, startedAt: number): Promise<boolean> {
   const { cause, watch, paths, firstHintAt } = staging.looking
   if (cause !== 'interval' || watch === undefined || paths.length > 0 || firstHintAt !== undefined) return false
+  // Where nobody hears, nothing was lost.
+  if (staging.watch.events === undefined && !hasFiles(staging.watch)) return false
   const row = await staging.parts.registry.watchRow(watch)
   return row?.lastHintAt === undefined || row.lastHintAt < startedAt - HEARING_MS
 }
 
-function certify(staging: Staging, tally: Tally, seen: Seen & { startedAt: number }): Certificate {
+/** Objects of the last pass that could not be read in one piece and have no row: they were seen, and are neither filtered nor skipped. */
+async function unrecorded({ parts, looking, torn }: Staging): Promise<number> {
+  return torn.size === 0 ? 0 : torn.size - (await parts.registry.rowsAt(looking, [...torn])).length
+}
+
+function certify(staging: Staging, tally: Tally, seen: Seen & { startedAt: number }, torn: number): Certificate {
   const skips = Object.values(tally.skippedByReason).reduce((sum, count) => sum + count, 0)
   return {
     startedAt: new Date(seen.startedAt).toISOString(),
@@ -189,12 +208,16 @@ function certify(staging: Staging, tally: Tally, seen: Seen & { startedAt: numbe
     skipped: tally.skipped,
     skippedByReason: tally.skippedByReason,
     // Of a touch-up only the requested paths were seen, and those had passed the filters.
-    filtered: seen.whole ? Math.max(0, staging.seen - tally.entries - skips) : 0,
+    filtered: seen.whole ? Math.max(0, staging.seen - tally.entries - skips - torn) : 0,
     changedUnderLook: seen.restless,
     consistent: seen.consistent,
     requests: staging.requests,
     notes: [...staging.notes],
   }
+}
+
+function overtaken(): VarveError {
+  return new VarveError('OVERTAKEN', 'another look overtook this one')
 }
 
 /** True for what only says that this look has lost: there is nothing to report, the next one looks. */

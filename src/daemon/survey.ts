@@ -37,7 +37,7 @@ export async function survey(staging: Staging): Promise<void> {
       staging.lone = span.end.lone
     }
   }
-  if (!ended) throw new VarveError('STORAGE_INVALID', 'the listing ended before its end', { hint: 'it is tried again; nothing was recorded' })
+  if (!ended) throw new VarveError('STORAGE_INVALID', 'the listing ended before its end', { hint: 'nothing was recorded' })
   if ([...stretches.values()].some((after) => after !== undefined)) throw new VarveError('STORAGE_INVALID', 'the listing does not reach the end of the location')
   await drain(staging)
   await removeUnmet(staging, met)

@@ -1,5 +1,6 @@
 import { describe, isFailure, isRetryable, VarveError } from '../model/errors.ts'
 import type { FailureCode } from '../model/errors.ts'
+import type { LastLook } from '../model/version.ts'
 import type { Watch, WatchState } from '../model/watch.ts'
 import type { Looking, Verdict, WatchRow } from '../registry/registry.ts'
 import { Held } from './guards.ts'
@@ -25,12 +26,13 @@ export async function turn(parts: LookParts, watch: Watch, signal: AbortSignal):
   // Leased by another: the sweep wakes the watch again.
   if (looking === undefined) return undefined
   const lease = holdLease(parts, looking, signal)
+  const startedAt = clock.now()
   try {
     const recorded = await look(parts, watch, looking, lease.signal)
     if (recorded.kind === 'recorded') parts.tell.recorded(watch.name, recorded.version)
     else if (recorded.kind === 'overtaken') parts.log.info({ watch: watch.name, epoch: looking.epoch }, 'overtaken: nothing was recorded')
   } catch (error) {
-    await giveUp(parts, watch, row, looking, signal.aborted ? undefined : error)
+    await giveUp(parts, watch, row, { looking, startedAt }, signal.aborted ? undefined : error)
   } finally {
     await lease.end()
   }
@@ -75,9 +77,10 @@ function holdLease(parts: LookParts, looking: Looking, signal: AbortSignal): Lea
 }
 
 /** Writes down why nothing was recorded. The requests stay; `error` is undefined when the daemon stops. */
-async function giveUp(parts: LookParts, watch: Watch, row: WatchRow, looking: Looking, error: unknown): Promise<void> {
+async function giveUp(parts: LookParts, watch: Watch, row: WatchRow, { looking, startedAt }: { looking: Looking; startedAt: number }, error: unknown): Promise<void> {
   if (isOvertaken(error)) return
-  const verdict = error === undefined ? ({ state: 'dirty', reason: 'stopped before it ended' } as const) : verdictOf(error, watch, row, parts)
+  const stopped = { state: 'dirty', reason: 'stopped before it ended' } as const
+  const verdict: Verdict = error === undefined ? stopped : { ...verdictOf(error, watch, row, parts), lastLook: lastLookOf(error, looking, startedAt, parts.clock.now()) }
   if (error !== undefined && verdict.reason !== row.reason) {
     const fields = { watch: watch.name, state: verdict.state, reason: verdict.reason, action: verdict.action }
     if (isFailure(error)) parts.log.warn(fields, 'nothing was recorded')
@@ -90,6 +93,11 @@ async function giveUp(parts: LookParts, watch: Watch, row: WatchRow, looking: Lo
   })
 }
 
+function lastLookOf(error: unknown, { whole }: Looking, startedAt: number, endedAt: number): LastLook {
+  const [started, ended] = [startedAt, endedAt].map((at) => new Date(at).toISOString()) as [string, string]
+  return { kind: whole ? 'scan' : 'touch-up', startedAt: started, endedAt: ended, outcome: isFailure(error, 'HELD') ? 'held' : 'failed' }
+}
+
 const STATES: Partial<Record<FailureCode, Verdict['state']>> = {
   LOCATION_MISSING: 'unavailable',
   STORAGE_UNAVAILABLE: 'unavailable',
@@ -100,9 +108,9 @@ const STATES: Partial<Record<FailureCode, Verdict['state']>> = {
 function verdictOf(error: unknown, watch: Watch, row: WatchRow, parts: LookParts): Verdict {
   const state: WatchState = (isFailure(error) ? STATES[error.code] : undefined) ?? 'backoff'
   const held = error instanceof Held ? error : isFailure(error) && error.cause instanceof Held ? error.cause : undefined
-  // A guard's doubt is checked again at the pace of the poll; what may come back at once is tried sooner; what a person must mend, seldom.
-  const most = held !== undefined ? Math.min(watch.pollMs, RETRY_MOST_MS) : state === 'unavailable' ? Math.min(watch.pollMs, RETRY_MOST_MS) : RETRY_MOST_MS
-  const wait = isRetryable(error) ? backoffMs(row.attempts, parts.clock.random(), most) : RETRY_MOST_MS
+  // What may come back at once is tried sooner; what a person must mend, at the pace of the poll.
+  const most = Math.min(watch.pollMs, RETRY_MOST_MS)
+  const wait = isRetryable(error) ? backoffMs(row.attempts, parts.clock.random(), most) : most
   const action = isFailure(error) ? error.hint : 'this is a defect of Varve; it is tried again'
   return {
     state: state as Verdict['state'],

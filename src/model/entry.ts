@@ -1,6 +1,9 @@
 import { VarveError } from './errors.ts'
 
-/** What is known of an object's content. `digest` is what a stock wandb client compares: `etag:…` (S3) or `md5:…` (files, base64). */
+/**
+ * What is known of an object's content. `digest` is what a stock wandb client compares: `etag:…` (S3, HTTP) or `md5:…` (files, base64). Of a web object without a
+ * strong ETag it is `md5:…` of bytes that were read, or `modified:` and the time; that client compares its `etag`, or, where there is none, the URL.
+ */
 export interface Content {
   readonly digest: string
   readonly etag?: string

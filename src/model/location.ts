@@ -36,7 +36,7 @@ function parseBucket(scheme: 's3' | 'gs', text: string): Location {
   const bucket = slash < 0 ? rest : rest.slice(0, slash)
   const key = slash < 0 ? '' : rest.slice(slash + 1)
   if (!BUCKETS[scheme].test(bucket))
-    throw new VarveError('USAGE', `${text} names no valid bucket`, { hint: `write ${scheme}://bucket/prefix/, a bucket of 3 to 63 letters, digits, dots, hyphens` })
+    throw new VarveError('USAGE', `${text} names no valid bucket`, { hint: `write ${scheme}://bucket/prefix/, a bucket of 3 to 63 letters, digits, dots, hyphens, underscores` })
   if (key === '' || key.endsWith('/')) return { scheme, bucket, prefix: key }
   return { scheme, bucket, prefix: `${key}/`, object: key }
 }

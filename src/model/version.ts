@@ -123,5 +123,6 @@ export interface LastLook {
   readonly startedAt: string
   readonly endedAt: string
   readonly outcome: 'recorded' | 'same' | 'failed' | 'held'
-  readonly requests: number
+  /** Requests made to the store; absent where the look did not end well. */
+  readonly requests?: number
 }

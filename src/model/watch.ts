@@ -76,8 +76,12 @@ export interface GcsAccess {
 }
 
 export interface HttpAccess {
-  /** `content`: where a server shows neither ETag nor Last-Modified the bytes are read and digested. */
+  /** `content`: the bytes are read and compared whenever what the server shows has moved, or cannot be trusted. */
   readonly checksum?: 'content'
+  /** The object is HTML, whatever its name says: else such an answer counts as an error page. */
+  readonly html?: boolean
+  /** A body with more bytes than this is not read to its end. */
+  readonly bytesMax?: number
   /** Redirects may lead to private and link-local addresses. */
   readonly allowPrivate?: boolean
 }

@@ -166,6 +166,7 @@ async function addAlias(db: Database, name: CollectionName, version: string, ali
 }
 
 async function removeAlias(db: Database, name: CollectionName, version: string, alias: string): Promise<void> {
+  if (alias === 'latest' || /^v\d+$/.test(alias)) throw new VarveError('USAGE', `${alias} is given by Varve, and cannot be taken away`, { hint: 'name another alias' })
   await db.transaction(async (tx) => {
     const collection = await collectionOf(tx, name)
     const number = await versionOf(tx, collection, version)

@@ -22,6 +22,7 @@ interface Begun {
   readonly accepted_look: number | null
   readonly accepted_root: string | null
   readonly config: string
+  readonly type: string
   readonly signed_by: string | null
   readonly foreign_head: number
   readonly several: number
@@ -37,7 +38,7 @@ const SKIPS = '(SELECT count(*) FROM skip WHERE skip.collection = c.id AND until
 export async function begin(db: Database, watch: string, owner: string, leaseMs: number, nowMs: number): Promise<Looking | undefined> {
   return db.transaction(async (tx) => {
     const row = await tx.one<Begun>(
-      `SELECT w.*, c.signed_by, c.head, c.entries, c.size, c.location NOT IN (w.location, coalesce(w.former, w.location)) AS foreign_head,
+      `SELECT w.*, c.type, c.signed_by, c.head, c.entries, c.size, c.location NOT IN (w.location, coalesce(w.former, w.location)) AS foreign_head,
          EXISTS (SELECT 1 FROM place WHERE whole = w.location) AS several, ${SKIPS}
        FROM watch w JOIN collection c ON c.id = w.collection WHERE w.name = :watch AND w.enrolled`,
       { watch },
@@ -49,7 +50,8 @@ export async function begin(db: Database, watch: string, owner: string, leaseMs:
     await forget(tx, 'watch = :id AND id NOT IN (SELECT coalesce(held_look, 0) FROM watch WHERE id = :id UNION SELECT coalesce(accepted_look, 0) FROM watch WHERE id = :id)', {
       id: row.id,
     })
-    await tx.all(`UPDATE watch SET epoch = epoch + 1, owner = :owner, lease_until = :until, state = 'looking', hinted_since = NULL WHERE id = :id`, {
+    await tx.all(`UPDATE watch SET epoch = epoch + 1, owner = :owner, lease_until = :until, hinted_since = NULL,
+         state = iif(state IN ('clean', 'dirty'), 'looking', state) WHERE id = :id`, {
       id: row.id,
       owner,
       until: nowMs + leaseMs,
@@ -67,6 +69,7 @@ export async function begin(db: Database, watch: string, owner: string, leaseMs:
       epoch: row.epoch + 1,
       generation: row.generation,
       ...(await wanted(tx, row.id, 0)),
+      type: row.type,
       base: baseOf(row),
       skips: row.skips,
       trustSignatures: row.signed_by === row.config,
@@ -150,6 +153,7 @@ export async function beginPut(db: Database, order: PutOrder, nowMs: number): Pr
       whole: true,
       paths: [],
       cause: 'put' as const,
+      type: place.type,
       base: baseOf(row),
       skips: row.skips,
       trustSignatures: row.signed_by === signsAs,

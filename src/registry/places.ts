@@ -1,4 +1,3 @@
-import { VarveError } from '../model/errors.ts'
 import { areaOf, formatLocations, locationsIdentity } from '../model/location.ts'
 import type { Location } from '../model/location.ts'
 import type { CollectionName } from '../model/watch.ts'
@@ -14,8 +13,8 @@ export interface Place {
 }
 
 /**
- * The collection, made with its project and entity where they are missing. Before its first version only a watch other than `keeper` holds it to a type.
- * Throws CONFLICT when it is of another type.
+ * The collection, made with its project and entity where they are missing. Before its first version only a watch other than `keeper` holds it to a type; else it may be
+ * of another type than `type`.
  */
 export async function placeOf(tx: Statements, name: CollectionName, type: string, keeper: string | null): Promise<Place> {
   const entity = await made(tx, 'INSERT INTO entity(name) VALUES (:name) ON CONFLICT DO UPDATE SET name = name RETURNING id', { name: name.entity })
@@ -31,10 +30,6 @@ export async function placeOf(tx: Statements, name: CollectionName, type: string
     { project, name: name.collection, type, keeper },
   )
   if (place === undefined) throw new Error('a collection was not made')
-  if (place.type !== type)
-    throw new VarveError('CONFLICT', `${name.project}/${name.collection} is a collection of type ${place.type}, and this is of type ${type}`, {
-      hint: `give it the type ${place.type}, or another name`,
-    })
   return place
 }
 

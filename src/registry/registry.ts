@@ -26,7 +26,7 @@ export interface Ledger {
    * Makes the configured watches the ones that are looked at: a row, project, collection and run for each. A new watch, or one whose location, filters or
    * `on_unreadable` differ from what its row was made with, gets a WHOLE request with cause `config`, and trusts no directory signature at its next look.
    * A watch that is gone keeps its history and is no longer listed. Sweeps the scratch rows of looks that nobody owns.
-   * Throws CONFLICT for a collection of another type, or for two watches with one collection.
+   * Throws CONFLICT for two watches with one collection. A collection of another type stays what it is: `Looking.type` tells.
    */
   enroll(watches: readonly Watch[], nowMs: number): Promise<void>
   /**
@@ -39,10 +39,10 @@ export interface Ledger {
   /**
    * Takes the lease and raises the epoch, and in the same transaction reads generation, requests and head: before the first read of storage.
    * Undefined when the watch is not dirty, not enrolled, or leased by another owner whose lease has not expired (one that ends later than a lease of now would
-   * has: the clock was set back). State becomes `looking`.
+   * has: the clock was set back). A watch without trouble is `looking` from now on; one in trouble stays what it is until a look ends well.
    */
   begin(watch: string, owner: string, leaseMs: number, nowMs: number): Promise<Looking | undefined>
-  /** The same for `put`: no watch, no lease; the base check alone. Makes entity, project, collection and a run. Throws CONFLICT (type; a collection watched at another location). */
+  /** The same for `put`: no watch, no lease; the base check alone. Makes entity, project, collection and a run. Throws CONFLICT for a collection watched at another location. */
   beginPut(order: PutOrder, nowMs: number): Promise<Looking>
   /** Prolongs the lease. False when the look was overtaken: it must stop. */
   renew(looking: Looking, leaseMs: number, nowMs: number): Promise<boolean>
@@ -137,6 +137,8 @@ export interface Looking {
   readonly paths: readonly string[]
   /** Of the WHOLE request if there is one (the strongest: put, cli, config, startup, interval), else `hint`. */
   readonly cause: Cause
+  /** Of the collection: nothing of another type may be recorded in it. */
+  readonly type: string
   /** The head: its index, entries and bytes; undefined before v0. */
   readonly base?: { readonly index: number; readonly entries: number; readonly sizeBytes: number }
   /** Open skip rows of the head: none, no need to ask for them. */

@@ -46,7 +46,9 @@ async function hear(tx: Statements, watch: number, nowMs: number): Promise<void>
 export async function demand(tx: Statements, watch: number, paths: ReadonlyMap<string, number>, nowMs: number): Promise<void> {
   const asked = [...paths.values()].some((strength) => strength >= strengthOf('config'))
   const raised = await tx.one<{ generation: number }>(
-    'UPDATE watch SET generation = generation + 1, retry_at = iif(:asked, NULL, retry_at) WHERE id = :watch RETURNING generation',
+    // Who asks by hand waits for nothing: neither for a retry, nor for hints to settle.
+    `UPDATE watch SET generation = generation + 1, retry_at = iif(:asked, NULL, retry_at), first_hint_at = iif(:asked, NULL, first_hint_at),
+       last_hint_at = iif(:asked, NULL, last_hint_at) WHERE id = :watch RETURNING generation`,
     { watch, asked: asked ? 1 : 0 },
   )
   const store = (wanted: Iterable<readonly [string, number]>): Promise<unknown> =>

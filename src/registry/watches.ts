@@ -52,7 +52,8 @@ async function enrollOne(tx: Statements, watch: Watch, place: Place, nowMs: numb
   }
   const known = await tx.one<Known>('SELECT id, enrolled, collection, config, generation, epoch FROM watch WHERE name = :name', { name })
   if (known !== undefined && known.enrolled === 1 && known.collection === place.id) {
-    await tx.all('UPDATE watch SET aliases = :aliases WHERE name = :name', { name, aliases: named.aliases })
+    // Who starts it anew has perhaps mended what kept it waiting.
+    await tx.all('UPDATE watch SET aliases = :aliases, retry_at = NULL WHERE name = :name', { name, aliases: named.aliases })
     if (known.config === named.config) return
     // A look under the old configuration is overtaken. What its location was, explains a head of that location.
     await tx.all(

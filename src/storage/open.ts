@@ -6,10 +6,14 @@ import type { Watch } from '../model/watch.ts'
 import type { ChangeSource, Store } from './storage.ts'
 import type { Log } from './s3/sqs.ts'
 
+const openWeb = async (location: Location, { http }: Watch, memo: string | undefined): Promise<Store> => (await import('./http/store.ts')).openHttpStore(location, http, memo)
+
 const STORES: Readonly<Partial<Record<Scheme, (location: Location, watch: Watch, memo: string | undefined) => Promise<Store>>>> = {
   s3: async (location, { s3, guard }, memo) => (await import('./s3/store.ts')).openS3Store(location, s3, memo, guard.rootMarker),
   file: async (location, { guard: { rootMarker }, clockSlackMs }) =>
     (await import('./file/store.ts')).openFileStore(location, { clockSlackMs, ...(rootMarker !== undefined && { rootMarker }) }),
+  http: openWeb,
+  https: openWeb,
 }
 
 /**

@@ -68,7 +68,7 @@ async function* scan(places: readonly Place[], startMs: number, signal: AbortSig
       const isLast = end !== undefined && index === places.length - 1
       yield isLast ? { ...rest, end: memos.some((memo) => memo !== null) ? { ...pass, memo: JSON.stringify(memos) } : pass } : rest
     }
-    if (!ended) throw new VarveError('STORAGE_INVALID', `the listing of ${formatLocation(place.location)} ended before its end`, { hint: 'it is tried again; nothing was recorded' })
+    if (!ended) throw new VarveError('STORAGE_INVALID', `the listing of ${formatLocation(place.location)} ended before its end`, { hint: 'nothing was recorded' })
   }
 }
 

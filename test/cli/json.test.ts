@@ -144,7 +144,7 @@ test('status prints watches, and answers 1 when one is not well', async () => {
   }
   const lastLook = { kind: 'scan', startedAt: TIME, endedAt: TIME, outcome: 'same', requests: 0 }
   expect(values(stdout)).toEqual([
-    { ...common, watch: 'gone', artifact: 'a/gone', state: 'unavailable', reason: expect.any(String), action: expect.any(String) },
+    { ...common, watch: 'gone', artifact: 'a/gone', state: 'unavailable', reason: expect.any(String), action: expect.any(String), lastLook: { kind: 'scan', startedAt: TIME, endedAt: TIME, outcome: 'failed' } },
     { ...common, watch: 'good', artifact: 'a/good', state: 'clean', head: 'v0', lastLook },
   ])
 }, 30_000)

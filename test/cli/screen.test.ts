@@ -2,7 +2,7 @@ import { PassThrough } from 'node:stream'
 import { expect, test } from '@jest/globals'
 import { screenOn } from '../../src/cli/screen.ts'
 
-const PLAIN = { ci: false }
+const PLAIN = { ci: false, dumb: false }
 
 function streams(isTTY: boolean): { stdout: PassThrough & { isTTY: boolean }; stderr: PassThrough & { isTTY: boolean } } {
   return { stdout: Object.assign(new PassThrough(), { isTTY }), stderr: Object.assign(new PassThrough(), { isTTY }) }
@@ -33,12 +33,20 @@ test('progress goes to stderr, seldom, and gives way to the next line', async ()
   expect(String(stdout.read())).toBe('done\n')
 })
 
-test.each([[false, PLAIN], [true, { ci: true }]])('nobody watches (terminal %j, %j): no progress', (isTTY, surroundings) => {
+test.each([[false, PLAIN], [true, { ci: true, dumb: false }], [true, { ci: false, dumb: true }]])('nobody watches (terminal %j, %j): no progress', (isTTY, surroundings) => {
   const { stdout, stderr } = streams(isTTY)
   let now = 0
   const screen = screenOn(stdout, stderr, surroundings, () => (now += 1_000), new AbortController().signal)
   for (let i = 0; i < 10; i++) screen.progress('a', i, i)
   expect(stderr.read()).toBeNull()
+})
+
+test('progress never wraps: a line that did could not be taken away', () => {
+  const { stdout, stderr } = streams(true)
+  let now = 0
+  const screen = screenOn(stdout, Object.assign(stderr, { columns: 20 }), PLAIN, () => now, new AbortController().signal)
+  for (; now <= 1_000; now += 100) screen.progress('a long name', now, now)
+  for (const line of String(stderr.read()).split('\r\x1b[K')) expect(line.length).toBeLessThan(20)
 })
 
 test('a slow reader holds the writer back, and a signal frees it', async () => {

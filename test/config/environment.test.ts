@@ -11,7 +11,7 @@ afterAll(() => rmSync(folder, { recursive: true }))
 test('an empty variable counts as unset', () => {
   const variables = { VARVE_CONFIG: '', NO_COLOR: '', AWS_ENDPOINT_URL_S3: '', AWS_ENDPOINT_URL: 'http://127.0.0.1:9000', LOG_LEVEL: '', CI: '' }
   expect(environment(variables)).toEqual({
-    variables, logLevel: 'warn', ci: false, s3Endpoint: 'http://127.0.0.1:9000', sqsEndpoint: 'http://127.0.0.1:9000',
+    variables, logLevel: 'warn', ci: false, dumb: false, s3Endpoint: 'http://127.0.0.1:9000', sqsEndpoint: 'http://127.0.0.1:9000',
   })
 })
 

@@ -91,8 +91,8 @@ clock_slack: 0s`)).toMatchObject({
       { events: { kind: 'pubsub', subscription: 'projects/p/subscriptions/s' }, locations: [{ scheme: 'gs', endpoint: 'http://127.0.0.1:1' }], gcs: { project: 'p', endpoint: 'http://127.0.0.1:1', credentialsFile: '/etc/varve/key.json' } }],
     ['s3://b-1/x/', 'events: {webhook: {path: /hooks/minio, token_file: token}}\ns3: {role: "arn:aws:iam::123456789012:role/reader"}',
       { events: { kind: 'webhook', path: '/hooks/minio', tokenFile: '/etc/varve/token' }, s3: { role: 'arn:aws:iam::123456789012:role/reader' } }],
-    ['https://Host:8443/a%20b.csv?x=1', 'http: {checksum: content, allow_private: true}',
-      { locations: [{ scheme: 'https', bucket: 'host:8443', object: '/a%20b.csv?x=1' }], http: { checksum: 'content', allowPrivate: true } }],
+    ['https://Host:8443/a%20b.csv?x=1', 'http: {checksum: content, allow_private: true, html: "true", max_bytes: 5000000000000}',
+      { locations: [{ scheme: 'https', bucket: 'host:8443', object: '/a%20b.csv?x=1' }], http: { checksum: 'content', allowPrivate: true, html: true, bytesMax: 5e12 } }],
   ])('each key of %s arrives', (location, more, meant) => {
     expect(watchOf(more, location)).toMatchObject(meant)
   })

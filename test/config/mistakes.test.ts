@@ -63,12 +63,18 @@ watch:
   ])
 })
 
+test('what is missing at one place is one line', () => {
+  expect(mistakes('watch:\n  - {}\n')).toEqual(['2:5: `name`, `location`, `artifact`, `type` are missing here; add them'])
+})
+
 group('one mistake, one line', () => {
   test.each([
     ['settle: 5', '6:13: `settle`: expected a duration with its unit; write 5s'],
     ['settle: "5"', '6:13: `settle`: not a duration with its unit; write 5s'],
     ['settle: 0s', '6:13: `settle`: the duration is out of bounds'],
     ['settle: -5s', '6:13: `settle`: not a duration'],
+    ['settle: 5m', '6:13: `settle` (5m) is longer than its bound `max_wait` (2m)'],
+    ['max_wait: 1s', '6:15: `settle` (5s) is longer than its bound `max_wait` (1s)'],
     ['settle: 5 parsecs', '6:13: `settle`: not a duration'],
     ['settle: 0.1ms', '6:13: `settle`: the duration is out of bounds'],
     ['reconcile: 366d', '6:16: `reconcile`: the duration is out of bounds'],
@@ -145,6 +151,17 @@ test('a path that is posted to has one token, and somebody who listens', () => {
   expect(mistakes(`watch:${hooks('a', './a', '/a')}`)).toEqual([])
   expect(mistakes(`watch:${hooks('a', 'b', 'a')}`)).toEqual(['11:56: `token_file`: the token of /hooks/one lies in another file at line 6; one path has one token'])
   expect(mistakes(`listen: off\nwatch:${hooks('a')}`)).toEqual(['7:15: `webhook`: nobody can post while `listen` is off; give `listen` an address, or take this out'])
+})
+
+test.each([
+  ['http: {checksum: md5}', '6:22: `checksum`: expected content'],
+  ['http: {max_bytes: 5GB}', '6:23: `max_bytes`: expected a whole number above 0'],
+  ['http: {html: maybe}', '6:18: `html`: expected true or false'],
+  ['guard: {root_marker: .id}', '6:13: `root_marker` is for other locations; take it out'],
+  ['guard: {complete_marker: _SUCCESS}', '6:13: `complete_marker` is for other locations; take it out'],
+  ['events: {sqs: "https://host/q"}', '6:14: `sqs` is for s3:// locations; take it out'],
+])('of a web object: %s', (more, expected) => {
+  expect(mistakes(watching(more, 'https://host/a.csv'))).toEqual([expect.stringContaining(expected)])
 })
 
 test('after a mistake in the syntax nothing is guessed, and nothing is repeated', () => {

@@ -18,6 +18,7 @@ interface Version {
   readonly marker: boolean
   readonly latest: boolean
   readonly bytes: Buffer
+  readonly etag: string
   readonly writtenMs: number
 }
 
@@ -27,6 +28,8 @@ export class FakeS3 {
   pageSize = 1_000
   /** False: keys stand in the XML raw, whatever was asked. */
   encodes = true
+  /** What its checksums are said to be over; not every store says. */
+  checksumType: 'FULL_OBJECT' | 'COMPOSITE' | 'untold' = 'FULL_OBJECT'
   /** What the n-th request of a kind (from 0) meets. */
   fault: (kind: Kind, nth: number) => Fault | undefined = () => undefined
   /** How far its clock is ahead. */
@@ -69,20 +72,21 @@ export class FakeS3 {
     await once(this.#server, 'close')
   }
 
-  put(key: string, bytes: string): void {
-    this.#write(key, false, Buffer.from(bytes))
+  /** Writes an object; its ETag is the MD5 of its bytes, or another, as after an upload in parts. */
+  put(key: string, bytes: string, etag: string = createHash('md5').update(bytes).digest('hex')): void {
+    this.#write(key, false, Buffer.from(bytes), etag)
   }
 
   remove(key: string): void {
-    if (this.versioned) this.#write(key, true, Buffer.alloc(0))
+    if (this.versioned) this.#write(key, true, Buffer.alloc(0), '')
     else this.#keys.delete(key)
   }
 
-  #write(key: string, marker: boolean, bytes: Buffer): void {
+  #write(key: string, marker: boolean, bytes: Buffer, etag: string): void {
     const older = this.versioned ? (this.#keys.get(key) ?? []).map((version) => ({ ...version, latest: false })) : []
     const id = this.versioned ? `v${++this.#writes}` : 'null'
     // A second passes between any two writes, since that is all that a HEAD tells.
-    this.#keys.set(key, [{ key, id, marker, latest: true, bytes, writtenMs: (this.#clockMs += 1_000) }, ...older])
+    this.#keys.set(key, [{ key, id, marker, latest: true, bytes, etag, writtenMs: (this.#clockMs += 1_000) }, ...older])
   }
 
   #answer(request: IncomingMessage, response: ServerResponse): void {
@@ -116,12 +120,12 @@ export class FakeS3 {
     const version = this.#keys.get(key)?.[0]
     if (version === undefined || version.marker) return void response.writeHead(404, version === undefined ? {} : { 'x-amz-delete-marker': 'true' }).end()
     response.setHeader('content-length', version.bytes.length)
-    response.setHeader('etag', `"${etagOf(version)}"`)
+    response.setHeader('etag', `"${version.etag}"`)
     response.setHeader('last-modified', new Date(version.writtenMs).toUTCString())
     if (this.versioned) response.setHeader('x-amz-version-id', version.id)
     if (request.headers['x-amz-checksum-mode'] === 'ENABLED') {
       response.setHeader('x-amz-checksum-sha256', createHash('sha256').update(version.bytes).digest('base64'))
-      response.setHeader('x-amz-checksum-type', 'FULL_OBJECT')
+      if (this.checksumType !== 'untold') response.setHeader('x-amz-checksum-type', this.checksumType)
     }
     response.writeHead(200).end()
   }
@@ -181,7 +185,7 @@ export class FakeS3 {
     const owner = '<Owner><ID>1</ID><DisplayName>fake</DisplayName></Owner>'
     if (row.marker) return `<DeleteMarker>${key}${state}${owner}</DeleteMarker>`
     const name = kind === 'versions' ? 'Version' : 'Contents'
-    return `<${name}>${key}<ETag>&quot;${etagOf(row)}&quot;</ETag><Size>${row.bytes.length}</Size>${state}${owner}<StorageClass>STANDARD</StorageClass></${name}>`
+    return `<${name}>${key}<ETag>&quot;${row.etag}&quot;</ETag><Size>${row.bytes.length}</Size>${state}${owner}<StorageClass>STANDARD</StorageClass></${name}>`
   }
 
   #written(key: string): string {
@@ -199,10 +203,6 @@ function kindOf(request: IncomingMessage, key: string, query: URLSearchParams): 
 /** The access key in the signature of a request. */
 export function keyIdOf(request: IncomingMessage): string | undefined {
   return /Credential=([^/]+)\//.exec(request.headers.authorization ?? '')?.[1]
-}
-
-function etagOf(version: Version): string {
-  return createHash('md5').update(version.bytes).digest('hex')
 }
 
 const FAILURES: Readonly<Partial<Record<Fault, [number, string]>>> = {

@@ -10,7 +10,7 @@ import { Memory } from '../../src/storage/memory.ts'
 import { orderOf, watchOf } from '../suite/registry-world.ts'
 import { HandClock } from './clock.ts'
 import { law } from './law.ts'
-import { lookPartsOf, recordedOf, registryWith, versionsOf } from './world.ts'
+import { lookPartsOf, realClock, recordedOf, registryWith, versionsOf } from './world.ts'
 
 const going = new AbortController().signal
 const location = parseLocation('s3://bucket/p/', '/')
@@ -203,4 +203,24 @@ test('a look that was overtaken stops reading', async () => {
   await clock.pass(15_000)
   await old
   expect(aborted).toBe(true)
+})
+
+test('of puts that race for the first version one makes it, and the others find it', async () => {
+  const database = new DatabaseSync(':memory:')
+  const registry = await openRegistryIn(database)
+  const clock = realClock()
+  const memory = new Memory()
+  memory.put('a', 'one')
+  // All have begun before the first of them records.
+  let begun = 0
+  const together = registryWith(registry, {
+    beginPut: async (order, nowMs) => {
+      const looking = await registry.beginPut(order, nowMs)
+      for (begun++; begun < 3; ) await clock.sleep(1)
+      return looking
+    },
+  })
+  const putting = (): Promise<{ created: boolean; version: { version: string } }> => putOnce(lookPartsOf(together, clock, async () => memory.open()), orderOf({ location }), watch, going)
+  const results = await Promise.all([putting(), putting(), putting()])
+  expect(results.map(({ created, version }) => `${version.version} ${created}`).sort()).toEqual(['v0 false', 'v0 false', 'v0 true'])
 })

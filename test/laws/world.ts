@@ -154,3 +154,21 @@ export function storesWith(over: (store: Store, watch: Watch) => Partial<Store>)
     },
   })
 }
+
+/** Parts whose stores write down what they are asked: `scan`, `find a,b`, `inspect a,b`. */
+export function noting(reads: string[]): ReturnType<typeof storesWith> {
+  return storesWith((store) => ({
+    scan: (startMs, signal) => {
+      reads.push('scan')
+      return store.scan(startMs, signal)
+    },
+    find: (paths, startMs, signal) => {
+      reads.push(`find ${[...paths].sort().join()}`)
+      return store.find(paths, startMs, signal)
+    },
+    inspect: (listed, startMs, signal) => {
+      reads.push(`inspect ${listed.map(({ path }) => path).sort().join()}`)
+      return store.inspect(listed, startMs, signal)
+    },
+  }))
+}

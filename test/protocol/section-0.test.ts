@@ -1,26 +1,22 @@
 // The core.
-import { expect, test } from '@jest/globals'
+import { afterEach, expect, test } from '@jest/globals'
+import { utimesSync, writeFileSync } from 'node:fs'
 import { parseLocation } from '../../src/model/location.ts'
 import type { Watch } from '../../src/model/watch.ts'
 import type { MemoryOptions } from '../../src/storage/memory.ts'
-import { storesWith, World } from '../laws/world.ts'
+import { fileSite } from '../laws/site.ts'
+import { MNIST, noting, versionsOf, World } from '../laws/world.ts'
+import { fell, tree } from '../storage/file/tree.ts'
+import { watchOf } from '../suite/registry-world.ts'
 
-/** A daemon whose reads of storage are written down: `scan`, or the paths that were asked for by name. */
-async function watched(over: Partial<Watch> = {}, options: Partial<MemoryOptions> = {}, before: (world: World) => void = () => undefined): Promise<{ world: World; reads: string[] }> {
+afterEach(fell)
+
+/** A daemon whose reads of storage are written down. */
+async function watched(over: Partial<Watch> = {}, options: Partial<MemoryOptions> = {}): Promise<{ world: World; reads: string[] }> {
   const reads: string[] = []
   const world = new World(over, options)
   for (let i = 0; i < 30; i++) world.memory.put(`p${i}`, 'first')
-  before(world)
-  await world.start((parts) => storesWith((store) => ({
-    scan: (startMs, signal) => {
-      reads.push('scan')
-      return store.scan(startMs, signal)
-    },
-    find: (paths, startMs, signal) => {
-      reads.push(paths.join())
-      return store.find(paths, startMs, signal)
-    },
-  }))(parts) as typeof parts)
+  await world.start(noting(reads))
   await world.clock.pass(60_000)
   reads.length = 0
   return { world, reads }
@@ -32,7 +28,7 @@ test('rows without `*`, and few, are a touch-up of those paths', async () => {
   await world.hint('p1', 'p2')
   await world.hint('new', 'p1')
   await world.clock.pass(10_000)
-  expect(reads.map((read) => read.split(',').sort().join())).toEqual(['new,p1,p2'])
+  expect(reads).toEqual(['find new,p1,p2'])
   expect(await world.recorded()).toEqual(world.lying())
   expect((await world.versions()).at(-1)).toMatchObject({ cause: 'hint', certificate: { kind: 'touch-up', consistent: false }, changes: { added: 1, modified: 2 } })
   await world.stop()
@@ -72,8 +68,52 @@ test.each([
   if (change) world.memory.put('p1', 'second')
   await world.registry.request([{ watch: 'mnist', path: '*', cause: 'cli' }], world.clock.now())
   await world.clock.pass(30_000)
-  expect(reads).toEqual(Array(passes).fill('scan'))
+  expect(reads.filter((read) => read === 'scan')).toHaveLength(passes)
   const versions = await world.versions()
   expect([versions.length, versions.at(-1)?.certificate.consistent]).toEqual([change ? 2 : 1, 'locations' in over || 'confirm' in over])
   await world.stop()
+})
+
+test('a batch of requests is one transaction: each watch is raised once, and its paths bear that number; or nothing of it is there', async () => {
+  const world = new World()
+  const other = watchOf({ ...world.watch, name: 'other', collection: { ...MNIST, collection: 'other' } })
+  await world.start()
+  await world.stop()
+  const { registry, database, clock } = world
+  await registry.enroll([world.watch, other], clock.now())
+  const marked = 'SELECT w.name, r.path, r.generation - w.generation AS behind FROM request r JOIN watch w ON w.id = r.watch ORDER BY name, path'
+  const marks = (): unknown[] => database.prepare(marked).all().map(Object.values)
+  const generations = async (): Promise<number[]> => (await registry.watchRows()).map(({ generation }) => generation)
+  database.exec('DELETE FROM request')
+  const before = await generations()
+  const batch = ['a', 'b', 'a'].flatMap((path) => ['mnist', 'other'].map((watch) => ({ watch, path, cause: 'hint' as const })))
+  await registry.request(batch, clock.now())
+  expect(await generations()).toEqual(before.map((generation) => generation + 1))
+  expect(marks()).toEqual([['mnist', 'a', 0], ['mnist', 'b', 0], ['other', 'a', 0], ['other', 'b', 0]])
+  // A second hint of a path raises its number; what was not hinted again keeps its own.
+  await registry.request(batch.slice(0, 1), clock.now())
+  expect(marks().slice(0, 2)).toEqual([['mnist', 'a', 0], ['mnist', 'b', -1]])
+  const whole = [await generations(), marks()]
+  database.exec(`CREATE TRIGGER broken BEFORE INSERT ON request WHEN NEW.watch = (SELECT id FROM watch WHERE name = 'other') BEGIN SELECT RAISE(ABORT, 'the disk fails'); END`)
+  await expect(registry.request(batch, clock.now())).rejects.toThrow(/the disk fails/)
+  expect([await generations(), marks()]).toEqual(whole)
+})
+
+test('a version says `consistent` only by stamps that never repeat: a racy file keeps it from saying so', async () => {
+  const root = tree({ a: 'x', b: 'y' })
+  const site = await fileSite(root)
+  const says = async (): Promise<boolean | undefined> => {
+    await site.look()
+    return (await versionsOf(site.registry)).at(-1)?.certificate.consistent
+  }
+  expect(await says()).toBe(true)
+  writeFileSync(`${root}a`, 'second')
+  // As young as a file can be: whatever is written to it next may leave the same time.
+  const ahead = Date.now() / 1_000 + 86_400
+  utimesSync(`${root}a`, ahead, ahead)
+  expect(await says()).toBe(false)
+  utimesSync(`${root}a`, 1, 1)
+  writeFileSync(`${root}b`, 'second')
+  expect(await says()).toBe(true)
+  expect(await versionsOf(site.registry)).toHaveLength(3)
 })

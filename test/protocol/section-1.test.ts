@@ -1,5 +1,6 @@
 // Requests.
 import { expect, test } from '@jest/globals'
+import { watchViews } from '../../src/cli/views.ts'
 import { parseLocation } from '../../src/model/location.ts'
 import { hintOf, World } from '../laws/world.ts'
 
@@ -73,7 +74,7 @@ test('a hint whose key the filters drop is none; one that ends in a slash may ha
 
 test('every file watch is walked at `poll`, hints or not; S3 with a queue is not', async () => {
   for (const [over, after] of [[{ locations: [parseLocation('file:///p/', '/')] }, 2], [{}, 1]] as const) {
-    const world = await started({ pollMs: 30_000, ...over }, { contentListed: over === undefined })
+    const world = await started({ pollMs: 30_000, ...over }, { contentListed: !('locations' in over) })
     world.memory.put('a', 'unheard')
     await world.clock.pass(45_000)
     expect((await world.versions()).length).toBe(after)
@@ -93,7 +94,7 @@ test('S3 without a queue is looked at at `poll`', async () => {
   await world.stop()
 })
 
-test('polling takes at most a twentieth of the time: where a look is long the interval stretches', async () => {
+test('polling takes at most a twentieth of the time: where a look is long the interval stretches, and `status` says to what', async () => {
   const world = new World({ locations: [parseLocation('file:///p/', '/')], pollMs: 60_000 }, { contentListed: false })
   world.memory.put('a', 'first')
   const starts: number[] = []
@@ -108,10 +109,12 @@ test('polling takes at most a twentieth of the time: where a look is long the in
   expect(long.length).toBeGreaterThan(3)
   // 30 s of looking in 600 s, jitter aside.
   expect(Math.min(...long.slice(1))).toBeGreaterThanOrEqual(540_000)
+  const config = { file: '/varve.yaml', dataFolder: '/data', queue: 'inline', defaultEntity: 'local', watches: [world.watch] } as const
+  expect((await watchViews(world.registry, config, world.clock.now()))[0]?.pollEveryMs).toBe(600_000)
   await world.stop()
 })
 
-test('a hint that cannot be marked is not acknowledged, and the source begins anew', async () => {
+test('a hint that cannot be marked is not acknowledged; what comes later is', async () => {
   const world = new World()
   world.memory.put('a', 'first')
   let full = false
@@ -131,5 +134,26 @@ test('a hint that cannot be marked is not acknowledged, and the source begins an
   full = false
   await world.clock.pass(60_000)
   expect(await world.hint('a')).toBe(true)
+  await world.stop()
+})
+
+test('who asks by hand waits neither for hints to settle nor for a retry', async () => {
+  const world = await started({ settleMs: 30_000, maxWaitMs: 60_000 })
+  world.memory.put('a', 'second')
+  await world.hint('a')
+  await world.clock.pass(1_000)
+  expect(await world.versions()).toHaveLength(1)
+  await world.registry.request([{ watch: 'mnist', path: '*', cause: 'cli' }], world.clock.now())
+  await world.clock.pass(2_000)
+  expect(await world.versions()).toHaveLength(2)
+  await world.stop()
+})
+
+test('a hint that no watch covers may be acknowledged, and is counted', async () => {
+  const world = await started()
+  const counts = (): unknown[] => world.said.filter((line) => line.startsWith('hints that no watch covers')).map((line) => JSON.parse(line.slice(line.indexOf('{'))).uncovered)
+  expect(await world.source.deliver([hintOf('a', 'elsewhere'), hintOf('b', 'elsewhere'), hintOf('a')])).toBe(true)
+  expect(await world.source.deliver([{ scheme: 's3', bucket: 'bucket', key: 'p2/a', whole: false }])).toBe(true)
+  expect([counts(), requested(world)]).toEqual([[2, 3], ['a']])
   await world.stop()
 })

@@ -1,7 +1,23 @@
 // Wake-ups, settling, leases.
-import { expect, test } from '@jest/globals'
+import { afterEach, expect, test } from '@jest/globals'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
+import { screenOn } from '../../src/cli/screen.ts'
+import { tellOn } from '../../src/cli/tell.ts'
+import { compose, systemClock } from '../../src/compose.ts'
+import { environment } from '../../src/config.ts'
+import { loadConfig } from '../../src/config-load.ts'
 import { lookNow } from '../../src/daemon/daemon.ts'
+import { freePort } from '../components.ts'
+import { says, site, until } from '../e2e/site.ts'
 import { lookPartsOf, World } from '../laws/world.ts'
+
+const cleanups: (() => Promise<void> | void)[] = []
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0)) await cleanup()
+})
 
 test('no wake-up is ever needed for safety: a queue that loses all but those of the sweep costs a sweep', async () => {
   const world = new World()
@@ -30,6 +46,35 @@ test('no wake-up is ever needed for safety: a queue that loses all but those of 
   await world.stop()
 })
 
+test.each([['inline', 1_000], ['redis', 15_000]] as const)('the sweep comes each second without a queue, each 15 s beside one: %s', async (queue, everyMs) => {
+  const folder = mkdtempSync(join(tmpdir(), 'varve-sweep-'))
+  cleanups.push(() => rmSync(folder, { recursive: true }))
+  mkdirSync(join(folder, 'files'))
+  // Nobody listens there: no look is begun, and nothing but the sweep keeps time.
+  const url = queue === 'inline' ? queue : `redis://127.0.0.1:${await freePort()}`
+  const surroundings = environment({ LOG_LEVEL: 'silent' })
+  const config = loadConfig(`queue: ${url}\nwatch:\n  - { name: one, location: files/, artifact: a/b, type: t }\n`, join(folder, 'varve.yaml'), surroundings)
+  const slept: number[] = []
+  const clock = {
+    ...systemClock,
+    random: () => 0.5,
+    sleep: (ms: number, signal?: AbortSignal) => {
+      slept.push(ms)
+      return systemClock.sleep(ms, signal)
+    },
+  }
+  const stop = new AbortController()
+  const screen = screenOn(new PassThrough(), new PassThrough(), surroundings, clock.monotonic, stop.signal)
+  const daemon = await compose(clock, surroundings, screen).daemon(config, tellOn(screen))
+  const running = daemon.run(stop.signal)
+  cleanups.unshift(async () => {
+    stop.abort()
+    await running
+    await daemon.close()
+  })
+  await until(() => slept, (all) => all.includes(everyMs), 30_000)
+}, 60_000)
+
 test('a queue that cannot be woken is said once, keeps nobody from asking, and is forgotten when it is back', async () => {
   const world = new World()
   world.memory.put('a', 'first')
@@ -44,6 +89,44 @@ test('a queue that cannot be woken is said once, keeps nobody from asking, and i
   down = false
   await world.clock.pass(20_000)
   expect(await world.recorded()).toEqual(world.lying())
+  await world.stop()
+})
+
+test('a woken look first reads the row: while it is not quiet for `settle` it sleeps on, however often it is woken; at `max_wait` it looks', async () => {
+  const world = new World()
+  world.memory.put('a', 'first')
+  let looks = 0
+  await world.start((parts) => ({
+    ...parts,
+    openStore: (...args) => {
+      looks++
+      return parts.openStore(...args)
+    },
+  }))
+  await world.clock.pass(60_000)
+  looks = 0
+  const rush = async (seconds: number): Promise<void> => {
+    for (let second = 0; second < seconds; second++) {
+      await world.hint('a')
+      await world.parts.queue.wake('mnist', 0)
+      await world.clock.pass(1_000)
+    }
+  }
+  await rush(59)
+  expect(looks).toBe(0)
+  await rush(2)
+  expect(looks).toBe(1)
+  // A hint alone is waited for as long as `settle`, however often it is woken.
+  await world.clock.pass(60_000)
+  looks = 0
+  await world.hint('a')
+  for (let second = 0; second < 4; second++) {
+    await world.parts.queue.wake('mnist', 0)
+    await world.clock.pass(1_000)
+  }
+  expect(looks).toBe(0)
+  await world.clock.pass(2_000)
+  expect(looks).toBe(1)
   await world.stop()
 })
 
@@ -127,3 +210,20 @@ test('epoch rises when a lease is taken, and only then', async () => {
   expect(await epoch()).toBe(before + 1)
   await world.stop()
 })
+
+test('beside a running daemon `--wait` ends with exit 1 and the state where its own look is not committed, and with 0 once it is', async () => {
+  const place = site()
+  cleanups.push(() => place.remove())
+  const file = join(place.folder, 'files/one')
+  mkdirSync(join(place.folder, 'files'))
+  writeFileSync(file, 'one')
+  place.configure({ data: '.varve', watch: [{ name: 'one', location: 'files/', artifact: 'demo/files', type: 'dataset', settle: '100ms', max_wait: '2s', poll: '10m' }] })
+  const daemon = place.run()
+  await says(daemon, /demo\/files:v0 /, 20_000)
+  rmSync(file)
+  expect(await place.varve('scan', 'one', '--wait')).toEqual({
+    exit: 1, stdout: '', stderr: 'varve: one is held: all 1 entries are gone; look at what is missing; if that is meant, run: varve accept one\n',
+  })
+  expect(await place.varve('accept', 'one', '--wait')).toEqual({ exit: 0, stdout: 'demo/files:v1\n', stderr: '' })
+  expect(await daemon.stop()).toMatchObject({ exit: 0 })
+}, 60_000)

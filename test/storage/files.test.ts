@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { parseLocation } from '../../src/model/location.ts'
 import { openFileStore } from '../../src/storage/file/store.ts'
 import type { Store } from '../../src/storage/storage.ts'
-import { storeSuite } from '../suite/store.ts'
+import { loneStoreSuite, storeSuite } from '../suite/store.ts'
 import type { Ground } from '../suite/store.ts'
 
 async function fileGround(): Promise<Ground> {
@@ -35,3 +35,21 @@ async function fileGround(): Promise<Ground> {
 }
 
 storeSuite('a folder', fileGround, { many: 5_000 })
+
+loneStoreSuite('a file', async () => {
+  const top = await mkdtemp(join(tmpdir(), 'varve-file-'))
+  let places = 0
+  return {
+    fresh: async () => {
+      const folder = join(top, `${++places}`)
+      await mkdir(folder)
+      return {
+        name: 'labels.csv',
+        open: () => openFileStore(parseLocation(join(folder, 'labels.csv'), '/'), { clockSlackMs: 0 }),
+        put: (bytes) => writeFile(join(folder, 'labels.csv'), bytes),
+        putBeside: () => writeFile(join(folder, 'labels.csv2'), 'x'),
+      }
+    },
+    stop: () => rm(top, { recursive: true }),
+  }
+})

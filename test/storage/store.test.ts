@@ -1,7 +1,9 @@
 import { Memory } from '../../src/storage/memory.ts'
 import { FakeS3 } from '../fakes/s3.ts'
-import { storeSuite } from '../suite/store.ts'
+import { tagOf, Web } from '../fakes/web.ts'
+import { loneStoreSuite, storeSuite } from '../suite/store.ts'
 import type { Ground } from '../suite/store.ts'
+import { openWeb } from './http/web.ts'
 import { openAt } from './s3/bucket.ts'
 
 function memoryGround(contentListed: boolean): () => Promise<Ground> {
@@ -59,3 +61,46 @@ storeSuite('S3 without versions', fakeGround((fake) => Object.assign(fake, { ver
 storeSuite('S3 that encodes nothing', fakeGround((fake) => Object.assign(fake, { encodes: false, pageSize: 5 })), { many: 200, nastier: NASTIER })
 storeSuite('S3 that repeats rows at page edges', fakeGround((fake) => Object.assign(fake, { pageSize: 5, fault: (kind: string) => (kind === 'versions' ? 'repeat' : undefined) })), { many: 200, nastier: NASTIER })
 storeSuite('S3 that may list no versions', fakeGround((fake) => Object.assign(fake, { versioned: false, pageSize: 5, fault: (kind: string) => (kind === 'versions' ? 'denied' : undefined) })), { many: 200, nastier: NASTIER })
+
+loneStoreSuite('an object of S3', async () => {
+  const fakes: FakeS3[] = []
+  return {
+    fresh: async () => {
+      const fake = await FakeS3.start()
+      fakes.push(fake)
+      return {
+        name: 'labels.csv',
+        open: () => openAt(fake.url, 'fake', 'data/labels.csv'),
+        put: async (bytes) => fake.put('data/labels.csv', bytes),
+        putBeside: async () => fake.put('data/labels.csv2', 'x'),
+      }
+    },
+    stop: async () => {
+      for (const fake of fakes) await fake.stop()
+    },
+  }
+})
+
+// By ETag, by time and length, and by the bytes.
+const SHOWN = { 'an ETag': { etag: tagOf('') }, 'Last-Modified': { modified: new Date('2026-01-01T00:00:00Z') }, nothing: {} }
+for (const [what, shown] of Object.entries(SHOWN))
+  for (const conditions of [true, false])
+    loneStoreSuite(`an object of a web server that shows ${what}${conditions ? '' : ' and knows no conditions'}`, async () => {
+      const webs: Web[] = []
+      return {
+        fresh: async () => {
+          const web = await Web.start()
+          webs.push(web)
+          web.served = { body: '', conditions, ...shown }
+          return {
+            name: 'é b.csv',
+            open: () => openWeb(`${web.url}/data/%C3%A9%20b.csv?rev=/1`, what === 'nothing' ? { checksum: 'content' } : {}),
+            put: async (bytes) => web.put(bytes),
+            putBeside: async () => undefined,
+          }
+        },
+        stop: async () => {
+          for (const web of webs) await web.stop()
+        },
+      }
+    })

@@ -77,7 +77,10 @@ function enrolling(open: OpenRegistry): void {
     expect((await registry.watchRows()).map(({ name }) => name)).toEqual(['mnist'])
     await enrolled(registry, { type: 'model' })
     await finish(registry, await begun(registry), [put('a', '1')])
-    expect(await failure(enrolled(registry, { type: 'dataset' }))).toMatchObject({ code: 'CONFLICT', message: expect.stringMatching(/type model.*type dataset/) })
+    // Of another type it is refused nothing but the look.
+    await enrolled(registry, { type: 'dataset' })
+    await registry.request([{ watch: 'mnist', path: WHOLE, cause: 'startup' }], NOW)
+    expect([(await begun(registry)).type, (await registry.collections())[0]?.type]).toEqual(['model', 'model'])
   })
   test('a watch that finds a head of another location says so', async () => {
     const registry = await open()

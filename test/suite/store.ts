@@ -165,6 +165,102 @@ export function storeSuite(name: string, begin: () => Promise<Ground>, traits: T
   })
 }
 
+/** One object at a location that names it. */
+export interface LonePlace {
+  /** What its entry is called. */
+  readonly name: string
+  open(): Promise<Store>
+  put(bytes: string): Promise<void>
+  /** Writes where the location must not look: another object, whose name begins alike. */
+  putBeside(): Promise<void>
+}
+
+export interface LoneGround {
+  fresh(): Promise<LonePlace>
+  stop(): Promise<void>
+}
+
+/** The laws of the door of `storage` for a location that is one object. */
+export function loneStoreSuite(name: string, begin: () => Promise<LoneGround>): void {
+  describe(`the laws of a lone object hold for ${name}`, () => {
+    let ground: LoneGround
+    let place: LonePlace
+    let store: Store
+    const signal = new AbortController().signal
+
+    beforeAll(async () => {
+      ground = await begin()
+    }, 60_000)
+    afterAll(() => ground?.stop())
+    beforeEach(async () => {
+      place = await ground.fresh()
+      await place.put('one')
+      store = await place.open()
+    })
+    afterEach(() => store.close())
+
+    const whole = async (of = store): Promise<Map<string, Listed>> => {
+      const { entries, end } = await scanned(of, signal)
+      expect(end.lone).toBe(true)
+      return wholly(of, entries, signal)
+    }
+
+    test('it is the one entry, by its base name, and nothing beside it is met', async () => {
+      await place.putBeside()
+      const all = await whole()
+      expect([...all.keys()]).toEqual([place.name])
+      expect(all.get(place.name)).toMatchObject({ path: place.name, sizeBytes: 3, content: { digest: expect.stringMatching(/^[a-z0-9]+:./) } })
+      expect((await scanned(store, signal)).skipped).toEqual([])
+    })
+
+    test('it shows the same fingerprint and content again, also to another opening', async () => {
+      const first = await whole()
+      const other = await place.open()
+      expect(first.get(place.name)?.fingerprint).toBeDefined()
+      expect(await whole()).toEqual(first)
+      expect(await whole(other)).toEqual(first)
+      await other.close()
+    })
+
+    test('an edit of the same size changes fingerprint and content', async () => {
+      const first = (await whole()).get(place.name) as Listed
+      await place.put('two')
+      const second = (await whole()).get(place.name) as Listed
+      expect(second.fingerprint).not.toBe(first.fingerprint)
+      expect(second.content?.digest).not.toBe(first.content?.digest)
+      expect(second.sizeBytes).toBe(3)
+    })
+
+    test('no bytes at all are an object', async () => {
+      await place.put('')
+      expect((await whole()).get(place.name)).toMatchObject({ sizeBytes: 0 })
+    })
+
+    test('asked by name it is what is listed, and all other names are absent', async () => {
+      await place.putBeside()
+      const listed = (await whole()).get(place.name) as Listed
+      const found = await foundBy(store, [place.name, 'other', `${place.name}/below`, `x/${place.name}`], signal)
+      expect(found.get(place.name)).toEqual({ kind: 'entry', listed })
+      for (const other of ['other', `${place.name}/below`, `x/${place.name}`]) expect(found.get(other)).toEqual({ kind: 'absent', path: other })
+      expect(found.size).toBe(4)
+    })
+
+    test('the root is the same at every opening', async () => {
+      const other = await place.open()
+      expect(await other.root(signal)).toEqual(await store.root(signal))
+      await other.close()
+    })
+
+    test('an aborted scan stops, and an aborted question too; closing twice is no harm', async () => {
+      const stop = AbortSignal.abort()
+      await expect(scanned(store, stop)).rejects.toBeDefined()
+      await expect(foundBy(store, [place.name], stop)).rejects.toBeDefined()
+      await store.close()
+      await store.close()
+    })
+  })
+}
+
 /** A scan, gathered, with the promises of spans checked on the way. */
 export interface Scanned {
   readonly entries: ReadonlyMap<string, Listed>

@@ -49,6 +49,7 @@ class FileStore implements Store {
   async *scan(startMs: number, signal: AbortSignal): AsyncGenerator<Span> {
     const { object, prefix } = this.#location
     const racyFrom = await this.#racyFrom(startMs)
+    signal.throwIfAborted()
     const lone = object === undefined ? undefined : await loneSpan(object, racyFrom)
     if (lone === undefined) yield* walkAll(this.#pool, prefix, racyFrom, signal)
     else yield lone

@@ -51,7 +51,7 @@ export function awsFailure(error: unknown, place: string, permission: string): V
     return say('LOCATION_DENIED', `may not be read: ${permission} is not allowed`, `allow ${permission} on it to the identity that Varve runs as`)
   const what = code ?? (status === undefined ? name : `${status} ${name}`)
   const detail = message === '' || message === what || message === 'UnknownError' ? what : `${what}: ${message}`
-  return say('STORAGE_UNAVAILABLE', `does not answer as it should (${detail})`, 'it is tried again; check endpoint and network if it lasts')
+  return say('STORAGE_UNAVAILABLE', `does not answer as it should (${detail})`, 'check endpoint and network if it lasts')
 }
 
 /** Who is denied, and why, where a denial says so. Source: the IAM user guide ("Troubleshoot access denied error messages"). */

@@ -183,6 +183,6 @@ export function fingerprintOf(lastModified: string, etag: string): string {
 }
 
 function wrong(what: string): VarveError {
-  const hint = 'nothing was recorded; it is tried again. If it lasts, the store is at fault'
+  const hint = 'nothing was recorded. If it lasts, the store is at fault'
   return new VarveError('STORAGE_INVALID', `the listing cannot be right: ${what}`, { hint })
 }

@@ -125,5 +125,5 @@ export function decodeKey(text: string): { readonly key: string; readonly garble
 }
 
 function broken(what: string): VarveError {
-  return new VarveError('STORAGE_INVALID', `a page of the listing cannot be right: ${what}`, { hint: 'nothing was recorded; it is tried again' })
+  return new VarveError('STORAGE_INVALID', `a page of the listing cannot be right: ${what}`, { hint: 'nothing was recorded' })
 }

@@ -1,0 +1,109 @@
+// A web server of one object, which behaves as it is told: well, until a test says otherwise.
+import { hash } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+/** What was asked of it. */
+export interface Asked {
+  readonly method: string
+  readonly url: string
+  readonly headers: IncomingHttpHeaders
+}
+
+export type Answering = (request: IncomingMessage, response: ServerResponse) => void
+
+/** What there is, and which of it is shown. */
+export interface Served {
+  body: string
+  /** The ETag; without one, none is shown. */
+  etag?: string | undefined
+  modified?: Date | undefined
+  /** Further headers. */
+  headers?: Record<string, string>
+  /** False: chunked. */
+  length?: boolean
+  /** False: conditional requests are answered as if they were none. */
+  conditions?: boolean
+}
+
+// Long enough ago that nothing is young.
+const OLD = new Date('2026-01-01T00:00:00Z')
+
+/** `"md5"` of the body: as S3 and many frameworks make it. */
+export function tagOf(body: string): string {
+  return `"${hash('md5', body, 'hex')}"`
+}
+
+export class Web {
+  readonly url: string
+  readonly port: number
+  readonly asked: Asked[] = []
+  /** Connections that were made. */
+  connections = 0
+  served: Served = { body: 'one', etag: tagOf('one'), modified: OLD }
+  /** Goes before what is served, where it answers. */
+  answer: Answering = (request, response) => serve(this.served, request, response)
+  readonly #server: Server
+
+  private constructor(server: Server) {
+    this.#server = server
+    this.port = (server.address() as AddressInfo).port
+    this.url = `http://127.0.0.1:${this.port}`
+  }
+
+  static async start(): Promise<Web> {
+    const server = createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const web = new Web(server)
+    server.on('connection', () => void web.connections++)
+    server.on('request', (request, response) => {
+      web.asked.push({ method: request.method ?? '', url: request.url ?? '', headers: request.headers })
+      web.answer(request, response)
+    })
+    return web
+  }
+
+  /** Puts other bytes there; the ETag is that of their content, and the time a second later. */
+  put(body: string): void {
+    const { etag, modified } = this.served
+    this.served = { ...this.served, body, etag: etag === undefined ? undefined : tagOf(body), modified: modified === undefined ? undefined : new Date(modified.getTime() + 1_000) }
+  }
+
+  /** The methods that were asked since the last time: `HEAD GET`. */
+  methods(): string {
+    return this.asked.splice(0).map(({ method }) => method).join(' ')
+  }
+
+  async stop(): Promise<void> {
+    this.#server.close()
+    this.#server.closeAllConnections()
+    await once(this.#server, 'close')
+  }
+}
+
+/** Answers as a good server does. */
+export function serve(served: Served, request: IncomingMessage, response: ServerResponse): void {
+  const { body, etag, modified, headers = {}, length = true, conditions = true } = served
+  const shown = { ...(etag !== undefined && { etag }), ...(modified !== undefined && { 'last-modified': modified.toUTCString() }) }
+  if (conditions && isUnmodified(served, request)) {
+    response.writeHead(304, shown).end()
+    return
+  }
+  response.writeHead(200, { 'content-type': 'text/csv', ...(length && { 'content-length': Buffer.byteLength(body) }), ...shown, ...headers })
+  if (request.method === 'HEAD') response.end()
+  else if (length) response.end(body)
+  else {
+    response.write(body)
+    response.end()
+  }
+}
+
+/** By ETag, compared weakly, else by a time that is no earlier: RFC 9110 §13.1. */
+function isUnmodified({ etag, modified }: Served, { headers }: IncomingMessage): boolean {
+  const asked = headers['if-none-match']
+  if (asked !== undefined) return etag !== undefined && asked.replace(/^W\//, '') === etag.replace(/^W\//, '')
+  const since = Date.parse(headers['if-modified-since'] ?? '')
+  return modified !== undefined && !Number.isNaN(since) && Math.floor(modified.getTime() / 1_000) * 1_000 <= since
+}
