@@ -12,9 +12,13 @@ import type { QueueSeen } from './s3/probe-queue.ts'
 /** How a location is probed. */
 type Probing = (watch: Watch, location: Location, asked: Asked, signal: AbortSignal) => Promise<readonly Diagnosis[]>
 
+const probeWeb: Probing = async (watch, location, { means }, signal) => (await import('./http/probe.ts')).probeWeb(watch, location, means, signal)
+
 const PROBES: Readonly<Partial<Record<Scheme, Probing>>> = {
   s3: async (watch, location, { means }, signal) => (await import('./s3/probe.ts')).probeS3(watch, location, means, signal),
   file: async (watch, location, { means, leavesOut }, signal) => (await import('./file/probe.ts')).probeFiles(watch, location, leavesOut(watch), means, signal),
+  http: probeWeb,
+  https: probeWeb,
 }
 
 const PROBES_OF_EVENTS: Readonly<Partial<Record<Events['kind'], (watch: Watch, asked: Asked, signal: AbortSignal) => Promise<readonly Diagnosis[]>>>> = {

@@ -32,9 +32,9 @@ export async function within<T>({ clock, boundMs }: Means, signal: AbortSignal, 
   }
 }
 
-/** What a person is to do about a failure: nobody tries again here. */
-export function actionOf({ code, hint }: VarveError): string | undefined {
-  return code === 'STORAGE_UNAVAILABLE' ? 'check endpoint and network' : hint
+/** What a person is to do about a failure: here nobody tries again. */
+export function actionOf({ hint }: VarveError): string | undefined {
+  return hint?.replace(/^it is tried again; |; it is tried again$/, '')
 }
 
 export function silence(boundMs: number): string {

@@ -78,7 +78,7 @@ test('what throws, and what never answers, is a line of its own, in its place', 
   const lines: string[] = []
   const stdout = new PassThrough().on('data', (text: Buffer) => lines.push(...String(text).split('\n').filter((line) => line !== '')))
   const { signal } = new AbortController()
-  const screen = screenOn(stdout, new PassThrough(), { ci: true }, () => 0, signal)
+  const screen = screenOn(stdout, new PassThrough(), { ci: true, dumb: true }, () => 0, signal)
   const asked: Examination[] = [
     { watch: 'hangs', location: 'a', ask: () => new Promise(() => undefined) },
     { watch: 'throws', location: 'b', ask: () => Promise.reject(new Error('https://user:hunter2@host/x is bad')) },
