@@ -200,7 +200,7 @@ describe('one object', () => {
     fake.put('d/model.bin', 'x')
     const { entries, end } = await scan('d/model.bin')
     expect([...entries.keys()]).toEqual(['model.bin'])
-    expect(end).toMatchObject({ lone: true, notes: [] })
+    expect(end).toMatchObject({ lone: ['model.bin'], notes: [] })
     expect(await find(await open('d/model.bin'), 'model.bin', 'else')).toMatchObject([{ kind: 'entry' }, { kind: 'absent' }])
   })
 
@@ -209,7 +209,7 @@ describe('one object', () => {
     fake.put('mnist2/b', 'x')
     const { entries, end } = await scan('mnist')
     expect([...entries.keys()]).toEqual(['a'])
-    expect(end.lone).toBe(false)
+    expect(end.lone).toEqual([])
   })
 
   test('where both are there the object is tracked, and it says so', async () => {
