@@ -17,7 +17,7 @@ export interface ListenerOrder {
 
 const CAPABILITY = 'listener'
 // /readyz itself answers within a second.
-const ANSWER_MOST_MS = 5_000
+const ANSWER_MOST_MS = 3_000
 
 interface Ready {
   readonly checks: readonly { readonly check: string; readonly ok: boolean; readonly why?: string }[]
