@@ -51,6 +51,17 @@ test('it changes nothing: not even its own data folder is made', () => {
   expect([readdirSync(folder).toSorted(), readdirSync(join(folder, 'tree'))]).toEqual([['tree', 'varve.yaml'], ['a']])
 })
 
+test('each location of a watch is probed, under the name of the watch', async () => {
+  const several = `  - { name: mixed, artifact: a/mixed, type: dataset, locations: [{ location: tree/, at: one }, { location: absent/, at: two }] }`
+  writeFileSync(join(folder, 'several.yaml'), ['data: data', 'listen: off', 'watch:', several].join('\n'))
+  const ended = await run('--config', 'several.yaml', '--json')
+  expect(ended.exit).toBe(1)
+  expect(probes(ended).map(({ watch: name, location, capability, outcome }) => [name, location.replace(folder, ''), capability, outcome])).toEqual([
+    ...['root', 'walk', 'read', 'hear'].map((capability) => ['mixed', 'file:///tree/', capability, 'works']), ['mixed', 'file:///absent/', 'root', 'fails'], [undefined, '/data', 'data', 'works'],
+  ])
+  rmSync(join(folder, 'several.yaml'))
+})
+
 test('what keeps it from probing is another exit than what it finds', async () => {
   writeFileSync(join(folder, 'broken.yaml'), 'watch: 3')
   expect(await run('other')).toMatchObject({ exit: 3, stdout: '', stderr: expect.stringMatching(/^varve: no watch other in .*; there is: good, gone\n$/) })
