@@ -1,16 +1,16 @@
-import { CreateBucketCommand, PutBucketVersioningCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
+import { CreateBucketCommand, PutBucketVersioningCommand, S3Client } from '@aws-sdk/client-s3'
 import { createServer, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { start } from '../test/components.ts'
+import { putMany } from '../test/e2e/many.ts'
 import type { Result } from './measure.ts'
 
 const OBJECTS = 50_000
-// Objects of one listing page, and puts at once while the bucket is filled.
+// Objects of one listing page.
 const PAGE = 1_000
-const PUTS = 32
 const KEYS = { accessKeyId: 'varve', secretAccessKey: 'varve-secret' }
 
 /** Requests that a first look at 50,000 objects of a versioned MinIO bucket makes, counted on the wire by a proxy that passes everything on. */
@@ -39,11 +39,7 @@ async function fill(endpoint: string): Promise<void> {
   const client = new S3Client({ endpoint, region: 'us-east-1', forcePathStyle: true, credentials: KEYS })
   await client.send(new CreateBucketCommand({ Bucket: 'bench' }))
   await client.send(new PutBucketVersioningCommand({ Bucket: 'bench', VersioningConfiguration: { Status: 'Enabled' } }))
-  let next = 0
-  const worker = async (): Promise<void> => {
-    for (let i = next++; i < OBJECTS; i = next++) await client.send(new PutObjectCommand({ Bucket: 'bench', Key: `data/${String(i).padStart(6, '0')}`, Body: `object ${i}` }))
-  }
-  await Promise.all(Array.from({ length: PUTS }, worker))
+  await putMany(client, 'bench', Array.from({ length: OBJECTS }, (_, i) => [`data/${String(i).padStart(6, '0')}`, `object ${i}`]))
   client.destroy()
 }
 

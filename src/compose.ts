@@ -120,13 +120,14 @@ async function openDaemon(config: Config, clock: Clock, surroundings: Environmen
     const queue = await openQueue(config, registry, clock, log)
     closing.push(() => queue.close())
     const { openSources } = await import('./storage/open.ts')
-    const { healthOf, runDaemon } = await import('./daemon/daemon.ts')
+    const { healthOf, ONLY_DAEMON, runDaemon } = await import('./daemon/daemon.ts')
     const sources = await openSources(config.watches, clock, log, surroundings.sqsEndpoint)
-    const health = healthOf({ registry, queue, sources, clock })
+    const health = healthOf({ registry, queue, sources, clock, log })
     const listener = await openListener(config, sources, health, log)
     if (listener !== undefined) closing.push(() => listener.close())
     const parts = {
       ...partsOf(registry, log),
+      owner: ONLY_DAEMON,
       queue,
       watches: config.watches,
       sources: health.sources,

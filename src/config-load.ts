@@ -49,10 +49,13 @@ export function loadConfig(text: string, file: string, surroundings: Environment
   const tree = parseTree(text, surroundings.variables)
   const parsed = configSchema.safeParse(tree.value)
   if (parsed.success && tree.problems.length === 0) {
+    const clashes = clashesOf(tree, parsed.data.entity ?? DEFAULTS.entity)
+    // A watch without a place cannot be built.
+    if (placeless(parsed.data)) throw invalid(file, tree, clashes)
     const config = build(parsed.data, file, surroundings)
-    const clashes = [...clashesOf(tree, config.defaultEntity), ...enclosuresOf(tree, config), ...hookClashes(tree, config)]
-    if (clashes.length === 0) return config
-    throw invalid(file, tree, clashes)
+    const all = [...clashes, ...enclosuresOf(tree, config), ...hookClashes(tree, config)]
+    if (all.length === 0) return config
+    throw invalid(file, tree, all)
   }
   if (tree.value === undefined && tree.problems.length > 0) throw invalid(file, tree, tree.problems)
   if (tree.value === null || tree.value === undefined)
@@ -256,6 +259,10 @@ function build(text: ConfigText, file: string, surroundings: Environment): Confi
     ...given({ listen: listenOf(text.listen) }),
     watches: text.watch.map((watch) => buildWatch({ ...text.defaults, ...given(watch) }, dirname(file), defaultEntity, surroundings)),
   })
+}
+
+function placeless(text: ConfigText): boolean {
+  return text.watch.some(({ location, locations }) => location === undefined && locations === undefined)
 }
 
 function listenOf(text: string | undefined): Config['listen'] {

@@ -61,6 +61,12 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
   },
   // Serves `www`; `conf.d/*.server` adds to its server, `conf.d/*.conf` further ones, at its next start. `access.log` has a line for each request: method, path, status, bytes of the body.
   nginx: { scheme: 'http', path: '', arguments: (port, folder) => ['-p', folder, '-e', join(folder, 'error.log'), '-c', nginxConf(port, folder)] },
+  'fake-gcs-server': {
+    scheme: 'http', path: '',
+    arguments: (port, _, more) => ['-scheme', 'http', '-host', '127.0.0.1', '-port', `${port}`, '-backend', 'memory', '-log-level', 'error', ...more],
+    ready: '/_internal/healthcheck',
+  },
+  'pubsub-fake': { scheme: 'http', path: '', arguments: (port, _, more) => [`${port}`, ...more] },
 }
 
 function nginxConf(port: number, folder: string): string {
@@ -87,12 +93,12 @@ function made(folder: string, name: string): string {
 
 const READY_MOST_MS = 60_000
 
-/** Starts a component and waits until it answers. Throws, with how to get it, when it is missing: never skips. `more` are further arguments, `environment` further variables. */
-export async function start(name: keyof typeof RECIPES & string, more: readonly string[] = [], environment: Readonly<Record<string, string>> = {}): Promise<Running> {
+/** Starts a component and waits until it answers. Throws, with how to get it, when it is missing: never skips. `more` are further arguments, `environment` further variables; its folder lies `within` another. */
+export async function start(name: keyof typeof RECIPES & string, more: readonly string[] = [], environment: Readonly<Record<string, string>> = {}, within: string = tmpdir()): Promise<Running> {
   const recipe = RECIPES[name]
   if (recipe === undefined) throw new Error(`no component ${name}`)
   const program = programOf(name)
-  const folder = mkdtempSync(join(tmpdir(), `varve-${name}-`))
+  const folder = mkdtempSync(join(within, `varve-${name}-`))
   const port = await freePort()
   const args = recipe.arguments(port, folder, more)
   let child: ChildProcess

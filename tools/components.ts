@@ -1,5 +1,6 @@
 // Has the real components that tests need by name: `node tools/components.ts NAME…`. Idempotent; what is built lies in a cache outside the clone.
 import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, renameSync, rmSync, statSync, writeSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
@@ -14,6 +15,9 @@ interface Component {
 
 const CACHE = join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'varve-test')
 const APT = ['apt-get', 'install', '-y', '-qq', '--no-install-recommends']
+// A program of our own is another one when its text is: so is its place.
+const PUBSUB_FAKE = join(import.meta.dirname, '..', 'test', 'pubsub-fake')
+const pubsubFake = createHash('sha256').update(['main.go', 'go.mod', 'go.sum'].map((file) => readFileSync(join(PUBSUB_FAKE, file), 'utf8')).join('\0')).digest('hex').slice(0, 12)
 const go = (module: string): Omit<Component, 'program'> => ({ commands: () => [['go', 'install', module]], environment: (folder) => ({ GOBIN: folder, GOFLAGS: '-mod=mod' }) })
 
 export const COMPONENTS: Readonly<Record<string, Component>> = {
@@ -27,6 +31,12 @@ export const COMPONENTS: Readonly<Record<string, Component>> = {
       [join(folder, 'bin', 'pip'), 'install', '-q', '--disable-pip-version-check', 'moto[s3,sqs,sns,events]==5.2.5', 'flask', 'flask-cors'],
     ],
   },
+  'pubsub-fake': {
+    program: join(CACHE, `pubsub-fake-${pubsubFake}`, 'pubsub-fake'),
+    commands: (folder) => [['go', 'build', '-C', PUBSUB_FAKE, '-o', join(folder, 'pubsub-fake'), '.']],
+    environment: () => ({ GOFLAGS: '-mod=readonly' }),
+  },
+  'fake-gcs-server': { program: join(CACHE, 'fake-gcs-server-1.56.1', 'fake-gcs-server'), ...go('github.com/fsouza/fake-gcs-server@v1.56.1') },
   minio: { program: join(CACHE, 'minio-20260212201848', 'minio'), ...go('github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c') },
   versitygw: { program: join(CACHE, 'versitygw-1.7.0', 'versitygw'), ...go('github.com/versity/versitygw/cmd/versitygw@v1.7.0') },
 }

@@ -1,5 +1,5 @@
 import type { Config } from '../config.ts'
-import { lookNow } from '../daemon/daemon.ts'
+import { lookNow, ONLY_DAEMON } from '../daemon/daemon.ts'
 import { VarveError } from '../model/errors.ts'
 import type { WatchView } from '../model/version.ts'
 import { WHOLE } from '../model/watch.ts'
@@ -34,7 +34,7 @@ async function ask(context: Context, name: string, options: ScanOptions, request
   const registry = await opener.registry(config.dataFolder, true)
   try {
     const runs = await opener.daemonRuns(config.dataFolder)
-    if (!runs) await registry.enroll(config.watches, clock.now())
+    if (!runs) await registry.enroll(config.watches, clock.now(), ONLY_DAEMON)
     const before = await viewOf(registry, config, name, clock.now())
     const row = await rowOf(registry, name)
     await request(registry, clock.now())

@@ -22,7 +22,7 @@ export async function status(context: Context, options: Options): Promise<number
     const now = context.clock.now()
     const full = await isFull(place.dataFolder)
     const views = (await watchViews(registry, place.config, now)).map((view) => (full ? { ...view, ...FULL } : view))
-    const answer = views.some(({ state }) => COLOURS[state] !== 'green') ? 1 : 0
+    const answer = views.some(({ state, action }) => COLOURS[state] !== 'green' || action !== undefined) ? 1 : 0
     if (options.json === true) await context.screen.json(views)
     else if (views.length === 0) context.screen.note('nothing is watched')
     else {
@@ -64,6 +64,7 @@ function remarks(view: WatchView, context: Context): string[] {
   return [
     ...(view.reason === undefined ? [] : [paint(visible(view.reason))]),
     ...(view.action === undefined ? [] : [paint(`to do: ${visible(view.action)}`)]),
+    ...(view.limits === undefined ? [] : [`  ${visible(view.limits)}`]),
     ...(view.heldDigest === undefined ? [] : [`  seen: ${view.heldDigest}`]),
     ...(view.reconcileFound === 0 ? [] : [`  ${plural(view.reconcileFound, 'change', 'changes')} found only by a reconcile: hints were lost`]),
     ...(view.pollEveryMs === undefined ? [] : [`  looked at every ${formatDuration(view.pollEveryMs)}`]),

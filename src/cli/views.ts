@@ -12,6 +12,6 @@ export async function watchViews(registry: Registry, config: Config | undefined,
     const watch = config.watches.find(({ name }) => name === view.watch)
     const row = rows.get(view.watch)
     if (watch === undefined || row === undefined) return view
-    return { ...view, pollEveryMs: intervalMs(watch, row.lastScanMs), nextReconcileAt: new Date(Math.max(dueAt(watch, row, now), row.retryAt ?? 0)).toISOString() }
+    return { ...view, pollEveryMs: intervalMs(watch, row), nextReconcileAt: new Date(Math.max(dueAt(watch, row, now), row.retryAt ?? 0)).toISOString() }
   })
 }

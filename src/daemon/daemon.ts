@@ -16,12 +16,15 @@ export type { Check, Health } from './health.ts'
 export { healthOf } from './health.ts'
 export { dueAt, intervalMs } from './interval.ts'
 
+/** What the one daemon of a registry that a lock guards calls itself: under one name for ever, it ends the leases of one that was killed instead of waiting for them. */
+export const ONLY_DAEMON = 'daemon'
+
 /**
  * Runs until `signal` aborts, then resolves when the running looks have stopped. Requests all at the start; hears, sweeps and looks. Rejects only when the
  * registry refuses the watches: one broken watch or source never stops another.
  */
 export async function runDaemon(parts: Parts, signal: AbortSignal): Promise<void> {
-  await parts.registry.enroll(parts.watches, parts.clock.now())
+  await parts.registry.enroll(parts.watches, parts.clock.now(), parts.owner)
   await request(parts, parts.watches.map(({ name }) => ({ watch: name, path: WHOLE, cause: 'startup' as const })))
   const byName = new Map(parts.watches.map((watch) => [watch.name, watch]))
   const emit = router(parts)
@@ -48,12 +51,19 @@ async function sweep(parts: Parts, signal: AbortSignal): Promise<void> {
   const byName = new Map(parts.watches.map((watch) => [watch.name, watch]))
   const requestedAt = new Map<string, number>()
   let trouble: string | undefined
+  let told: string | undefined
   while (!signal.aborted) {
     const now = parts.clock.now()
     const rows = await parts.registry.watchRows()
     const due = rows.filter((row) => isDue(byName.get(row.name), row, requestedAt.get(row.name), now))
     for (const row of rows) if (!requestedAt.has(row.name)) requestedAt.set(row.name, now)
     for (const row of due) requestedAt.set(row.name, now)
+    const stuck = parts.queue.trouble()
+    if (stuck !== told) {
+      const watches = parts.watches.map(({ name }) => name)
+      await parts.registry.setHearing(watches, 'queue', stuck === undefined ? {} : { reason: stuck, action: 'nothing is lost: what is dirty is looked at when the queue is back' })
+      told = stuck
+    }
     await request(parts, due.map(({ name }) => ({ watch: name, path: WHOLE, cause: 'interval' as const })))
     for (const row of rows) {
       const watch = byName.get(row.name)
@@ -77,7 +87,7 @@ function isLeased({ leaseUntil }: WatchRow, now: number): boolean {
 /** A watch that is never clean, since hints keep coming, is reconciled all the same: asked for once an interval. */
 function isDue(watch: Watch | undefined, row: WatchRow, requestedAt: number | undefined, now: number): boolean {
   if (watch === undefined || dueAt(watch, row, now) > now) return false
-  return row.generation <= row.committedGeneration || (requestedAt !== undefined && Math.abs(now - requestedAt) > intervalMs(watch, row.lastScanMs))
+  return row.generation <= row.committedGeneration || (requestedAt !== undefined && Math.abs(now - requestedAt) > intervalMs(watch, row))
 }
 
 /**

@@ -1,7 +1,8 @@
-import { VarveError } from '../model/errors.ts'
+import { isFailure, VarveError } from '../model/errors.ts'
+import { locationAt } from '../model/location.ts'
 import type { Watch } from '../model/watch.ts'
 import type { Looking, Tally } from '../registry/registry.ts'
-import type { Root } from '../storage/storage.ts'
+import type { Found, Root } from '../storage/storage.ts'
 import { isFileAt } from './staging.ts'
 import type { Staging } from './staging.ts'
 
@@ -59,39 +60,42 @@ export async function checkTally(staging: Staging, tally: Tally, root: Root): Pr
 /** Nothing is recorded until the completion marker is there. Throws Held. */
 export async function checkComplete(staging: Staging): Promise<void> {
   const marker = staging.watch.guard.completeMarker
-  if (marker === undefined || (await thereOf(staging, [marker])).size > 0) return
+  if (marker === undefined) return
+  for await (const found of byName(staging, [marker])) if (found.kind === 'entry') return
   throw new Held(`the completion marker ${marker} is not there`, 'it is waited for: write it when the data is complete', {})
 }
 
 /**
- * Some stores hide all of `p/…` once an object `p` exists. Before a scan's removals under `p/` are believed, one removed key under it is asked for by name; so are
- * hinted keys that the listing lacks. Throws Held, naming `p`.
+ * Law 5: some stores list nothing of `p/…` while an object `p` has any version, be the newest a delete marker. So before a scan's removals are believed, one removed key of
+ * each folder is asked for by name; so are hinted keys that the listing lacks. Throws Held, naming `p`.
  */
 export async function checkHidden(staging: Staging): Promise<void> {
-  if (staging.watch.locations.every(({ scheme }) => scheme === 'file')) return
-  const { parts, looking, filter } = staging
-  const present = new Set((await parts.registry.rowsAt(looking, looking.paths)).map((row) => row.path))
-  const asked = new Map<string, string>()
-  for (const path of [...looking.paths.filter((one) => filter.takes(one) && !present.has(one)), ...staging.removedSamples.values()])
-    for (const ancestor of ancestors(path)) if (!asked.has(ancestor)) asked.set(ancestor, path)
-  const rows = new Set((await parts.registry.rowsAt(looking, [...asked.keys()])).map((row) => row.path))
-  // What the filters drop is no row, and hides all the same.
-  const suspects = [...asked].filter(([hider]) => rows.has(hider) || !filter.takes(hider))
-  const hidden = await thereOf(staging, [...new Set(suspects.map(([, path]) => path))])
-  for (const [hider, path] of suspects) {
-    if (!hidden.has(path) || !(rows.has(hider) || (await thereOf(staging, [hider])).size > 0)) continue
-    throw new Held(`the object ${hider} hides what lies under ${hider}/ from the listing: ${path} is there when asked for by name`,
-      `move or delete the object ${hider}, or the keys under ${hider}/`, {})
+  const { parts: { registry }, looking, filter } = staging
+  const present = new Set((await registry.rowsAt(looking, looking.paths)).map((row) => row.path))
+  const gone = [...looking.paths.filter((path) => filter.takes(path) && !present.has(path)), ...staging.removedSamples.values()]
+  // Files have folders, and a web server lists nothing.
+  const missing = new Set(gone.filter((path) => ['s3', 'gs'].includes(locationAt(staging.watch.locations, path)?.scheme ?? '')))
+  const under = new Map<string, string>()
+  try {
+    for await (const found of byName(staging, missing))
+      if (found.kind === 'entry') for (const ancestor of ancestors(found.listed.path)) if (!under.has(ancestor)) under.set(ancestor, found.listed.path)
+  } catch (error) {
+    // Who may only list can ask nothing by name: the listing is believed, unless it shows an object that may hide what it lacks.
+    if (!isFailure(error, 'LOCATION_DENIED') || (await registry.rowsAt(looking, [...missing].flatMap(ancestors))).length > 0) throw error
+    return
+  }
+  for await (const found of byName(staging, under.keys())) {
+    if (found.kind !== 'entry' && !(found.kind === 'absent' && found.marked === true)) continue
+    const [hider, what] = found.kind === 'entry' ? [found.listed.path, 'object'] : [found.path, 'deleted object']
+    throw new Held(`the ${what} ${hider} hides what lies under ${hider}/ from the listing: ${under.get(hider)} is there when asked for by name`,
+      `delete ${hider} with all its versions, or move the keys under ${hider}/`, {})
   }
 }
 
-/** Those of `paths` that are there when asked for by name. */
-async function thereOf(staging: Staging, paths: readonly string[]): Promise<ReadonlySet<string>> {
-  const there = new Set<string>()
-  if (paths.length === 0) return there
+async function* byName(staging: Staging, names: Iterable<string>): AsyncIterable<Found> {
+  const paths = [...names]
   staging.requests += paths.filter((path) => !isFileAt(staging, path)).length
-  for await (const found of staging.store.find(paths, staging.startMs, staging.signal)) if (found.kind === 'entry') there.add(found.listed.path)
-  return there
+  if (paths.length > 0) yield* staging.store.find(paths, staging.startMs, staging.signal)
 }
 
 /** `a/b/c` → `a`, `a/b`. */

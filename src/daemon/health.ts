@@ -1,8 +1,9 @@
 import type { Clock } from '../model/clock.ts'
-import { describe } from '../model/errors.ts'
+import { describe, isFailure } from '../model/errors.ts'
 import type { Queue } from '../queue/queue.ts'
 import type { Registry } from '../registry/registry.ts'
-import type { ChangeSource } from '../storage/storage.ts'
+import type { ChangeSource, Hearing } from '../storage/storage.ts'
+import type { Log } from './parts.ts'
 
 // Probes give up after a second, by default.
 const REGISTRY_MOST_MS = 800
@@ -30,10 +31,11 @@ interface Account {
 
 /** Keeps account of the daemon's parts. `sources` are those given, kept account of: hand these to `runDaemon`. */
 export function healthOf(parts: {
-  readonly registry: Pick<Registry, 'watchRow'>
+  readonly registry: Pick<Registry, 'watchRow' | 'setHearing'>
   readonly queue: Pick<Queue, 'trouble' | 'advice'>
   readonly sources: readonly ChangeSource[]
   readonly clock: Pick<Clock, 'sleep'>
+  readonly log: Log
 }): Health & { readonly sources: readonly ChangeSource[] } {
   const accounts = parts.sources.map((source): Account => ({ source, begun: false, why: 'it has not begun to hear' }))
   let asked: Promise<string | undefined> | undefined
@@ -47,7 +49,7 @@ export function healthOf(parts: {
   }
 
   return {
-    sources: accounts.map(keepAccount),
+    sources: accounts.map((account) => keepAccount(account, parts)),
     checks: async () => [
       checkOf('registry', await registryTrouble()),
       checkOf('queue', parts.queue.trouble() ?? parts.queue.advice(), parts.queue.trouble() === undefined),
@@ -61,24 +63,39 @@ function checkOf(check: string, why: string | undefined, ok = why === undefined)
 }
 
 /** A source emits each time that it begins to hear: so its first emission says that it has. */
-function keepAccount(account: Account): ChangeSource {
+function keepAccount(account: Account, { registry, log }: { readonly registry: Pick<Registry, 'setHearing'>; readonly log: Log }): ChangeSource {
   const { source } = account
+  let last = '{}'
+  /** Into the account, and into the rows of the watches, for `status`. */
+  const note = ({ trouble, limits }: Hearing): void => {
+    account.why = trouble === undefined ? undefined : describe(trouble)
+    const reason = account.why === undefined ? {} : { reason: `it is not heard: ${account.why}` }
+    const action = isFailure(trouble) && trouble.hint !== undefined ? { action: trouble.hint } : {}
+    const told = { ...reason, ...action, ...(limits !== undefined && { limits }) }
+    if (JSON.stringify(told) === last) return
+    last = JSON.stringify(told)
+    registry.setHearing(source.serves ?? [], source.name, told).catch((error: unknown) => log.warn({ name: source.name, error: describe(error) }, 'how it hears could not be written down'))
+  }
   return {
-    get name() {
-      return source.name
-    },
+    name: source.name,
     async listen(emit, signal) {
       const emitAndNote: typeof emit = async (hints) => {
         await emit(hints)
         account.begun = true
-        account.why = undefined
+        // What it said of itself stands until it says otherwise.
+        if (account.why !== undefined && !troubled) note({})
+      }
+      let troubled = false
+      const tell = (hearing: Hearing): void => {
+        troubled = hearing.trouble !== undefined
+        note(hearing)
       }
       try {
-        await source.listen(emitAndNote, signal)
+        await source.listen(emitAndNote, signal, tell)
         account.why = 'it ended'
         if (signal.aborted) account.begun = false
       } catch (error) {
-        account.why = describe(error)
+        note({ trouble: error })
         throw error
       }
     },

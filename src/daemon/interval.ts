@@ -11,9 +11,9 @@ export function polls(watch: Watch): boolean {
   return watch.events === undefined || watch.locations.some((location) => location.scheme === 'file' || isWeb(location))
 }
 
-/** The effective interval between whole looks, stretched where a look is long. */
-export function intervalMs(watch: Watch, lastScanMs: number | undefined): number {
-  const wanted = polls(watch) ? Math.min(watch.pollMs, watch.reconcileMs) : watch.reconcileMs
+/** The effective interval between whole looks, stretched where a look is long. What cannot be heard for now is looked at like what never can. */
+export function intervalMs(watch: Watch, { lastScanMs, deaf }: Pick<WatchRow, 'lastScanMs' | 'deaf'>): number {
+  const wanted = polls(watch) || deaf ? Math.min(watch.pollMs, watch.reconcileMs) : watch.reconcileMs
   return Math.max(wanted, (lastScanMs ?? 0) * STRETCH)
 }
 
@@ -21,9 +21,9 @@ export function intervalMs(watch: Watch, lastScanMs: number | undefined): number
  * When the next whole look is due, some jitter before the interval's end so that many watches do not come at once. After a clock was set back it is due now: a start in the
  * future says nothing of when that was.
  */
-export function dueAt(watch: Watch, row: Pick<WatchRow, 'name' | 'lastScanAt' | 'lastScanMs'>, now: number): number {
+export function dueAt(watch: Watch, row: Pick<WatchRow, 'name' | 'lastScanAt' | 'lastScanMs' | 'deaf'>, now: number): number {
   if (row.lastScanAt === undefined || row.lastScanAt > now) return now
-  const interval = intervalMs(watch, row.lastScanMs)
+  const interval = intervalMs(watch, row)
   return row.lastScanAt + Math.round(interval * (0.9 + 0.1 * share(row.name)))
 }
 

@@ -13,7 +13,7 @@ export interface LookParts {
   openStore(watch: Watch, memo: string | undefined): Promise<Store>
   readonly log: Log
   readonly tell: Tell
-  /** Names this process as the owner of leases. */
+  /** Names this process as the owner of leases: no other that runs has this name. */
   readonly owner: string
 }
 

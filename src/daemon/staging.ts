@@ -14,7 +14,7 @@ const STAGE_MOST = 2_000
 const INSPECT_MOST = 1_024
 const INSPECT_BYTES_MOST = 256 * 1024 * 1024
 const INSPECTIONS_MOST = 3
-// Removed paths, one per folder, that are kept to ask whether another object hides them.
+// Removed paths, one per folder, that are kept to ask for by name: another object may hide them.
 const SAMPLES_MOST = 1_000
 
 /** The state of one look: what it knows, and its way into scratch.  */
@@ -37,7 +37,7 @@ export interface Staging {
   readonly moved: Set<string>
   /** Paths that could not be read in one piece. */
   readonly torn: Set<string>
-  /** A removed path for each folder that lost one. */
+  /** A removed path for each folder that lost one: not one that filters leave out. */
   readonly removedSamples: Map<string, string>
   /** Something staged had no fingerprint: it may still be moving. */
   racy: boolean
@@ -114,7 +114,8 @@ export async function removed(staging: Staging, row: Row): Promise<void> {
   if (staging.again) staging.moved.add(row.path)
   staging.changed = true
   const folder = directoryOf(row.path)
-  if (folder !== '' && staging.removedSamples.size < SAMPLES_MOST && !staging.removedSamples.has(folder)) staging.removedSamples.set(folder, row.path)
+  const samples = staging.removedSamples
+  if (folder !== '' && samples.size < SAMPLES_MOST && !samples.has(folder) && staging.filter.takes(row.path)) samples.set(folder, row.path)
   await stage(staging, { op: 'remove', path: row.path })
 }
 

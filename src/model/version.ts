@@ -108,6 +108,8 @@ export interface WatchView {
   readonly head?: string
   readonly generation: number
   readonly committedGeneration: number
+  /** What is not heard at once, and so found by looking every `pollEveryMs`. */
+  readonly limits?: string
   /** The set digest that a held look saw. */
   readonly heldDigest?: string
   readonly lastLook?: LastLook

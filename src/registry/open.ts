@@ -13,7 +13,7 @@ import type { Registry } from './registry.ts'
 import { request } from './requests.ts'
 import { directories, hasRowsUnder, rowsAt, rowsBetween, rowsIn, skipsIn } from './rows.ts'
 import { removedBeyondAccepted, stage, tally } from './staging.ts'
-import { enroll, watchRow, watchRows, watchViews } from './watches.ts'
+import { enroll, watchRow, watchRows, watchViews, setHearing } from './watches.ts'
 
 // `f_type` of statfs(2) and linux/magic.h: file systems whose locks and syncs another machine answers for, or nobody.
 const NETWORK_MOUNTS = new Map([
@@ -64,7 +64,7 @@ async function openOn(writer: Connection, reader: Connection = writer): Promise<
   return {
     id: meta?.value ?? '',
     close: () => db.close(),
-    enroll: (watches, nowMs) => enroll(db, watches, nowMs),
+    enroll: (watches, nowMs, owner) => enroll(db, watches, nowMs, owner),
     request: (requests, nowMs) => request(db, requests, nowMs),
     watchRows: () => watchRows(db),
     watchRow: (watch) => watchRow(db, watch),
@@ -83,6 +83,7 @@ async function openOn(writer: Connection, reader: Connection = writer): Promise<
     removedBeyondAccepted: (looking, limit) => removedBeyondAccepted(db, looking, limit),
     record: (looking, outcome, nowMs) => record(db, looking, outcome, nowMs),
     release: (looking, verdict) => release(db, looking, verdict),
+    setHearing: (watches_, source, told) => setHearing(db, watches_, source, told),
     accept: (watch, nowMs) => accept(db, watch, nowMs),
     ...catalog(db),
     watchViews: (nowMs) => watchViews(db, nowMs),

@@ -25,10 +25,11 @@ export interface Ledger {
   /**
    * Makes the configured watches the ones that are looked at: a row, project, collection and run for each. A new watch, or one whose location, filters or
    * `on_unreadable` differ from what its row was made with, gets a WHOLE request with cause `config`, and trusts no directory signature at its next look.
-   * A watch that is gone keeps its history and is no longer listed. Sweeps the scratch rows of looks that nobody owns.
+   * A watch that is gone keeps its history and is no longer listed. Leases of `owner` are those of a process of that name that died: they end. Sweeps the
+   * scratch rows of looks that nobody owns.
    * Throws CONFLICT for two watches with one collection. A collection of another type stays what it is: `Looking.type` tells.
    */
-  enroll(watches: readonly Watch[], nowMs: number): Promise<void>
+  enroll(watches: readonly Watch[], nowMs: number, owner?: string): Promise<void>
   /**
    * Hop 2, the only entry. When it resolves, each watch's generation is raised and its paths are stored with it, durably (fsync), all in one transaction.
    * A second request of a path raises its generation. More than 1,000 paths of a watch become WHOLE. Unknown watches are left out.
@@ -84,6 +85,8 @@ export interface Ledger {
   record(looking: Looking, findings: Outcome, nowMs: number): Promise<Recorded>
   /** A look that recorded nothing: writes the watch's state with reason and action, gives the lease back, deletes no request. Does nothing when overtaken. */
   release(looking: Looking, verdict: Verdict, nowMs: number): Promise<void>
+  /** Writes down how a source of these watches hears, or how the queue wakes them (`queue`): empty when all is well. It is kept until the next `enroll`. */
+  setHearing(watches: readonly string[], source: string, told: Heard): Promise<void>
   /** Lets a held watch's next look through as far as it removes nothing beyond what the held look removed (and takes its root). Requests WHOLE, cause `cli`. Throws CONFLICT when
    * its last verdict brought no `held`. */
   accept(watch: string, nowMs: number): Promise<void>
@@ -94,6 +97,13 @@ export interface Stretch {
   readonly after: string
   readonly upTo?: string
   readonly within?: string
+}
+
+/** How something that a watch relies on is, in words; `limits` is what it does not hear. */
+export interface Heard {
+  readonly reason?: string
+  readonly action?: string
+  readonly limits?: string
 }
 
 /** What the registry knows of a watch. */
@@ -122,6 +132,8 @@ export interface WatchRow {
   readonly memo?: string
   readonly reconcileFound: number
   readonly heldDigest?: string
+  /** A source of it is in trouble: until that is over it hears nothing, or not surely. */
+  readonly deaf: boolean
 }
 
 /** A look that has begun: what it must cover, and against which head. */

@@ -8,13 +8,14 @@ import type { Database, Statements } from './database.ts'
 import { formatStored, locationOf, placeOf, runOf } from './places.ts'
 import type { Place } from './places.ts'
 import { present } from './present.ts'
-import type { WatchRow } from './registry.ts'
+import type { Heard, WatchRow } from './registry.ts'
 import { demand, strengthOf } from './requests.ts'
 import { sweep } from './scratch.ts'
 
 /** See `Ledger.enroll`. */
-export async function enroll(db: Database, watches: readonly Watch[], nowMs: number): Promise<void> {
+export async function enroll(db: Database, watches: readonly Watch[], nowMs: number, owner?: string): Promise<void> {
   await db.transaction(async (tx) => {
+    await tx.all(`UPDATE watch SET hearing = '{}'`)
     await tx.all('UPDATE watch SET enrolled = 0 WHERE name NOT IN (SELECT value FROM json_each(:names))', {
       names: JSON.stringify(watches.map(({ name }) => name)),
     })
@@ -29,6 +30,7 @@ export async function enroll(db: Database, watches: readonly Watch[], nowMs: num
       owners.set(place.id, watch.name)
       await enrollOne(tx, watch, place, nowMs)
     }
+    if (owner !== undefined) await tx.all('UPDATE watch SET owner = NULL, lease_until = NULL WHERE owner = :owner', { owner })
     await sweep(tx, nowMs)
   })
 }
@@ -98,12 +100,14 @@ interface Stored {
   readonly memo: string | null
   readonly reconcileFound: number
   readonly heldDigest: string | null
+  readonly deaf: number
 }
 
 // A row that is clean by state but dirty by generation has been asked for since.
 const STORED = `SELECT name, generation, committed AS committedGeneration, epoch, iif(state = 'clean' AND generation > committed, 'dirty', state) AS state, reason, action,
   first_hint_at AS firstHintAt, last_hint_at AS lastHintAt, retry_at AS retryAt, attempts, lease_until AS leaseUntil, last_scan_at AS lastScanAt,
-  last_scan_ms AS lastScanMs, last_look AS lastLook, root, memo, reconcile_found AS reconcileFound, held_digest AS heldDigest FROM watch WHERE enrolled`
+  last_scan_ms AS lastScanMs, last_look AS lastLook, root, memo, reconcile_found AS reconcileFound, held_digest AS heldDigest,
+  EXISTS (SELECT 1 FROM json_each(hearing) WHERE key <> 'queue' AND value ->> 'reason' IS NOT NULL) AS deaf FROM watch WHERE enrolled`
 
 /** See `Ledger.watchRows`: in name order. */
 export async function watchRows(db: Database): Promise<readonly WatchRow[]> {
@@ -117,7 +121,7 @@ export async function watchRow(db: Database, name: string): Promise<WatchRow | u
 }
 
 function rowOf(stored: Stored): WatchRow {
-  return present({ ...stored, lastLook: lookOf(stored.lastLook) })
+  return present({ ...stored, lastLook: lookOf(stored.lastLook), deaf: stored.deaf === 1 })
 }
 
 function lookOf(text: string | null): LastLook | null {
@@ -137,6 +141,30 @@ interface StoredView {
   readonly heldDigest: string | null
   readonly lastLook: string | null
   readonly reconcileFound: number
+  readonly hearing: string
+}
+
+/** See `Ledger.setHearing`. */
+export async function setHearing(db: Database, watches: readonly string[], source: string, told: Heard): Promise<void> {
+  await db.transaction(async (tx) => {
+    await tx.all(
+      `UPDATE watch SET hearing = json_patch(hearing, json_object(:source, json(:told))) WHERE name IN (SELECT value FROM json_each(:watches))`,
+      // A patch takes away what is null.
+      { source, told: Object.keys(told).length === 0 ? 'null' : JSON.stringify({ reason: null, action: null, limits: null, ...told }), watches: JSON.stringify(watches) },
+    )
+  }, false)
+}
+
+/** What a look met goes before what keeps a watch from being heard. */
+function heardOf(hearing: string, { reason, action }: { readonly reason: string | null; readonly action: string | null }): { reason: string | null; action: string | null; limits: string | null } {
+  const told = Object.entries(JSON.parse(hearing) as Record<string, Heard>)
+  const [name, trouble] = told.find(([, one]) => one.reason !== undefined) ?? []
+  const limits = told.flatMap(([, one]) => one.limits ?? [])
+  return {
+    reason: reason ?? (trouble === undefined ? null : `${name}: ${trouble.reason}`),
+    action: reason === null ? (trouble?.action ?? null) : action,
+    limits: limits.length === 0 ? null : limits.join('; '),
+  }
 }
 
 /** See `Catalog.watchViews`. */
@@ -145,10 +173,10 @@ export async function watchViews(db: Database, nowMs: number): Promise<readonly 
     `SELECT w.name AS watch, p.name || '/' || c.name AS artifact, l.json AS location,
        iif(w.generation > w.committed AND (w.state = 'clean' OR (w.state = 'looking' AND coalesce(w.lease_until, 0) <= :nowMs)), 'dirty', w.state) AS state,
        w.reason, w.action, 'v' || c.head AS head, w.generation, w.committed AS committedGeneration, w.held_digest AS heldDigest, w.last_look AS lastLook,
-       w.reconcile_found AS reconcileFound
+       w.reconcile_found AS reconcileFound, w.hearing
      FROM watch w JOIN collection c ON c.id = w.collection JOIN project p ON p.id = c.project JOIN location l ON l.id = w.location
      WHERE w.enrolled ORDER BY w.name`,
     { nowMs },
   )
-  return stored.map((one) => present({ ...one, location: formatStored(one.location), lastLook: lookOf(one.lastLook) }))
+  return stored.map(({ hearing, ...one }) => present({ ...one, ...heardOf(hearing, one), location: formatStored(one.location), lastLook: lookOf(one.lastLook) }))
 }

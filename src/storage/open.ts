@@ -1,15 +1,14 @@
 // Scheme → factory. Each is loaded when it is first needed: an SDK costs a quarter of a second.
 import type { Clock } from '../model/clock.ts'
 import type { Location, Scheme } from '../model/location.ts'
-import { VarveError } from '../model/errors.ts'
 import type { Watch } from '../model/watch.ts'
-import type { ChangeSource, Store } from './storage.ts'
-import type { Log } from './s3/sqs.ts'
+import type { ChangeSource, Log, Store } from './storage.ts'
 
 const openWeb = async (location: Location, { http }: Watch, memo: string | undefined): Promise<Store> => (await import('./http/store.ts')).openHttpStore(location, http, memo)
 
-const STORES: Readonly<Partial<Record<Scheme, (location: Location, watch: Watch, memo: string | undefined) => Promise<Store>>>> = {
+const STORES: Readonly<Record<Scheme, (location: Location, watch: Watch, memo: string | undefined) => Promise<Store>>> = {
   s3: async (location, { s3, guard }, memo) => (await import('./s3/store.ts')).openS3Store(location, s3, memo, guard.rootMarker),
+  gs: async (location, { gcs, guard }) => (await import('./gcs/store.ts')).openGcsStore(location, gcs, guard.rootMarker),
   file: async (location, { guard: { rootMarker }, clockSlackMs }) =>
     (await import('./file/store.ts')).openFileStore(location, { clockSlackMs, ...(rootMarker !== undefined && { rootMarker }) }),
   http: openWeb,
@@ -27,30 +26,33 @@ export async function openStore(watch: Watch, memo: string | undefined): Promise
 }
 
 function openOne(location: Location, watch: Watch, memo: string | undefined): Promise<Store> {
-  const open = STORES[location.scheme]
-  if (open === undefined) throw new VarveError('USAGE', `${location.scheme}:// is not watched yet`)
-  return open(location, watch, memo)
+  return STORES[location.scheme](location, watch, memo)
 }
 
 /**
- * What hears for these watches: a watcher for each folder, and each queue and each path of the listener once, whatever the number of watches that it serves.
+ * What hears for these watches: a watcher for each folder, and each queue, subscription and path of the listener once, whatever the number of watches that it serves.
  * `sqsEndpoint` goes before the host of the queues' URLs. Throws CONFIG_INVALID for a path whose token cannot be had.
  */
 export async function openSources(watches: readonly Watch[], clock: Clock, log: Log, sqsEndpoint?: string): Promise<readonly ChangeSource[]> {
   const sources: ChangeSource[] = []
-  for (const location of watches.flatMap(({ locations }) => locations)) {
-    if (location.scheme === 'file') sources.push((await import('./file/notifications.ts')).fileSource(location, clock))
-  }
-  const heard = Map.groupBy(watches, ({ events, s3 }) => JSON.stringify(events?.kind === 'sqs' ? [events, s3.profile, s3.role] : [events]))
+  const add = (source: ChangeSource, served: readonly Watch[]): void => void sources.push(Object.assign(source, { serves: served.map(({ name }) => name) }))
+  for (const watch of watches)
+    for (const location of watch.locations)
+      if (location.scheme === 'file') add((await import('./file/notifications.ts')).fileSource(location, clock), [watch])
+  // What is shared, and who asks it.
+  const heard = Map.groupBy(watches, ({ events, s3, gcs }) => JSON.stringify([events, events?.kind === 'sqs' && [s3.profile, s3.role], events?.kind === 'pubsub' && gcs.credentialsFile]))
   for (const served of heard.values()) {
-    const { events, s3 } = served[0] as Watch
-    const locations = served.flatMap((watch) => watch.locations.filter(({ scheme }) => scheme === 's3'))
+    const { events, s3, gcs } = served[0] as Watch
+    const locations = served.flatMap((watch) => watch.locations.filter(({ scheme }) => scheme === (events?.kind === 'pubsub' ? 'gs' : 's3')))
     if (events?.kind === 'sqs') {
       const { sqsSource } = await import('./s3/sqs.ts')
-      sources.push(sqsSource({ url: events.url, access: s3, locations, ...(sqsEndpoint !== undefined && { endpoint: sqsEndpoint }) }, clock, log))
+      add(sqsSource({ url: events.url, access: s3, locations, ...(sqsEndpoint !== undefined && { endpoint: sqsEndpoint }) }, clock, log), served)
+    } else if (events?.kind === 'pubsub') {
+      const { pubsubSource } = await import('./gcs/pubsub.ts')
+      add(pubsubSource({ name: events.subscription, access: gcs, locations }, clock, log), served)
     } else if (events?.kind === 'webhook') {
       const { openWebhook } = await import('./s3/webhook.ts')
-      sources.push(await openWebhook({ path: events.path, tokenFile: events.tokenFile, locations }, clock, log))
+      add(await openWebhook({ path: events.path, tokenFile: events.tokenFile, locations }, clock, log), served)
     }
   }
   return sources

@@ -10,7 +10,7 @@ export interface Store {
   /**
    * What the root is: file system type, mount source and subpath, and the root marker; for S3 endpoint and bucket. It changes when another
    * disk is in its place, never by a remount. Throws LOCATION_MISSING when the root is not there, LOCATION_DENIED; a store whose every listing and
-   * look-up proves its root (S3) leaves it to them, since each request counts.
+   * look-up proves its root (S3, GCS) leaves it to them, since each request counts.
    */
   root(signal: AbortSignal): Promise<Root>
   /**
@@ -76,7 +76,8 @@ export type Found =
   /** The whole truth about one object: `listed.content` is there. `torn`: it moved while it was read, so look again. */
   | { readonly kind: 'entry'; readonly listed: Listed }
   | { readonly kind: 'torn'; readonly path: string }
-  | { readonly kind: 'absent'; readonly path: string }
+  /** `marked`: its newest version is a delete marker (S3), and older ones may lie beneath. */
+  | { readonly kind: 'absent'; readonly path: string; readonly marked?: true }
   | { readonly kind: 'skipped'; readonly skip: Skip }
   /** A folder lies there: only a scan can tell. */
   | { readonly kind: 'directory'; readonly path: string }
@@ -90,15 +91,32 @@ export interface Hint {
   readonly whole: boolean
 }
 
+/** How a source hears, as it changes. Neither: it hears all. */
+export interface Hearing {
+  /** The error that keeps it from hearing now. */
+  readonly trouble?: unknown
+  /** What it does not hear, in words. */
+  readonly limits?: string
+}
+
+/** One structured line each; `fields` hold no secrets. */
+export interface Log {
+  info(fields: Readonly<Record<string, unknown>>, message: string): void
+  warn(fields: Readonly<Record<string, unknown>>, message: string): void
+}
+
 /** What hears. */
 export interface ChangeSource {
   /** For logs and `status`: `sqs mnist`, `inotify /mnt/runs/ckpt/`. */
   readonly name: string
+  /** The watches that it serves: whose `status` says how it hears. */
+  readonly serves?: readonly string[]
   /**
    * Hears until `signal` aborts, then resolves. A message is acknowledged upstream only after `emit` resolved for it. Each time it begins
    * to hear it emits a `whole` hint for what it serves, since nobody knows what was missed. Rejects when it can no longer hear: it is started again.
+   * `tell` is called with each change of how it hears, where it does not reject.
    */
-  listen(emit: (hints: readonly Hint[]) => Promise<void>, signal: AbortSignal): Promise<void>
+  listen(emit: (hints: readonly Hint[]) => Promise<void>, signal: AbortSignal, tell?: (hearing: Hearing) => void): Promise<void>
 }
 
 /** A change source that is told over HTTP: what is posted to `path` of the daemon's listener is its own. */

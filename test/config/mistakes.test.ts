@@ -64,7 +64,7 @@ watch:
 })
 
 test('what is missing at one place is one line', () => {
-  expect(mistakes('watch:\n  - {}\n')).toEqual(['2:5: `name`, `location`, `artifact`, `type` are missing here; add them'])
+  expect(mistakes('watch:\n  - {}\n')).toEqual(['2:5: `name`, `artifact`, `type`, `location` are missing here; add them'])
 })
 
 group('one mistake, one line', () => {

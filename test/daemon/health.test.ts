@@ -2,26 +2,28 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from '@jest/globals'
 import { healthOf } from '../../src/daemon/daemon.ts'
 import type { Check } from '../../src/daemon/daemon.ts'
-import type { ChangeSource, Hint } from '../../src/storage/storage.ts'
+import { VarveError } from '../../src/model/errors.ts'
+import type { ChangeSource, Hearing, Hint } from '../../src/storage/storage.ts'
 
 const clock = { sleep: (ms: number, signal?: AbortSignal) => sleep(ms, undefined, signal === undefined ? {} : { signal }).catch(() => undefined) }
-const registry = { watchRow: async () => undefined }
+const registry = { watchRow: async () => undefined, setHearing: async () => undefined }
+const log = { info: () => undefined, warn: () => undefined, error: () => undefined }
 const queue = { trouble: (): string | undefined => undefined, advice: (): string | undefined => undefined }
 const ALL: Hint = { scheme: 's3', bucket: 'b', key: '', whole: true }
 
 const WELL: readonly Check[] = [{ check: 'registry', ok: true }, { check: 'queue', ok: true }]
 
 test('a registry that answers and a queue without trouble are well', async () => {
-  expect(await healthOf({ registry, queue, sources: [], clock }).checks()).toEqual(WELL)
+  expect(await healthOf({ registry, queue, sources: [], clock, log }).checks()).toEqual(WELL)
 })
 
 test('a registry that fails says why, scrubbed; one that hangs is asked once, and is not waited for', async () => {
-  const failing = { watchRow: () => Promise.reject(new Error('no http://user:secret@host/x?token=1')) }
-  expect((await healthOf({ registry: failing, queue, sources: [], clock }).checks())[0]).toEqual({ check: 'registry', ok: false, why: 'no http://host/x?…' })
+  const failing = { ...registry, watchRow: () => Promise.reject(new Error('no http://user:secret@host/x?token=1')) }
+  expect((await healthOf({ registry: failing, queue, sources: [], clock, log }).checks())[0]).toEqual({ check: 'registry', ok: false, why: 'no http://host/x?…' })
   let asked = 0
   let answer = (): void => undefined
-  const hanging = { watchRow: () => (asked++, new Promise<undefined>((resolve) => (answer = () => resolve(undefined)))) }
-  const health = healthOf({ registry: hanging, queue, sources: [], clock })
+  const hanging = { ...registry, watchRow: () => (asked++, new Promise<undefined>((resolve) => (answer = () => resolve(undefined)))) }
+  const health = healthOf({ registry: hanging, queue, sources: [], clock, log })
   const both = await Promise.all([health.checks(), health.checks()])
   for (const checks of both) expect(checks[0]).toEqual({ check: 'registry', ok: false, why: 'it does not answer' })
   expect(asked).toBe(1)
@@ -33,7 +35,7 @@ test('a registry that fails says why, scrubbed; one that hangs is asked once, an
 
 test('a queue in trouble is not well; one that could be set up better is', async () => {
   const of = async (trouble?: string, advice?: string): Promise<Check | undefined> =>
-    (await healthOf({ registry, queue: { trouble: () => trouble, advice: () => advice }, sources: [], clock }).checks())[1]
+    (await healthOf({ registry, queue: { trouble: () => trouble, advice: () => advice }, sources: [], clock, log }).checks())[1]
   expect(await of('Redis does not answer', 'appendonly is off')).toEqual({ check: 'queue', ok: false, why: 'Redis does not answer' })
   expect(await of(undefined, 'appendonly is off')).toEqual({ check: 'queue', ok: true, why: 'appendonly is off' })
 })
@@ -49,7 +51,7 @@ test('a source is well from its first hint on, though it fails later; and not an
       signal.addEventListener('abort', () => resolve())
     }),
   }
-  const { sources, checks } = healthOf({ registry, queue, sources: [source], clock })
+  const { sources, checks } = healthOf({ registry, queue, sources: [source], clock, log })
   const [kept] = sources
   if (kept === undefined) throw new Error('no source')
   expect(kept.name).toBe('files /x/')
@@ -75,4 +77,36 @@ test('a source is well from its first hint on, though it fails later; and not an
   stop.abort()
   await listening
   expect(await check()).toMatchObject({ ok: false })
+})
+
+test('how a source hears is written into the rows of its watches: each change once, and in words', async () => {
+  const written: unknown[] = []
+  const noted = { ...registry, setHearing: async (...args: readonly unknown[]) => void written.push(args) }
+  let act!: { emit(): Promise<void>; tell(hearing: Hearing): void; fail(error: Error): void }
+  const source: ChangeSource = {
+    name: 'sqs q', serves: ['a', 'b'],
+    listen: (emit, signal, tell) => new Promise((resolve, reject) => {
+      act = { emit: () => emit([ALL]), tell: (hearing) => tell?.(hearing), fail: reject }
+      signal.addEventListener('abort', () => resolve())
+    }),
+  }
+  const [kept] = healthOf({ registry: noted, queue, sources: [source], clock, log }).sources
+  const stop = new AbortController()
+  const first = kept?.listen(async () => undefined, stop.signal)
+  await act.emit()
+  expect(written).toEqual([])
+  act.tell({ trouble: new VarveError('LOCATION_MISSING', 'sqs q is not there', { hint: 'make it' }) })
+  act.tell({ trouble: new VarveError('LOCATION_MISSING', 'sqs q is not there', { hint: 'make it' }) })
+  await act.emit()
+  expect(written.splice(0)).toEqual([[['a', 'b'], 'sqs q', { reason: 'it is not heard: sqs q is not there', action: 'make it' }]])
+  act.tell({ limits: 'one level' })
+  expect(written.splice(0)).toEqual([[['a', 'b'], 'sqs q', { limits: 'one level' }]])
+  act.fail(new Error('gone'))
+  await expect(first).rejects.toThrow('gone')
+  expect(written.splice(0)).toEqual([[['a', 'b'], 'sqs q', { reason: 'it is not heard: gone' }]])
+  const second = kept?.listen(async () => undefined, stop.signal)
+  await act.emit()
+  expect(written).toEqual([[['a', 'b'], 'sqs q', {}]])
+  stop.abort()
+  await second
 })

@@ -1,7 +1,7 @@
 // Buckets and queues as their owners use them: through the AWS SDK.
 import { DeleteObjectCommand, ListObjectVersionsCommand, PutBucketNotificationConfigurationCommand, PutObjectCommand } from '@aws-sdk/client-s3'
 import type { ListObjectVersionsCommandOutput, S3Client } from '@aws-sdk/client-s3'
-import { CreateQueueCommand, GetQueueAttributesCommand, SQSClient } from '@aws-sdk/client-sqs'
+import { CreateQueueCommand, GetQueueAttributesCommand, SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs'
 import { S3_KEYS } from '../components.ts'
 import { clientOf, freshBucket } from '../storage/s3/bucket.ts'
 
@@ -46,17 +46,27 @@ export interface Told {
 
 /** A queue that `owned` tells of every change; moto knows no other account. */
 export async function toldQueue(owned: Owned, name: string, visibilityS = 30): Promise<Told> {
-  const sqs = new SQSClient({ endpoint: owned.endpoint, region: 'us-east-1', credentials: S3_KEYS })
-  const { QueueUrl } = await sqs.send(new CreateQueueCommand({ QueueName: name, Attributes: { VisibilityTimeout: `${visibilityS}` } }))
+  const queue = await queueAt(owned.endpoint, name, visibilityS)
   await owned.client.send(new PutBucketNotificationConfigurationCommand({
     Bucket: owned.bucket,
     NotificationConfiguration: { QueueConfigurations: [{ QueueArn: `arn:aws:sqs:us-east-1:123456789012:${name}`, Events: ['s3:ObjectCreated:*', 's3:ObjectRemoved:*'] }] },
   }))
+  return queue
+}
+
+/** A queue at `endpoint` that is told by hand: of a store that speaks to other queues only. */
+export async function queueAt(endpoint: string, name: string, visibilityS = 30): Promise<Told & { tell(bucket: string, key: string): Promise<void> }> {
+  const sqs = new SQSClient({ endpoint, region: 'us-east-1', credentials: S3_KEYS })
+  const { QueueUrl } = await sqs.send(new CreateQueueCommand({ QueueName: name, Attributes: { VisibilityTimeout: `${visibilityS}` } }))
   return {
     url: QueueUrl as string,
     async waiting() {
       const { Attributes } = await sqs.send(new GetQueueAttributesCommand({ QueueUrl, AttributeNames: ['All'] }))
       return Number(Attributes?.['ApproximateNumberOfMessages']) + Number(Attributes?.['ApproximateNumberOfMessagesNotVisible'])
+    },
+    async tell(name, key) {
+      const record = { eventVersion: '2.0', eventSource: 'minio:s3', eventName: 's3:ObjectCreated:Put', s3: { bucket: { name }, object: { key: encodeURIComponent(key) } } }
+      await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: JSON.stringify({ Records: [record] }) }))
     },
   }
 }

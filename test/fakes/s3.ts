@@ -30,6 +30,8 @@ export class FakeS3 {
   encodes = true
   /** What its checksums are said to be over; not every store says. */
   checksumType: 'FULL_OBJECT' | 'COMPOSITE' | 'untold' = 'FULL_OBJECT'
+  /** True: as MinIO does, listings show nothing under `p/` while a key `p` has a version or a delete marker. */
+  hides = false
   /** What the n-th request of a kind (from 0) meets. */
   fault: (kind: Kind, nth: number) => Fault | undefined = () => undefined
   /** How far its clock is ahead. */
@@ -80,6 +82,11 @@ export class FakeS3 {
   remove(key: string): void {
     if (this.versioned) this.#write(key, true, Buffer.alloc(0), '')
     else this.#keys.delete(key)
+  }
+
+  /** With all its versions. */
+  erase(key: string): void {
+    this.#keys.delete(key)
   }
 
   #write(key: string, marker: boolean, bytes: Buffer, etag: string): void {
@@ -163,9 +170,13 @@ export class FakeS3 {
   }
 
   #rows(kind: 'versions' | 'objects', prefix: string): Version[] {
-    const keys = [...this.#keys.keys()].filter((key) => key.startsWith(prefix)).sort(comparePaths)
+    const keys = [...this.#keys.keys()].filter((key) => key.startsWith(prefix) && !this.#isHidden(key)).sort(comparePaths)
     const rows = keys.flatMap((key) => this.#keys.get(key) as Version[])
     return kind === 'versions' ? rows : rows.filter((row) => row.latest && !row.marker)
+  }
+
+  #isHidden(key: string): boolean {
+    return this.hides && [...this.#keys.keys()].some((hider) => key.startsWith(`${hider}/`))
   }
 
   /** The row at which the page begins. Tokens are positions, with a number behind that makes each a new one. */

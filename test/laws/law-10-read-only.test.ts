@@ -4,11 +4,12 @@ import { execFileSync } from 'node:child_process'
 import { lstatSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs'
 import { createServer, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { FakeGcs } from '../fakes/gcs.ts'
 import { FakeS3 } from '../fakes/s3.ts'
 import { useKeys } from '../storage/s3/bucket.ts'
 import { fell, tree } from '../storage/file/tree.ts'
 import { law } from './law.ts'
-import { fileSite, s3Site } from './site.ts'
+import { fileSite, gcsSite, s3Site } from './site.ts'
 import type { PartsRefit } from './site.ts'
 import { storesWith, versionsOf } from './world.ts'
 
@@ -81,6 +82,38 @@ law<Tagger>('nothing but GET and HEAD is ever sent to S3, and of GET only listin
   'an object that is fetched to be hashed': (url) => storesWith((store) => ({
     async root(signal) {
       await fetch(`${url}/fake/with%20versions/a`).then((answer) => answer.text())
+      return store.root(signal)
+    },
+  })),
+})
+
+law<Tagger>('nothing but GET is ever sent to GCS, and never for the bytes of an object', async (plant) => {
+  const fake = await FakeGcs.start()
+  cleanups.push(() => void fake.stop())
+  const tap = await wiretap(fake.url)
+  for (const key of ['a', 'b', 'c/d', 'folder/']) fake.put(`p/${key}`, key.endsWith('/') ? '' : key)
+  fake.put('p/.id', 'one')
+  const site = await gcsSite(tap.url, 'p/', { confirm: true, guard: { removedShareMax: 1, rootMarker: '.id', completeMarker: 'a' } }, plant?.(tap.url))
+  expect(await site.look()).toMatchObject({ state: 'clean' })
+  fake.put('p/a', 'changed')
+  fake.touch('p/b')
+  fake.remove('p/c/d')
+  await site.look('a', 'b', 'c/d', 'not-there')
+  fake.put('p/b', 'again')
+  await site.look()
+  expect((await versionsOf(site.registry)).length).toBeGreaterThan(1)
+  await (await gcsSite(tap.url, 'p/a', {}, plant?.(tap.url))).look()
+  expect(tap.heard.filter((line) => !/^GET \/storage\/v1\/b\/fake\/o(\/[^/?]+)?\?/.test(line) || /[?&]alt=media/.test(line))).toEqual([])
+}, {
+  'an object that is labelled once it was recorded': (url) => storesWith((store) => ({
+    async root(signal) {
+      await fetch(`${url}/storage/v1/b/fake/o/p%2Fa?fields=kind`, { method: 'PATCH', body: '{"metadata":{"varve":"seen"}}' }).then((answer) => answer.text())
+      return store.root(signal)
+    },
+  })),
+  'an object that is fetched to be hashed': (url) => storesWith((store) => ({
+    async root(signal) {
+      await fetch(`${url}/storage/v1/b/fake/o/p%2Fa?alt=media`).then((answer) => answer.text())
       return store.root(signal)
     },
   })),

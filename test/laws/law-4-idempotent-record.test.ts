@@ -2,11 +2,12 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import { chmodSync, chownSync, linkSync, mkdirSync, renameSync, rmSync, statSync, truncateSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import type { Found, Store } from '../../src/storage/storage.ts'
+import { FakeGcs } from '../fakes/gcs.ts'
 import { FakeS3 } from '../fakes/s3.ts'
 import { fell, tree } from '../storage/file/tree.ts'
 import { useKeys } from '../storage/s3/bucket.ts'
 import { law } from './law.ts'
-import { fileSite, listing, s3Site } from './site.ts'
+import { fileSite, gcsSite, listing, s3Site } from './site.ts'
 import type { PartsRefit, Site } from './site.ts'
 import { entriesOf, recordedOf, storesWith, versionsOf } from './world.ts'
 
@@ -219,5 +220,112 @@ describe('S3', () => {
     await versionsAfter(site)
     const [after] = await entriesOf(site.registry)
     expect([after?.pin, after?.latestPin !== undefined && after.latestPin !== before?.pin]).toEqual([before?.pin, true])
+  })
+})
+
+describe('GCS', () => {
+  let fake: FakeGcs
+  beforeAll(async () => {
+    fake = await FakeGcs.start()
+  })
+  afterAll(() => fake.stop())
+  let prefixes = 0
+
+  const bucketOf = async (plant?: PartsRefit): Promise<{ site: Site; prefix: string }> => {
+    const prefix = `p${++prefixes}/`
+    return { prefix, site: await gcsSite(fake.url, prefix, {}, plant) }
+  }
+
+  /** Looks at the whole, or at one path alone: what a hint leads to must judge as a scan does. */
+  const ways = [[], ['a']] as const
+
+  law<PartsRefit>('what moves the etag and no byte makes no version: metadata, storage class, the same bytes again, in parts or not', async (plant) => {
+    for (const way of ways) {
+      const { site, prefix } = await bucketOf(plant)
+      for (const key of ['a', 'b', 'c/d']) fake.put(prefix + key, key)
+      fake.put(`${prefix}sealed`, 'x', { sealed: true })
+      expect(await versionsAfter(site)).toBe(1)
+      const acts: Record<string, () => void> = {
+        nothing: () => undefined,
+        metadata: () => fake.touch(`${prefix}a`),
+        'a storage class': () => fake.touch(`${prefix}a`, 'NEARLINE'),
+        'the same bytes again': () => fake.put(`${prefix}a`, 'a'),
+        'the same bytes in parts': () => fake.put(`${prefix}a`, 'a', { composite: true }),
+        'the same bytes in one piece': () => fake.put(`${prefix}a`, 'a'),
+        'metadata of what shows no checksum': () => fake.touch(`${prefix}sealed`),
+        'deleted and put again': () => {
+          fake.remove(`${prefix}a`)
+          fake.put(`${prefix}a`, 'a')
+        },
+        'pages of one': () => void (fake.pageSize = 1),
+      }
+      for (const [act, go] of Object.entries(acts)) {
+        go()
+        expect({ way, act, ...(await site.look(...way)) }).toMatchObject({ way, act, versions: 1, state: 'clean' })
+      }
+      expect(await versionsAfter(site)).toBe(1)
+      fake.pageSize = 1_000
+      // The row has the etag that now answers, for the client that compares it.
+      const row = (await entriesOf(site.registry)).find(({ path }) => path === 'a')
+      expect([row?.etag, row?.digest]).toEqual([fake.etagOf(`${prefix}a`), `etag:${fake.etagOf(`${prefix}a`)}`])
+    }
+  }, {
+    'the etag taken for content': listing((span) => ({
+      entries: () => [...span.entries()].map((listed) => ({ ...listed, content: { digest: listed.content?.digest as string } })),
+    })),
+    'the generation taken for content': listing((span) => ({
+      entries: () => [...span.entries()].map((listed) => ({ ...listed, content: { digest: listed.content?.pin as string } })),
+    })),
+  })
+
+  law<PartsRefit>('each change of content is one version: same size, no bytes, in parts, without checksums, deleted, back again', async (plant) => {
+    for (const way of ways) {
+      const { site, prefix } = await bucketOf(plant)
+      for (const key of ['a', 'b', 'c/d']) fake.put(prefix + key, key)
+      let versions = await versionsAfter(site)
+      const acts: Record<string, () => void> = {
+        'the same size': () => fake.put(`${prefix}a`, 'A'),
+        'the same size, in parts': () => fake.put(`${prefix}a`, 'B', { composite: true }),
+        'no checksum any more': () => fake.put(`${prefix}a`, 'C', { sealed: true }),
+        'without checksums, perhaps the same': () => fake.put(`${prefix}a`, 'C', { sealed: true }),
+        'back again': () => fake.put(`${prefix}a`, 'a'),
+        'no bytes': () => fake.put(`${prefix}a`, ''),
+        deleted: () => fake.remove(`${prefix}a`),
+        undeleted: () => fake.put(`${prefix}a`, 'a'),
+      }
+      for (const [act, go] of Object.entries(acts)) {
+        go()
+        expect({ way, act, versions: (await site.look(...way)).versions }).toEqual({ way, act, versions: ++versions })
+      }
+      expect(await versionsAfter(site)).toBe(versions)
+    }
+  }, {
+    'objects without bytes left out': listing((span) => ({ entries: () => [...span.entries()].filter(({ sizeBytes }) => sizeBytes > 0) })),
+    'an etag that is not compared': listing((span) => ({ entries: () => [...span.entries()].map((listed) => ({ ...listed, content: { digest: `etag:${listed.sizeBytes}` } })) })),
+  })
+
+  test('the set digest is that of the bytes: the same for another watch of the same, whatever became of the etags', async () => {
+    const { site, prefix } = await bucketOf()
+    for (const key of ['a', 'b']) fake.put(prefix + key, key)
+    await versionsAfter(site)
+    for (const key of ['a', 'b']) fake.touch(prefix + key)
+    fake.put(`${prefix}b`, 'b')
+    await versionsAfter(site)
+    const other = await gcsSite(fake.url, prefix)
+    await versionsAfter(other)
+    expect((await versionsOf(other.registry))[0]?.digest).toBe((await versionsOf(site.registry))[0]?.digest)
+  })
+
+  test('the row of the same bytes keeps its pin, and gains the newest beside it', async () => {
+    const { site, prefix } = await bucketOf()
+    fake.put(`${prefix}a`, 'a')
+    await versionsAfter(site)
+    const first = fake.generationOf(`${prefix}a`)
+    fake.put(`${prefix}a`, 'a')
+    await versionsAfter(site)
+    fake.touch(`${prefix}a`)
+    await versionsAfter(site)
+    const [row] = await entriesOf(site.registry)
+    expect([row?.pin, row?.latestPin]).toEqual([`generation:${first}`, `generation:${fake.generationOf(`${prefix}a`)}`])
   })
 })

@@ -4,12 +4,14 @@ import { execFileSync } from 'node:child_process'
 import { chmodSync, mkdirSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Memory } from '../../src/storage/memory.ts'
+import { FakeGcs } from '../fakes/gcs.ts'
+import type { Fault as GcsFault } from '../fakes/gcs.ts'
 import { FakeS3 } from '../fakes/s3.ts'
 import type { Fault, Kind } from '../fakes/s3.ts'
 import { useKeys } from '../storage/s3/bucket.ts'
 import { fell, tree } from '../storage/file/tree.ts'
 import { law } from './law.ts'
-import { fileSite, s3Site, siteOf } from './site.ts'
+import { fileSite, gcsSite, s3Site, siteOf } from './site.ts'
 import type { PartsRefit } from './site.ts'
 import { entriesOf, storesWith } from './world.ts'
 
@@ -267,8 +269,19 @@ describe('S3', () => {
     for (let i = 0; i < 10; i++) fake.put(`p/${i}`, 'x')
   })
   afterAll(() => fake.stop())
-  afterEach(() => void (fake.fault = () => undefined))
+  const others: FakeS3[] = []
+  afterEach(async () => {
+    fake.fault = () => undefined
+    for (const other of others.splice(0)) await other.stop()
+  })
   let edits = 0
+
+  async function another(hides: boolean): Promise<FakeS3> {
+    const other = await FakeS3.start()
+    other.hides = hides
+    others.push(other)
+    return other
+  }
 
   const faults: readonly (readonly [Fault, string])[] = [
     ['unavailable', 'unavailable'], ['denied', 'backoff'], ['expired', 'backoff'], ['elsewhere', 'unavailable'], ['cut', 'unavailable'], ['torn', 'backoff'], ['without-token', 'backoff'],
@@ -286,11 +299,112 @@ describe('S3', () => {
     expect(await entriesOf(site.registry)).toHaveLength(10)
   }, 60_000)
 
+  law<PartsRefit>('a tree that an object, or a delete marker, of its name hides from the listing is no version without it', async (plant) => {
+    const hiding = await another(true)
+    for (const exclude of [[], ['t/mp']]) {
+      const prefix = `${exclude.length}/`
+      for (let i = 0; i < 30; i++) hiding.put(`${prefix}k${i}`, 'x')
+      for (const path of ['t/mp/a', 't/mp/deep/b', 't/mp2']) hiding.put(prefix + path, 'x')
+      const site = await s3Site(hiding.url, prefix, { exclude }, plant)
+      expect(await site.look()).toMatchObject({ versions: 1, state: 'clean' })
+      hiding.put(`${prefix}t/mp`, 'x')
+      const reason = expect.stringMatching(/object t\/mp hides what lies under t\/mp\/ .*: t\/mp\/a is there/)
+      expect(await site.look()).toMatchObject({ versions: 1, state: 'held', reason, action: expect.stringMatching(/delete t\/mp with all its versions/) })
+      hiding.remove(`${prefix}t/mp`)
+      expect(await site.look()).toMatchObject({ versions: 1, state: 'held', reason: expect.stringMatching(/deleted object t\/mp hides/) })
+      hiding.erase(`${prefix}t/mp`)
+      expect(await site.look()).toMatchObject({ versions: 1, state: 'clean', reason: undefined })
+      // What really went, went.
+      hiding.remove(`${prefix}t/mp/a`)
+      expect(await site.look()).toMatchObject({ versions: 2, state: 'clean' })
+    }
+  }, { 'removals that nobody asks about': storesWith(() => ({ async *find(paths) { for (const path of paths) yield { kind: 'absent', path } } })) })
+
+  test('a hinted key that is there, and that the listing lacks, counts as one that it lost', async () => {
+    const hiding = await another(true)
+    for (const key of ['p/a', 'p/t/mp']) hiding.put(key, 'x')
+    const site = await s3Site(hiding.url, 'p/')
+    expect(await site.look()).toMatchObject({ versions: 1, state: 'clean' })
+    hiding.put('p/t/mp/new', 'x')
+    expect(await site.look('*', 't/mp/new')).toMatchObject({ versions: 1, state: 'held', reason: expect.stringMatching(/object t\/mp hides .*: t\/mp\/new is there/) })
+    hiding.erase('p/t/mp')
+    expect(await site.look()).toMatchObject({ versions: 2, state: 'clean' })
+    expect((await entriesOf(site.registry)).map(({ path }) => path)).toEqual(['a', 't/mp/new'])
+  })
+
+  test('who may only list still sees removals, but not under an object that may hide them', async () => {
+    const listed = await another(false)
+    for (const key of ['p/a', 'p/t/x', 'p/t/y', 'p/t/mp', 'p/t/mp/x']) listed.put(key, 'x')
+    listed.fault = (kind: Kind) => (kind === 'head' ? 'denied' : undefined)
+    const site = await s3Site(listed.url, 'p/')
+    await site.look()
+    listed.remove('p/t/x')
+    expect(await site.look()).toMatchObject({ versions: 2, state: 'clean' })
+    listed.remove('p/t/mp/x')
+    expect(await site.look()).toMatchObject({ versions: 2, state: 'backoff', reason: expect.stringMatching(/^LOCATION_DENIED: .*s3:GetObject/) })
+  })
+
+  test('what new filters leave out is removed, though it is there when asked for by name', async () => {
+    const plain = await another(false)
+    for (const key of ['p/a', 'p/t/mp', 'p/t/mp/x']) plain.put(key, 'x')
+    const site = await s3Site(plain.url, 'p/')
+    await site.look()
+    Object.assign(site.watch, { exclude: ['t/mp/**'] })
+    expect(await site.look()).toMatchObject({ versions: 2, state: 'clean' })
+  })
+
   test('a bucket that is gone is no version', async () => {
     const site = await s3Site(fake.url, 'p/')
     await site.look()
     const location = { ...site.watch.locations[0], bucket: 'gone-away' }
     const away = await siteOf({ locations: [location], s3: site.watch.s3, events: { kind: 'sqs', url: 'none' } }, async (watch, memo) => (await import('../../src/storage/s3/store.ts')).openS3Store(watch.locations[0], watch.s3, memo))
+    expect(await away.look()).toMatchObject({ versions: 0, state: 'unavailable', reason: expect.stringMatching(/gone-away/) })
+  })
+})
+
+describe('GCS', () => {
+  let fake: FakeGcs
+  beforeAll(async () => {
+    fake = await FakeGcs.start()
+    fake.pageSize = 3
+    for (let i = 0; i < 10; i++) fake.put(`p/${i}`, 'x')
+  })
+  afterAll(() => fake.stop())
+  afterEach(() => void (fake.fault = () => undefined))
+  let edits = 0
+
+  const faults: readonly (readonly [GcsFault, string])[] = [
+    ['unavailable', 'unavailable'], ['throttled', 'unavailable'], ['quota', 'unavailable'], ['denied', 'backoff'], ['anonymous', 'backoff'], ['requester-pays', 'backoff'], ['no-bucket', 'unavailable'],
+    ['redirect', 'unavailable'], ['cut', 'unavailable'], ['torn', 'backoff'], ['short', 'backoff'], ['other-document', 'backoff'], ['no-kind', 'backoff'], ['empty-token', 'backoff'],
+    ['descending', 'backoff'], ['foreign', 'backoff'], ['from-the-start', 'backoff'], ['again', 'backoff'], ['no-generation', 'backoff'],
+  ]
+  test.each(faults)('a listing that meets `%s` half-way is no version: %s', async (fault, state) => {
+    const site = await gcsSite(fake.url, 'p/', { guard: { removedShareMax: 1 } })
+    await site.look()
+    fake.put('p/0', `edit ${++edits}`)
+    let pages = 0
+    fake.fault = (kind) => (kind === 'list' && ++pages > 1 ? fault : undefined)
+    expect(await site.look()).toMatchObject({ versions: 1, state })
+    fake.fault = () => undefined
+    expect(await site.look()).toMatchObject({ versions: 2, state: 'clean' })
+    expect(await entriesOf(site.registry)).toHaveLength(10)
+  }, 60_000)
+
+  test('a hinted object is not gone because the bucket is, or may not be read', async () => {
+    const site = await gcsSite(fake.url, 'p/')
+    await site.look()
+    for (const fault of ['no-bucket', 'denied', 'anonymous', 'throttled'] as const) {
+      fake.fault = () => fault
+      expect(await site.look('0')).toMatchObject({ versions: 1, state: expect.stringMatching(/unavailable|backoff/) })
+    }
+    fake.fault = () => undefined
+    expect(await entriesOf(site.registry)).toHaveLength(10)
+  }, 60_000)
+
+  test('a bucket that is gone is no version', async () => {
+    const site = await gcsSite(fake.url, 'p/')
+    const { openGcsStore } = await import('../../src/storage/gcs/store.ts')
+    const away = await siteOf({ locations: [{ ...site.watch.locations[0], bucket: 'gone-away' }], gcs: site.watch.gcs, events: { kind: 'pubsub', subscription: 'none' } }, (watch) => openGcsStore(watch.locations[0], watch.gcs))
     expect(await away.look()).toMatchObject({ versions: 0, state: 'unavailable', reason: expect.stringMatching(/gone-away/) })
   })
 })

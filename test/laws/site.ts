@@ -7,6 +7,7 @@ import type { Watch, WatchState } from '../../src/model/watch.ts'
 import { openRegistryIn } from '../../src/registry/open.ts'
 import type { Registry } from '../../src/registry/registry.ts'
 import { openFileStore } from '../../src/storage/file/store.ts'
+import { openGcsStore } from '../../src/storage/gcs/store.ts'
 import { openS3Store } from '../../src/storage/s3/store.ts'
 import type { Span } from '../../src/storage/storage.ts'
 import { watchOf } from '../suite/registry-world.ts'
@@ -65,6 +66,12 @@ export function fileSite(root: string, over: Partial<Watch> = {}, refit?: PartsR
 export function s3Site(endpoint: string, key: string, over: Partial<Watch> = {}, refit?: PartsRefit): Promise<Site> {
   const location = { ...parseLocation(`s3://fake/${key}`, '/'), endpoint }
   return siteOf({ locations: [location], s3: { endpoint, region: 'us-east-1' }, events: { kind: 'sqs', url: 'none' }, ...over }, (watch, memo) => openS3Store(watch.locations[0], watch.s3, memo, watch.guard.rootMarker), refit, 0)
+}
+
+/** A site over `key` in the bucket of a fake GCS. */
+export function gcsSite(endpoint: string, key: string, over: Partial<Watch> = {}, refit?: PartsRefit): Promise<Site> {
+  const location = { ...parseLocation(`gs://fake/${key}`, '/'), endpoint }
+  return siteOf({ locations: [location], gcs: { endpoint }, events: { kind: 'pubsub', subscription: 'none' }, ...over }, (watch) => openGcsStore(watch.locations[0], watch.gcs, watch.guard.rootMarker), refit, 0)
 }
 
 /** Stores that tell of each stretch what `rewrite` makes of it. */

@@ -19,6 +19,13 @@ describe('same content', () => {
     expect(sameContent(row(), { digest: 'etag:x' }, 4)).toBe(false)
     expect(sameContent(row(), { digest: 'etag:y' }, 3)).toBe(false)
   })
+  test('where the digest moves with metadata, what stands for the bytes decides, after the checksums', () => {
+    const sealed = row({ content: { digest: 'etag:x' }, identity: 'generation:1 3' })
+    expect(sameContent(sealed, { digest: 'etag:y', identity: 'generation:1' }, 3)).toBe(true)
+    expect(sameContent(sealed, { digest: 'etag:y', identity: 'generation:2' }, 3)).toBe(false)
+    expect(sameContent(sealed, { digest: 'etag:y', identity: 'generation:1' }, 4)).toBe(false)
+    expect(sameContent(row({ identity: 'crc32c:one 3' }), { digest: 'etag:y', identity: 'crc32c:one', checksums: { crc32c: 'two' } }, 3)).toBe(false)
+  })
   test('a HEAD is worth asking only where a checksum could still show it', () => {
     expect(mayBeSame(row(), { path: 'a', sizeBytes: 3, content: { digest: 'etag:y' } })).toBe(true)
     expect(mayBeSame(row(), { path: 'a', sizeBytes: 4, content: { digest: 'etag:y' } })).toBe(false)
@@ -51,8 +58,9 @@ describe('the set digest', () => {
   })
 })
 
-test('an identity is digest and size; a digest splits at its first colon', () => {
+test('an identity is what stands for the bytes, or the digest, and size; a digest splits at its first colon', () => {
   expect(identityOf({ digest: 'etag:a:b' }, 7)).toBe('etag:a:b 7')
+  expect(identityOf({ digest: 'etag:a:b', identity: 'md5:x' }, 7)).toBe('md5:x 7')
   expect(splitDigest('etag:a:b')).toEqual({ algorithm: 'etag', value: 'a:b' })
   expect(() => splitDigest('nothing')).toThrow(/alg:value/)
 })

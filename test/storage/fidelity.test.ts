@@ -3,8 +3,10 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { parseLocation } from '../../src/model/location.ts'
 import { fileSource } from '../../src/storage/file/notifications.ts'
-import { parseNotification } from '../../src/storage/s3/notifications.ts'
+import { parseNotification as parseGcs } from '../../src/storage/gcs/notifications.ts'
+import { parseNotification, parsePost } from '../../src/storage/s3/notifications.ts'
 import type { Hint } from '../../src/storage/storage.ts'
+import { FakeGcs } from '../fakes/gcs.ts'
 import { FakeS3 } from '../fakes/s3.ts'
 import { realClock } from '../laws/world.ts'
 import { fidelitySuite } from '../suite/fidelity.ts'
@@ -24,6 +26,15 @@ function dressed(bucket: string, key: string): readonly string[] {
   return [record(form(key)), record(form(key).replaceAll('%2F', '/')), bridge, inSns]
 }
 
+/** What a store posts of a key: raw as versitygw, encoded as MinIO. */
+function posted(bucket: string, key: string): readonly Hint[] {
+  return [key, form(key)].flatMap((text) => {
+    const told = parsePost(JSON.stringify({ Records: [{ eventVersion: '2.2', s3: { bucket: { name: bucket }, object: { key: text } } }] }))
+    if (told === undefined || told === 'test') throw new Error(`not understood: ${text}`)
+    return told
+  })
+}
+
 async function fakeS3(versioned: boolean): Promise<Site> {
   useKeys()
   const fake = await FakeS3.start()
@@ -41,7 +52,24 @@ async function fakeS3(versioned: boolean): Promise<Site> {
       const hints = parseNotification(body)
       if (hints === undefined || hints === 'test') throw new Error(`not understood: ${body}`)
       return hints
-    })),
+    }).concat(posted('fake', PREFIX + path))),
+    stop: () => fake.stop(),
+  }
+}
+
+async function fakeGcs(): Promise<Site> {
+  const fake = await FakeGcs.start()
+  fake.pageSize = 7
+  return {
+    watch: {
+      locations: [{ ...parseLocation(`gs://fake/${PREFIX}`, '/'), endpoint: fake.url }], gcs: { endpoint: fake.url }, events: { kind: 'pubsub', subscription: 'none' },
+    },
+    put: async (path, bytes) => fake.put(PREFIX + path, bytes),
+    remove: async (path) => fake.remove(PREFIX + path),
+    putBeside: async () => {
+      for (const key of ['data/mnist', 'data/mnist2/x', 'data/mnist.txt', 'data/mnis']) fake.put(key, 'x')
+    },
+    hints: async (paths) => paths.flatMap((path) => parseGcs({ bucketId: 'fake', objectId: PREFIX + path }) ?? []),
     stop: () => fake.stop(),
   }
 }
@@ -84,4 +112,5 @@ const noFile = (name: string): boolean => name.startsWith('/') || name.endsWith(
 
 fidelitySuite('S3 with versions', () => fakeS3(true))
 fidelitySuite('S3 without versions', () => fakeS3(false))
+fidelitySuite('GCS', fakeGcs)
 fidelitySuite('a folder', folder, noFile)

@@ -1,9 +1,11 @@
 import { Memory } from '../../src/storage/memory.ts'
+import { FakeGcs } from '../fakes/gcs.ts'
 import { FakeS3 } from '../fakes/s3.ts'
 import { tagOf, Web } from '../fakes/web.ts'
 import { loneStoreSuite, storeSuite } from '../suite/store.ts'
 import type { Ground } from '../suite/store.ts'
 import { openWeb } from './http/web.ts'
+import { openAt as openGcsAt } from './gcs/bucket.ts'
 import { openAt } from './s3/bucket.ts'
 
 function memoryGround(contentListed: boolean): () => Promise<Ground> {
@@ -104,3 +106,34 @@ for (const [what, shown] of Object.entries(SHOWN))
         },
       }
     })
+function gcsGround(how: { readonly composite?: boolean; readonly sealed?: boolean }): () => Promise<Ground> {
+  return async () => {
+    const fakes: FakeGcs[] = []
+    return {
+      fresh: async () => {
+        const fake = await FakeGcs.start()
+        fake.pageSize = 5
+        fakes.push(fake)
+        return {
+          open: () => openGcsAt(fake.url, 'fake', 'data/mnist/'),
+          put: async (path, bytes) => fake.put(`data/mnist/${path}`, bytes, how),
+          remove: async (path) => fake.remove(`data/mnist/${path}`),
+          putBeside: async () => {
+            fake.put('data/mnist2/x', 'x')
+            fake.put('data/mnist.txt', 'x')
+          },
+          openMissing: () => openGcsAt(fake.url, 'not-fake', 'data/mnist/'),
+        }
+      },
+      stop: async () => {
+        for (const fake of fakes) await fake.stop()
+      },
+    }
+  }
+}
+
+// The longest key has 1,024 bytes, of which the prefix takes 11; the template is one that Google's own client would fill in.
+const NASTIEST = [...NASTIER, '.', '..', 'd/.', 'd/..', '{{projectId}}', 'é'.repeat(506)]
+
+storeSuite('GCS', gcsGround({}), { many: 200, nastier: NASTIEST, etagMoves: true })
+storeSuite('GCS of composite objects', gcsGround({ composite: true }), { many: 200, etagMoves: true })

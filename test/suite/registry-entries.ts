@@ -166,6 +166,35 @@ function refreshes(open: OpenRegistry): void {
     expect(row).toMatchObject({ content: { etag: '2', checksums: { sha256: 'y' } }, latestPin: 'versionId:2' })
     expect(row?.fingerprint).toBeUndefined()
   })
+  test('where the digest moves with metadata the row keeps the newest; what stands for the bytes is compared and counted', async () => {
+    const registry = await open()
+    const etag = (n: number, generation: number, over: object = {}): Finding =>
+      put('a', 'abc', { content: { digest: `etag:${n}`, etag: `${n}`, pin: `generation:${generation}`, identity: 'md5:x', checksums: { md5: 'x', crc32c: 'y' }, ...over } })
+    const rowNow = async (): Promise<unknown> => (await registry.rowsAt(await registry.beginPut(orderOf(), NOW), ['a']))[0]
+    const counted = new SetDigest()
+    counted.add('a', 'md5:x 3')
+    expect(versionOf(await putAll(registry, [etag(1, 1)])).digest).toBe(counted.toString())
+    // An edit of metadata, the same bytes written again, and again as a composite of parts.
+    const same: readonly (readonly [Finding, number, string | undefined])[] = [
+      [etag(2, 1), 2, undefined], [etag(3, 2), 3, 'generation:2'], [etag(4, 2), 4, 'generation:2'], [etag(5, 3, { identity: 'crc32c:y', checksums: { crc32c: 'y' } }), 5, 'generation:3'],
+    ]
+    for (const [finding, n, latestPin] of same) {
+      expect(await putAll(registry, [finding])).toMatchObject({ kind: 'same', version: { version: 'v0', digest: counted.toString() } })
+      expect(await rowNow()).toMatchObject({ content: { digest: `etag:${n}`, etag: `${n}`, pin: 'generation:1', checksums: { md5: 'x', crc32c: 'y' } }, identity: 'md5:x 3' })
+      expect((await all(registry.entries(MNIST, 'v0')))[0]?.latestPin).toBe(latestPin)
+    }
+    expect(versionOf(await putAll(registry, [etag(6, 4, { identity: 'md5:z', checksums: { md5: 'z', crc32c: 'y' } })])).changes).toMatchObject({ modified: 1 })
+    // The same bytes under another name, whatever its etag.
+    const moved = put('b', 'abc', { content: { digest: 'etag:7', identity: 'md5:z', checksums: { md5: 'z', crc32c: 'y' } } })
+    expect(versionOf(await putAll(registry, [remove('a'), moved])).changes).toMatchObject({ moved: 1, added: 0, removed: 0 })
+  })
+  test('without any checksum what stands for the bytes decides: another etag of it is the same, another of them is not', async () => {
+    const registry = await open()
+    const sealed = (n: number, generation: number): Finding => put('a', 'abc', { content: { digest: `etag:${n}`, etag: `${n}`, identity: `generation:${generation}` } })
+    await putAll(registry, [sealed(1, 1)])
+    expect(await putAll(registry, [sealed(2, 1)])).toMatchObject({ kind: 'same' })
+    expect(versionOf(await putAll(registry, [sealed(3, 2)])).changes).toMatchObject({ modified: 1 })
+  })
   test('stamps are stored beside a version, too', async () => {
     const registry = await open()
     await putAll(registry, [put('a', '1'), put('b', '1')])

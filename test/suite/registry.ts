@@ -15,6 +15,7 @@ export function ledgerSuite(open: OpenRegistry): void {
   describe('generations', () => generations(open))
   describe('verdicts', () => verdicts(open))
   describe('put beside watch', () => putBesideWatch(open))
+  describe('hearing', () => hearing(open))
 }
 
 function enrolling(open: OpenRegistry): void {
@@ -155,6 +156,20 @@ function fence(open: OpenRegistry): void {
     expect(await registry.renew(first, 60_000, NOW)).toBe(false)
     expect(await registry.extend(first, NOW)).toBeUndefined()
   })
+  test('the lease of one that was killed ends when another of its name enrolls; no other lease does', async () => {
+    const registry = await open()
+    const watch = await enrolled(registry)
+    const killed = await begun(registry, 'mnist', 'daemon')
+    await registry.stage(killed, [put('a', '1')])
+    await registry.enroll([watch], NOW, 'another')
+    expect(await registry.renew(killed, 60_000, NOW)).toBe(true)
+    await registry.enroll([watch], NOW, 'daemon')
+    expect((await registry.watchRow('mnist'))?.leaseUntil).toBeUndefined()
+    expect((await registry.watchViews(NOW))[0]?.state).toBe('dirty')
+    expect(await registry.renew(killed, 60_000, NOW)).toBe(false)
+    expect(await failure(registry.stage(killed, [put('a', '1')]))).toMatchObject({ code: 'OVERTAKEN' })
+    expect(await finish(registry, await begun(registry, 'mnist', 'two'), [put('a', '2')])).toMatchObject({ kind: 'recorded', version: { index: 0 } })
+  })
   test('an overtaken look writes nothing at all, also when nothing differs', async () => {
     const registry = await open()
     await enrolled(registry)
@@ -286,12 +301,35 @@ function verdicts(open: OpenRegistry): void {
   })
 }
 
+function hearing(open: OpenRegistry): void {
+  test('what keeps a watch from being heard is its reason while its looks meet no trouble; it is deaf until that is over, or until it is enrolled anew', async () => {
+    const registry = await open()
+    const watch = await enrolled(registry)
+    await finish(registry, await begun(registry), [put('a', '1')])
+    const view = async (): Promise<unknown> => {
+      const [one] = await registry.watchViews(NOW)
+      return [one?.state, one?.reason, one?.action, one?.limits, (await registry.watchRow('mnist'))?.deaf]
+    }
+    expect(await view()).toEqual(['clean', undefined, undefined, undefined, false])
+    await registry.setHearing(['mnist', 'other'], 'sqs q', { reason: 'gone', action: 'make it' })
+    await registry.setHearing(['mnist'], 'files /x/', { limits: 'one level' })
+    expect(await view()).toEqual(['clean', 'sqs q: gone', 'make it', 'one level', true])
+    await registry.setHearing(['mnist'], 'sqs q', { limits: 'half' })
+    expect(await view()).toEqual(['clean', undefined, undefined, 'half; one level', false])
+    await registry.setHearing(['mnist'], 'sqs q', {})
+    await registry.setHearing(['mnist'], 'queue', { reason: 'Redis is down' })
+    expect(await view()).toEqual(['clean', 'queue: Redis is down', undefined, 'one level', false])
+    await registry.enroll([watch], NOW)
+    expect(await view()).toEqual(['clean', undefined, undefined, undefined, false])
+  })
+}
+
 function putBesideWatch(open: OpenRegistry): void {
   test('a put of another location to a watched collection is refused, naming the watch', async () => {
     const registry = await open()
     await enrolled(registry)
     expect(await failure(registry.beginPut(orderOf(), NOW))).toMatchObject({ code: 'CONFLICT', message: expect.stringMatching(/watch mnist at file:\/\/\/data\/mnist\/, not at s3/) })
-    expect(await failure(registry.beginPut(orderOf({ location: watchOf().locations[0], type: 'model' }), NOW))).toMatchObject({ code: 'CONFLICT' })
+    expect((await registry.beginPut(orderOf({ location: watchOf().locations[0], type: 'model' }), NOW)).type).toBe('dataset')
   })
   test('a put that makes a version sends the watch to look; one that finds nothing new does not', async () => {
     const registry = await open()

@@ -23,16 +23,13 @@ const ENTRIES_MOST = 50_000
  */
 export function fileSource(location: Location, clock: Clock): ChangeSource {
   const path = location.object ?? location.prefix
-  let limits = ''
   return {
-    get name() {
-      return `files ${path}${limits}`
-    },
-    async listen(emit, signal) {
+    name: `files ${path}`,
+    async listen(emit, signal, tell) {
       const mount = await mountOf(location)
       const batch = new Batch(location.prefix, emit)
       const watcher = await openWatcher(location, mount.network, batch)
-      limits = watcher.limits
+      if (watcher.limits !== undefined) tell?.({ limits: watcher.limits })
       try {
         await Promise.race([batch.failed, untilRemounted(location, mount.identity, clock, signal)])
       } finally {
@@ -54,8 +51,8 @@ async function untilRemounted(location: Location, identity: string, clock: Clock
 }
 
 interface OpenWatcher {
-  /** What it does not hear, for the name of the source. */
-  readonly limits: string
+  /** What it does not hear, in words. */
+  readonly limits?: string
   close(): Promise<void>
 }
 
@@ -66,7 +63,7 @@ async function openWatcher(location: Location, network: boolean, batch: Batch): 
   const levels = network ? 0 : lone ? 1 : await levelsOf(root)
   if (levels === 0) {
     batch.addWhole()
-    return { limits: network ? ' (network mount: only walked)' : ' (too many entries: only walked)', close: () => Promise.resolve() }
+    return { limits: network ? 'nothing is heard on a network mount: it is walked' : 'too many entries to watch: it is walked', close: () => Promise.resolve() }
   }
   const isOther = (path: string): boolean => path !== root && (lone ? path !== object : isLeftOut(path.slice(path.lastIndexOf('/') + 1)))
   const { watch } = await import('chokidar')
@@ -75,7 +72,8 @@ async function openWatcher(location: Location, network: boolean, batch: Batch): 
     ignoreInitial: true, followSymlinks: false, atomic: false, awaitWriteFinish: false, alwaysStat: false, ignorePermissionErrors: false,
   })
   hear(watcher, batch)
-  return { limits: lone || levels === Infinity ? '' : ` (${levels} levels; the rest is walked)`, close: () => watcher.close() }
+  const close = (): Promise<void> => watcher.close()
+  return lone || levels === Infinity ? { close } : { limits: `too many entries to watch: of folders ${levels} ${levels === 1 ? 'level is' : 'levels are'} heard, what lies deeper is walked`, close }
 }
 
 function hear(watcher: FSWatcher, batch: Batch): void {

@@ -7,6 +7,7 @@ interface SdkError {
   readonly code?: string
   readonly message?: string
   readonly $metadata?: { readonly httpStatusCode?: number }
+  readonly $response?: { readonly headers?: Readonly<Record<string, string>> }
 }
 
 const MISSING = new Set(['NoSuchBucket', 'NotFound', 'NoSuchKey', 'QueueDoesNotExist', 'AWS.SimpleQueueService.NonExistentQueue'])
@@ -24,6 +25,11 @@ const DENIED = new Set(['AccessDenied', 'AccessDeniedException', 'Forbidden', 'A
 /** The HTTP status that the store answered; undefined when it did not answer. */
 export function statusOf(error: unknown): number | undefined {
   return (error as SdkError).$metadata?.httpStatusCode
+}
+
+/** True when what was asked for is absent because its newest version is a delete marker. */
+export function isMarked(error: unknown): boolean {
+  return (error as SdkError).$response?.headers?.['x-amz-delete-marker'] === 'true'
 }
 
 /** True when the store refuses or lacks this kind of request, while others may well be answered. */

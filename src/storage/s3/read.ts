@@ -4,7 +4,7 @@ import { formatReference, keyOf } from '../../model/location.ts'
 import type { Location } from '../../model/location.ts'
 import type { Found } from '../storage.ts'
 import type { Bucket } from './bucket.ts'
-import { awsFailure, statusOf } from './failures.ts'
+import { awsFailure, isMarked, statusOf } from './failures.ts'
 import { fingerprintOf, isFolderMarker, pinOf } from './list.ts'
 
 // A HEAD takes some 15 ms: 16 at once are about a thousand a second, a fifth of what S3 grants a prefix.
@@ -46,7 +46,7 @@ export async function headOne(bucket: Bucket, location: Location, path: string, 
     signal.throwIfAborted()
     const status = statusOf(error)
     // 405: the key's present state is a delete marker.
-    if (status === 404 || status === 405) return { kind: 'absent', path }
+    if (status === 404 || status === 405) return { kind: 'absent', path, ...(isMarked(error) && { marked: true }) }
     if (status !== 400 && status !== 403) throw awsFailure(error, reference, 's3:GetObject')
     await explain(bucket, location, reference, signal)
     if (status === 403) throw awsFailure(error, reference, 's3:GetObject')

@@ -2,18 +2,12 @@ import { DeleteMessageBatchCommand, ReceiveMessageCommand } from '@aws-sdk/clien
 import type { Message, SQSClient } from '@aws-sdk/client-sqs'
 import type { Clock } from '../../model/clock.ts'
 import { describe, isFailure } from '../../model/errors.ts'
-import type { ChangeSource, Hint } from '../storage.ts'
+import type { ChangeSource, Hearing, Hint, Log } from '../storage.ts'
 import { awsFailure } from './failures.ts'
 import { parseNotification } from './notifications.ts'
 import { connectSqs } from './queue.ts'
 import type { QueueOrder } from './queue.ts'
 import { Seldom } from './seldom.ts'
-
-/** One structured line each. */
-export interface Log {
-  info(fields: Readonly<Record<string, unknown>>, message: string): void
-  warn(fields: Readonly<Record<string, unknown>>, message: string): void
-}
 
 // What SQS allows at most: ten messages per receive or delete, twenty seconds of waiting.
 const BATCH = 10
@@ -37,9 +31,9 @@ export function sqsSource(order: QueueOrder, clock: Clock, log: Log): ChangeSour
   const name = `sqs ${order.url.slice(order.url.lastIndexOf('/') + 1)}`
   return {
     name,
-    async listen(emit, signal) {
+    async listen(emit, signal, tell) {
       if (signal.aborted) return
-      const ear = new Ear({ order, name, clock, log, emit, signal }, await connectSqs(order))
+      const ear = new Ear({ order, name, clock, log, emit, signal, tell }, await connectSqs(order))
       try {
         await ear.hear()
       } finally {
@@ -49,23 +43,24 @@ export function sqsSource(order: QueueOrder, clock: Clock, log: Log): ChangeSour
   }
 }
 
-interface Hearing {
+interface Ears {
   readonly order: QueueOrder
   readonly name: string
   readonly clock: Clock
   readonly log: Log
   readonly emit: (hints: readonly Hint[]) => Promise<void>
   readonly signal: AbortSignal
+  readonly tell: ((hearing: Hearing) => void) | undefined
 }
 
 /** Hears until its signal aborts. */
 class Ear {
-  readonly #with: Hearing
+  readonly #with: Ears
   readonly #poison: Seldom
   #client: SQSClient
   #failures = 0
 
-  constructor(hearing: Hearing, client: SQSClient) {
+  constructor(hearing: Ears, client: SQSClient) {
     this.#with = hearing
     this.#client = client
     const { name, clock, log } = hearing
@@ -81,7 +76,10 @@ class Ear {
         if (allAgain) await this.#with.emit(this.#everything())
         allAgain = false
         await this.#turn()
-        if (this.#failures > 0) this.#with.log.info({ name: this.#with.name }, 'the queue is heard again')
+        if (this.#failures > 0) {
+          this.#with.log.info({ name: this.#with.name }, 'the queue is heard again')
+          this.#with.tell?.({})
+        }
         this.#failures = 0
         if (this.#with.clock.monotonic() - heardMs > OUTAGE_MS) allAgain = true
         heardMs = this.#with.clock.monotonic()
@@ -103,7 +101,10 @@ class Ear {
   async #backOff(error: unknown): Promise<void> {
     const failure = awsFailure(error, this.#with.name, 'sqs:ReceiveMessage or sqs:DeleteMessage')
     // Said once until it is over: a queue that is down for an hour is one line.
-    if (this.#failures === 0) this.#with.log.warn({ name: this.#with.name, error: describe(failure) }, 'the queue is not heard')
+    if (this.#failures === 0) {
+      this.#with.log.warn({ name: this.#with.name, error: describe(failure) }, 'the queue is not heard')
+      this.#with.tell?.({ trouble: failure })
+    }
     if (isFailure(failure, 'CREDENTIALS') || isFailure(failure, 'LOCATION_DENIED')) await this.#reconnect()
     const full = Math.min(RETRY_FIRST_MS * 2 ** Math.min(this.#failures++, 30), RETRY_MOST_MS)
     // The upper half by chance, so that many do not come back at once.

@@ -2,10 +2,9 @@ import { once } from 'node:events'
 import type { Clock } from '../../model/clock.ts'
 import { describe } from '../../model/errors.ts'
 import type { Location } from '../../model/location.ts'
-import type { Hint, ToldSource } from '../storage.ts'
+import type { Hint, Log, ToldSource } from '../storage.ts'
 import { parsePost } from './notifications.ts'
 import { Seldom } from './seldom.ts'
-import type { Log } from './sqs.ts'
 import { Token } from './token.ts'
 
 /** A path of the daemon's listener, and the locations whose notifications are posted to it. */

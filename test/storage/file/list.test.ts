@@ -15,7 +15,7 @@ test('a pass meets every file once, and only its last span has the end', async (
   const { spans, entries, end } = await using(root, (store) => pass(store))
   expect(entries.map(({ path }) => path)).toEqual([...Object.keys(files), 'top'].sort())
   expect(spans.filter((span) => span.end !== undefined)).toEqual([spans.at(-1)])
-  expect(end).toEqual({ requests: 0, notes: [], lone: false })
+  expect(end).toEqual({ requests: 0, notes: [], lone: [] })
   expect(spans.reduce((sum, span) => sum + span.seen, 0)).toBe(701)
   const directories = spans.map((span) => ('directory' in span.cover ? span.cover.directory : undefined))
   expect(new Set(directories).size).toBe(directories.length)
@@ -24,7 +24,7 @@ test('a pass meets every file once, and only its last span has the end', async (
 test('an empty folder is a span with an end, not nothing', async () => {
   const { spans } = await using(tree(), (store) => pass(store))
   expect(spans).toHaveLength(1)
-  expect(spans[0]).toMatchObject({ cover: { directory: '' }, seen: 0, skipped: [], settled: true, end: { lone: false } })
+  expect(spans[0]).toMatchObject({ cover: { directory: '' }, seen: 0, skipped: [], settled: true, end: { lone: [] } })
 })
 
 test('entries stand in the order of their UTF-8 bytes', async () => {
@@ -214,7 +214,7 @@ test('a location that names one file is that file, and its path is the base name
   const root = tree({ 'one.bin': 'abc', 'one.bin.part': 'no' })
   const { spans, entries } = await using(`${root}one.bin`, (store) => pass(store))
   expect(spans).toHaveLength(1)
-  expect(spans[0]).toMatchObject({ cover: { after: '' }, seen: 1, settled: true, end: { lone: true } })
+  expect(spans[0]).toMatchObject({ cover: { after: '' }, seen: 1, settled: true, end: { lone: ['one.bin'] } })
   expect(entries).toMatchObject([{ path: 'one.bin', sizeBytes: 3 }])
 })
 
@@ -222,7 +222,7 @@ test('a location without a slash that is a folder is walked', async () => {
   const root = tree({ 'dir/a': '', 'dir2/b': '' })
   const { entries, end } = await using(`${root}dir`, (store) => pass(store))
   expect(entries.map(({ path }) => path)).toEqual(['a'])
-  expect(end?.lone).toBe(false)
+  expect(end?.lone).toEqual([])
 })
 
 test('a lone FIFO is named, and not opened', async () => {

@@ -20,7 +20,8 @@ const clock: Clock = {
 }
 
 interface Ear {
-  readonly name: () => string
+  /** What it says that it does not hear. */
+  readonly limits: () => string | undefined
   readonly heard: Hint[]
   readonly listening: Promise<void>
   stop(): Promise<void>
@@ -31,15 +32,16 @@ async function hearing(path: string, use: (ear: Ear) => Promise<void>, emit?: (h
   const source = fileSource(parseLocation(path, '/'), clock)
   const end = new AbortController()
   const heard: Hint[] = []
+  let limits: string | undefined
   const take = async (hints: readonly Hint[]): Promise<void> => {
     await emit?.(hints)
     heard.push(...hints)
   }
-  const listening = source.listen(take, end.signal)
+  const listening = source.listen(take, end.signal, (told) => (limits = told.limits))
   const ended = listening.then(() => undefined, () => undefined)
   try {
     await Promise.race([until(() => heard.some(({ whole }) => whole)), listening])
-    await use({ name: () => source.name, heard, listening, stop: () => (end.abort(), listening) })
+    await use({ limits: () => limits, heard, listening, stop: () => (end.abort(), listening) })
   } finally {
     end.abort()
     await ended
@@ -58,9 +60,9 @@ const keys = (hints: readonly Hint[], whole: boolean): readonly string[] => [...
 
 test('whoever begins to hear asks for the whole, and hears what comes, changes and goes after', async () => {
   const root = tree({ 'a/old': 'x', 'a/gone': 'y' })
-  await hearing(root, async ({ heard, stop, name }) => {
+  await hearing(root, async ({ heard, stop, limits }) => {
     expect(heard).toEqual([{ scheme: 'file', bucket: '', key: root, whole: true }])
-    expect(name()).toBe(`files ${root}`)
+    expect(limits()).toBeUndefined()
     writeFileSync(`${root}a/old`, 'changed')
     writeFileSync(`${root}a/new name #%20`, 'new')
     rmSync(`${root}a/gone`)
@@ -118,17 +120,17 @@ test('a folder of more files than a watcher may keep in memory is only walked', 
   const root = tree()
   execFileSync('sh', ['-c', 'seq 50001 | xargs touch'], { cwd: root })
   const before = watches()
-  await hearing(root, async ({ heard, name }) => {
-    expect(name()).toBe(`files ${root} (too many entries: only walked)`)
+  await hearing(root, async ({ heard, limits }) => {
+    expect(limits()).toBe('too many entries to watch: it is walked')
     expect(heard).toEqual([{ scheme: 'file', bucket: '', key: root, whole: true }])
     expect(watches()).toBe(before)
   })
 })
 
-test('a tree beyond the bounds is heard as deep as they allow, and the name says so', async () => {
+test('a tree beyond the bounds is heard as deep as they allow, and it says so', async () => {
   const root = tree(Object.fromEntries(Array.from({ length: 2_100 }, (_, index) => [`top${index % 10}/d${index}/f`, ''])))
-  await hearing(root, async ({ heard, name }) => {
-    expect(name()).toBe(`files ${root} (2 levels; the rest is walked)`)
+  await hearing(root, async ({ heard, limits }) => {
+    expect(limits()).toBe('too many entries to watch: of folders 2 levels are heard, what lies deeper is walked')
     writeFileSync(`${root}top3/file`, 'x')
     await until(() => keys(heard, false).includes(`${root}top3/file`))
   })
@@ -190,8 +192,8 @@ test('what is mounted over, or unmounted, ends the listening: the watcher is dea
 
 test('where nothing can be heard, the whole is asked for once, and nothing is watched', async () => {
   const before = watches()
-  await hearing('/proc/sys/kernel/', async ({ heard, name, stop }) => {
-    expect(name()).toBe('files /proc/sys/kernel/ (network mount: only walked)')
+  await hearing('/proc/sys/kernel/', async ({ heard, limits, stop }) => {
+    expect(limits()).toBe('nothing is heard on a network mount: it is walked')
     expect(heard).toEqual([{ scheme: 'file', bucket: '', key: '/proc/sys/kernel/', whole: true }])
     expect(watches()).toBe(before)
     await expect(stop()).resolves.toBeUndefined()

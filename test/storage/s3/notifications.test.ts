@@ -25,7 +25,7 @@ const EXPECTED: Readonly<Record<string, readonly string[] | 'test' | undefined>>
 }
 
 describe('a message in any dress tells where to look', () => {
-  test.each(readdirSync(FOLDER))('%s', (file) => {
+  test.each(readdirSync(FOLDER).filter((file) => !file.startsWith('gcs-')))('%s', (file) => {
     const parsed = parseNotification(readFileSync(join(FOLDER, file), 'utf8'))
     const expected = EXPECTED[file]
     if (!Array.isArray(expected)) expect(parsed).toBe(expected)

@@ -1,0 +1,107 @@
+import { isUtf8 } from 'node:buffer'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { VarveError } from '../../model/errors.ts'
+import type { Gate } from './config.ts'
+import { Refusal } from './failures.ts'
+import { parseObject, parsePage } from './page.ts'
+import type { ObjectRow, Page } from './page.ts'
+
+/** Counts what really goes over the wire: tries again count, too. */
+export interface Counter {
+  requests: number
+}
+
+// Three tries ride out a single dropped connection or a busy second; what lasts is the daemon's to retry.
+const RETRY_MS = [100, 500]
+const PASSING = new Set([408, 429, 500, 502, 503, 504])
+// A page of 5,000 objects takes some seconds at the worst.
+const ANSWER_MOST_MS = 60_000
+// 5,000 rows of 1,024-byte names, each byte escaped, are below 40 MB; what goes on for longer is no page.
+const BYTES_MOST = 64 * 1024 * 1024
+const ROW = 'name,generation,size,md5Hash,crc32c,etag'
+
+/**
+ * The two questions that are ever asked of a bucket. The client library's own listing makes an object of many fields of each row, cannot be
+ * aborted, does not tell its requests, and replaces what looks like a template in a key: so its credentials are used, and its JSON is read here.
+ */
+export class Bucket {
+  readonly #gate: Gate
+  readonly #name: string
+  readonly #project: string | undefined
+  readonly #closing = new AbortController()
+
+  /** `project` pays for the requests, where it is said. */
+  constructor(gate: Gate, name: string, project: string | undefined) {
+    this.#gate = gate
+    this.#name = name
+    this.#project = project
+  }
+
+  /** A page of the objects under `prefix` as they are now, at most `most`. Throws STORAGE_INVALID for a page that is not whole. */
+  async list(prefix: string, token: string | undefined, most: number, counter: Counter, signal: AbortSignal): Promise<Page> {
+    const query = { prefix, maxResults: `${most}`, fields: `kind,nextPageToken,items(${ROW})`, ...(token === undefined ? {} : { pageToken: token }) }
+    return parsePage(await this.#ask('', query, counter, signal))
+  }
+
+  async get(key: string, counter: Counter, signal: AbortSignal): Promise<ObjectRow> {
+    return parseObject(await this.#ask(`/${encodeURIComponent(key)}`, { fields: `kind,${ROW}` }, counter, signal))
+  }
+
+  close(): void {
+    this.#closing.abort(new Error('the store was closed'))
+  }
+
+  async #ask(path: string, query: Readonly<Record<string, string>>, counter: Counter, signal: AbortSignal): Promise<string> {
+    const paid = this.#project === undefined ? query : { ...query, userProject: this.#project }
+    const url = `${this.#gate.endpoint}/storage/v1/b/${encodeURIComponent(this.#name)}/o${path}?${new URLSearchParams(paid).toString()}`
+    const either = AbortSignal.any([signal, this.#closing.signal])
+    for (let tries = 0; ; tries++) {
+      const headers = await this.#gate.headers(url, either)
+      either.throwIfAborted()
+      try {
+        counter.requests++
+        return await answerOf(url, headers, AbortSignal.any([either, AbortSignal.timeout(ANSWER_MOST_MS)]))
+      } catch (error) {
+        either.throwIfAborted()
+        const wait = RETRY_MS[tries]
+        if (wait === undefined || error instanceof VarveError || (error instanceof Refusal && !PASSING.has(error.status))) throw error
+        await sleep(wait, undefined, { signal: either })
+      }
+    }
+  }
+}
+
+/** The body of an answer with status 200. A redirect is no answer: requests go where the configuration says alone. */
+async function answerOf(url: string, headers: Headers, signal: AbortSignal): Promise<string> {
+  const response = await fetch(url, { headers, signal, redirect: 'manual' })
+  const body = await bodyOf(response)
+  if (response.status !== 200) throw refusalOf(response.status, body)
+  if (!isUtf8(body)) throw broken('it is not UTF-8')
+  return body.toString('utf8')
+}
+
+async function bodyOf(response: Response): Promise<Buffer> {
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of response.body ?? []) {
+    size += chunk.length
+    if (size > BYTES_MOST) throw broken(`it has more than ${BYTES_MOST} bytes`)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks, size)
+}
+
+/** What a failure says of itself, where it speaks as the JSON API does. */
+function refusalOf(status: number, body: Buffer): Refusal {
+  try {
+    const { error } = JSON.parse(body.toString('utf8')) as { error?: { message?: unknown; errors?: { reason?: unknown }[] } }
+    const reason = error?.errors?.[0]?.reason
+    return new Refusal(status, typeof reason === 'string' ? reason : '', typeof error?.message === 'string' ? error.message.slice(0, 500) : '')
+  } catch {
+    return new Refusal(status, '', '')
+  }
+}
+
+function broken(what: string): VarveError {
+  return new VarveError('STORAGE_INVALID', `an answer of the store cannot be right: ${what}`, { hint: 'nothing was recorded; it is tried again' })
+}
