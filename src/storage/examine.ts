@@ -2,7 +2,6 @@
 import { scrub } from '../model/errors.ts'
 import { formatLocation } from '../model/location.ts'
 import type { Location, Scheme } from '../model/location.ts'
-import { degraded } from '../model/probe.ts'
 import type { Diagnosis, Examination, Policy } from '../model/probe.ts'
 import type { Events, Watch } from '../model/watch.ts'
 import type { LeavesOut } from './file/probe.ts'
@@ -14,15 +13,18 @@ type Probing = (watch: Watch, location: Location, asked: Asked, signal: AbortSig
 
 const probeWeb: Probing = async (watch, location, { means }, signal) => (await import('./http/probe.ts')).probeWeb(watch, location, means, signal)
 
-const PROBES: Readonly<Partial<Record<Scheme, Probing>>> = {
+const PROBES: Readonly<Record<Scheme, Probing>> = {
   s3: async (watch, location, { means }, signal) => (await import('./s3/probe.ts')).probeS3(watch, location, means, signal),
+  gs: async (watch, location, { means }, signal) => (await import('./gcs/probe.ts')).probeGcs(watch, location, means, signal),
   file: async (watch, location, { means, leavesOut }, signal) => (await import('./file/probe.ts')).probeFiles(watch, location, leavesOut(watch), means, signal),
   http: probeWeb,
   https: probeWeb,
 }
 
-const PROBES_OF_EVENTS: Readonly<Partial<Record<Events['kind'], (watch: Watch, asked: Asked, signal: AbortSignal) => Promise<readonly Diagnosis[]>>>> = {
+const PROBES_OF_EVENTS: Readonly<Record<Events['kind'], (watch: Watch, asked: Asked, signal: AbortSignal) => Promise<readonly Diagnosis[]>>> = {
   sqs: probeSqs,
+  pubsub: async (watch, { means }, signal) =>
+    (watch.events?.kind === 'pubsub' ? (await import('./gcs/probe-subscription.ts')).probeSubscription(watch, watch.events.subscription, means, signal) : []),
   webhook: async ({ events }, { means }, signal) => (events?.kind === 'webhook' ? (await import('./s3/probe-hook.ts')).probeHook(events.tokenFile, means, signal) : []),
 }
 
@@ -39,24 +41,18 @@ export function examinations(watches: readonly Watch[], means: Means, leavesOut:
   return watches.flatMap((watch) => {
     const places = watch.locations.map((location): Examination => {
       const probe = PROBES[location.scheme]
-      const ask: Examination['ask'] = async (signal) => (probe === undefined ? unprobed(`${location.scheme}://`) : probe(watch, location, asked, signal))
-      return { watch: watch.name, location: formatLocation(location), ask }
+      return { watch: watch.name, location: formatLocation(location), ask: (signal) => probe(watch, location, asked, signal) }
     })
     const { events } = watch
     if (events === undefined) return places
-    const probe = PROBES_OF_EVENTS[events.kind]
-    const ask: Examination['ask'] = async (signal) => (probe === undefined ? unprobed(events.kind) : probe(watch, asked, signal))
-    return [...places, { watch: watch.name, location: placeOf(events), ask }]
+    return [...places, { watch: watch.name, location: placeOf(events), ask: (signal) => PROBES_OF_EVENTS[events.kind](watch, asked, signal) }]
   })
 }
 
 /** The least that these watches need of their providers. */
 export async function policies(watches: readonly Watch[]): Promise<readonly Policy[]> {
-  return (await import('./s3/policy.ts')).iamPolicies(watches)
-}
-
-function unprobed(what: string): readonly Diagnosis[] {
-  return [degraded('probe', { reason: `what ${what} needs is not probed by this version: nothing is known` })]
+  const [{ iamPolicies }, { gcpPolicies }] = await Promise.all([import('./s3/policy.ts'), import('./gcs/policy.ts')])
+  return [...iamPolicies(watches), ...gcpPolicies(watches)]
 }
 
 function placeOf(events: Events): string {
