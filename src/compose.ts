@@ -10,7 +10,9 @@ import type { Screen } from './cli/screen.ts'
 import type { Config, Environment } from './config.ts'
 import type { Health, Log, LookParts, Tell } from './daemon/daemon.ts'
 import type { Clock } from './model/clock.ts'
-import { describe, VarveError } from './model/errors.ts'
+import { describe, scrub, VarveError } from './model/errors.ts'
+import type { Diagnosis, Examination } from './model/probe.ts'
+import type { Watch } from './model/watch.ts'
 import type { Queue } from './queue/queue.ts'
 import type { Registry } from './registry/registry.ts'
 import type { ChangeSource } from './storage/storage.ts'
@@ -52,7 +54,36 @@ export function compose(clock: Clock, surroundings: Environment, screen: Screen)
       }
     },
     daemon: (config, tell) => openDaemon(config, clock, surroundings, (registry, log) => lookParts(registry, tell, log)),
+    examinations: (config, watches) => examinationsOf(config, watches, clock, surroundings),
+    policies: async (watches) => (await import('./storage/open.ts')).policies(watches),
   }
+}
+
+async function examinationsOf(config: Config, watches: readonly Watch[], clock: Clock, { sqsEndpoint }: Environment): Promise<readonly Examination[]> {
+  const [{ examinations }, { BOUND_MS }, { filterOf }] = await Promise.all([import('./storage/open.ts'), import('./storage/probe.ts'), import('./daemon/filter.ts')])
+  const means = { clock, boundMs: BOUND_MS, ...(sqsEndpoint !== undefined && { sqsEndpoint }) }
+  const leavesOut = (watch: Watch): ((path: string, folder: boolean) => boolean) => {
+    const filter = filterOf(watch)
+    return (path, folder) => (folder ? filter.dropsAll(path) : !filter.takes(path))
+  }
+  return [...examinations(watches, means, leavesOut), ...sharedExaminations(config, watches)]
+}
+
+/** Of what all watches share. */
+function sharedExaminations({ dataFolder, listen, queue }: Config, watches: readonly Watch[]): Examination[] {
+  const redis = async (url: string, signal: AbortSignal): Promise<readonly Diagnosis[]> => (await import('./queue/probe.ts')).probeRedis(url, signal)
+  const hooks = [...new Set(watches.flatMap(({ events }) => (events?.kind === 'webhook' ? [events.path] : [])))]
+  const listener = async ({ host, port, said }: NonNullable<Config['listen']>, signal: AbortSignal): Promise<readonly Diagnosis[]> => {
+    const [{ probeListener }, { daemonRuns }, { networkMountOf }] = await Promise.all([import('./api/probe.ts'), import('./registry/lock.ts'), import('./registry/probe.ts')])
+    // On a network mount no daemon works, and the question may hang this process.
+    const runs = (await networkMountOf(dataFolder)) === undefined && daemonRuns(dataFolder)
+    return probeListener({ host, port, said, hooks, runs }, signal)
+  }
+  return [
+    ...(queue === 'inline' ? [] : [{ location: scrub(queue.url), ask: (signal: AbortSignal) => redis(queue.url, signal) }]),
+    ...(listen === undefined ? [] : [{ location: `${listen.host}:${listen.port}`, ask: (signal: AbortSignal) => listener(listen, signal) }]),
+    { location: dataFolder, ask: async () => (await import('./registry/probe.ts')).probeData(dataFolder) },
+  ]
 }
 
 async function openRegistry(folder: string, create: boolean, thread: boolean): Promise<Registry> {

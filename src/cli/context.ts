@@ -1,6 +1,8 @@
 import type { Config, Environment } from '../config.ts'
 import type { LookParts, Tell } from '../daemon/daemon.ts'
 import type { Clock } from '../model/clock.ts'
+import type { Examination, Policy } from '../model/probe.ts'
+import type { Watch } from '../model/watch.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Screen } from './screen.ts'
 
@@ -28,6 +30,10 @@ export interface Opener {
   wake(config: Config, registry: Registry, watch: string): Promise<void>
   /** The whole loop. Throws REGISTRY_REFUSED when another daemon works on the same folder, LISTEN_REFUSED when it cannot listen where it must. */
   daemon(config: Config, tell: Tell): Promise<Daemon>
+  /** What there is to ask for these watches, in their order, and then for what all share. Asks nothing yet. */
+  examinations(config: Config, watches: readonly Watch[]): Promise<readonly Examination[]>
+  /** The least that providers must allow for these watches. */
+  policies(watches: readonly Watch[]): Promise<readonly Policy[]>
 }
 
 /** An opened daemon. */

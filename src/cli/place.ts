@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import { DEFAULTS, findConfig, readConfig } from '../config.ts'
 import type { Config } from '../config.ts'
 import { VarveError } from '../model/errors.ts'
+import type { Watch } from '../model/watch.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Context, Options } from './context.ts'
 
@@ -31,6 +32,14 @@ export async function configOf(context: Context, options: Options): Promise<Conf
       hint: 'write one, or name it with --config FILE or VARVE_CONFIG',
     })
   return readConfig(file, context.surroundings)
+}
+
+/** The watch of that name. Throws NOT_FOUND. */
+export function watchOf(config: Config, name: string): Watch {
+  const watch = config.watches.find((one) => one.name === name)
+  if (watch === undefined)
+    throw new VarveError('NOT_FOUND', `no watch ${name} in ${config.file}`, { hint: `there is: ${config.watches.map((one) => one.name).join(', ')}` })
+  return watch
 }
 
 /** Calls `read` with the registry of a place, and closes it. Makes nothing where there is none: throws NOT_FOUND. */

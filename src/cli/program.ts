@@ -11,11 +11,11 @@ import { visible } from './words.ts'
 const EXIT = { failed: 1, usage: 2, compared: 3, SIGINT: 130, SIGTERM: 143, EPIPE: 0 } as const
 
 // Where 1 means "different", a failure must not.
-const COMPARING: readonly string[] = ['diff', 'status']
+const COMPARING: readonly string[] = ['diff', 'status', 'doctor']
 
 /**
- * Runs one command line (without program and script) and answers its exit code: 0 done, 1 failed, 2 usage, 78 configuration; `diff` and `status`
- * 0 same, 1 different, 3 failed; 130 and 143 when a signal cut it short. Never throws: what went wrong is on stderr, in one line, or in one for
+ * Runs one command line (without program and script) and answers its exit code: 0 done, 1 failed, 2 usage, 78 configuration; `diff`, `status`
+ * and `doctor` 0 same (well), 1 different, 3 failed; 130 and 143 when a signal cut it short. Never throws: what went wrong is on stderr, in one line, or in one for
  * each mistake of a configuration.
  */
 export async function execute(words: readonly string[], context: Context): Promise<number> {
@@ -90,6 +90,8 @@ const wait: Option = (command) => command.option('--wait', 'end when the look is
 function describeDaemon(verb: Verb, context: Context): void {
   verb('run', 'watch, look and record until stopped', [], async (options) => (await import('./run.ts')).run(context, options))
   verb('check', 'check the configuration and print what it would watch', [], async (options) => (await import('./check.ts')).check(context, options))
+  verb('doctor [watch]', 'probe what each watch needs, and say what is missing (exit 1 when something fails)', [json],
+    async (options, watch) => (await import('./doctor.ts')).doctor(context, watch, options))
   verb<PutOptions>('put <uri>', 'look at a location once and record it', [putting, data, json],
     async (options, uri) => (await import('./put.ts')).put(context, uri, options))
   verb<ScanOptions>('scan <watch>', 'look at the whole of a watch now', [wait, json],

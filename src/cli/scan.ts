@@ -5,7 +5,7 @@ import type { WatchView } from '../model/version.ts'
 import { WHOLE } from '../model/watch.ts'
 import type { Registry, WatchRow } from '../registry/registry.ts'
 import type { Context, Options } from './context.ts'
-import { configOf } from './place.ts'
+import { configOf, watchOf } from './place.ts'
 import { stateLine, tellOn } from './tell.ts'
 import { watchViews } from './views.ts'
 import { visible } from './words.ts'
@@ -30,9 +30,7 @@ export function accept(context: Context, name: string, options: ScanOptions): Pr
 async function ask(context: Context, name: string, options: ScanOptions, request: (registry: Registry, now: number) => Promise<void>): Promise<void> {
   const config = await configOf(context, options)
   const { clock, opener, screen } = context
-  const watch = config.watches.find((one) => one.name === name)
-  if (watch === undefined)
-    throw new VarveError('NOT_FOUND', `no watch ${name} in ${config.file}`, { hint: `there is: ${config.watches.map((one) => one.name).join(', ')}` })
+  const watch = watchOf(config, name)
   const registry = await opener.registry(config.dataFolder, true)
   try {
     const runs = await opener.daemonRuns(config.dataFolder)

@@ -57,3 +57,5 @@ export async function openSources(watches: readonly Watch[], clock: Clock, log: 
   }
   return sources
 }
+
+export { examinations, policies } from './examine.ts'

@@ -12,7 +12,7 @@ export type Fault =
   | 'cut' | 'torn' | 'short' | 'other-document' | 'no-kind' | 'no-list' | 'not-utf8' | 'empty-token' | 'descending' | 'foreign' | 'from-the-start' | 'again' | 'same-token'
   | 'empty' | 'no-name' | 'no-generation' | 'no-size' | 'no-etag' | 'no-checksum'
 
-export type Kind = 'list' | 'get'
+export type Kind = 'list' | 'get' | 'about' | 'notified'
 
 interface Held {
   readonly key: string
@@ -31,6 +31,9 @@ export class FakeGcs {
   pageSize = 1_000
   /** What the n-th request of a kind (from 0) meets. */
   fault: (kind: Kind, nth: number) => Fault | undefined = () => undefined
+  versioned = false
+  /** What it says of the notifications of the bucket. */
+  notifications: readonly unknown[] = []
   /** Every request that came in, in order, and the query of each. */
   readonly requests: Kind[] = []
   readonly queries: URLSearchParams[] = []
@@ -89,8 +92,8 @@ export class FakeGcs {
   #answer(request: IncomingMessage, response: ServerResponse): void {
     const url = request.url as string
     const query = new URLSearchParams(url.split('?')[1] ?? '')
-    const [, bucket = '', key] = /^\/storage\/v1\/b\/([^/]*)\/o(?:\/([^?]*))?(?:\?|$)/.exec(url) ?? []
-    const kind: Kind = key === undefined ? 'list' : 'get'
+    const [, bucket = '', key] = /^\/storage\/v1\/b\/([^/?]*)(?:\/o(?:\/([^?]*))?|\/notificationConfigs)?(?:\?|$)/.exec(url) ?? []
+    const kind: Kind = /\/notificationConfigs(\?|$)/.test(url) ? 'notified' : !/^\/storage\/v1\/b\/[^/?]*\/o/.test(url) ? 'about' : key === undefined ? 'list' : 'get'
     const nth = this.requests.filter((one) => one === kind).length
     this.requests.push(kind)
     this.queries.push(query)
@@ -100,6 +103,8 @@ export class FakeGcs {
     const failure = fault === undefined ? undefined : FAILURES[fault]
     if (failure !== undefined) return fail(response, ...failure)
     if (bucket !== 'fake') return fail(response, 404, 'notFound', 'The specified bucket does not exist.')
+    if (kind === 'about') return send(response, Buffer.from(JSON.stringify({ kind: 'storage#bucket', ...(this.versioned && { versioning: { enabled: true } }) })), fault)
+    if (kind === 'notified') return send(response, Buffer.from(JSON.stringify({ kind: 'storage#notifications', items: this.notifications })), fault)
     const document = key === undefined ? this.#page(query, fault) : this.#object(decodeURIComponent(key), fault)
     if (document === undefined) return fail(response, 404, 'notFound', `No such object: fake/${key}`)
     send(response, Buffer.from(JSON.stringify(document)), fault)

@@ -10,7 +10,7 @@ export type Fault =
   | 'unavailable' | 'denied' | 'expired' | 'not-offered' | 'elsewhere' | 'silent'
   | 'cut' | 'torn' | 'other-document' | 'without-token' | 'descending' | 'foreign' | 'from-the-start' | 'same-token' | 'empty' | 'repeat' | 'garbled'
 
-export type Kind = 'versions' | 'objects' | 'head' | 'bucket'
+export type Kind = 'versions' | 'objects' | 'head' | 'bucket' | 'versioning' | 'notification' | 'get'
 
 interface Version {
   readonly key: string
@@ -22,7 +22,7 @@ interface Version {
   readonly writtenMs: number
 }
 
-/** A small S3 of one bucket, `fake`, that lists, answers HEADs, and misbehaves on demand. It keeps every key as it is. */
+/** A small S3 of one bucket, `fake`, that lists, answers HEADs and GETs, and misbehaves on demand. It keeps every key as it is. */
 export class FakeS3 {
   versioned = true
   pageSize = 1_000
@@ -34,6 +34,12 @@ export class FakeS3 {
   hides = false
   /** What the n-th request of a kind (from 0) meets. */
   fault: (kind: Kind, nth: number) => Fault | undefined = () => undefined
+  /** How far its clock is ahead. */
+  aheadMs = 0
+  /** What an error says besides its code. */
+  message = ''
+  /** What it says of the notifications of the bucket: XML. */
+  notifications = ''
   /** Every request that came in, in order; and the access key that signed it. */
   readonly requests: Kind[] = []
   readonly keyIds: string[] = []
@@ -94,7 +100,8 @@ export class FakeS3 {
     const url = new URL(request.url as string, this.url)
     const [, bucket = '', ...rest] = (request.url as string).split('?')[0]!.split('/')
     const key = decodeURIComponent(rest.join('/'))
-    const kind: Kind = request.method === 'HEAD' ? (key === '' ? 'bucket' : 'head') : url.searchParams.has('versions') ? 'versions' : 'objects'
+    const kind = kindOf(request, key, url.searchParams)
+    response.setHeader('date', new Date(Date.now() + this.aheadMs).toUTCString())
     const nth = this.requests.filter((one) => one === kind).length
     this.requests.push(kind)
     const keyId = keyIdOf(request) ?? ''
@@ -103,10 +110,13 @@ export class FakeS3 {
     const fault = this.fault(kind, nth)
     if (fault === 'silent') return
     const failure = fault === undefined ? undefined : FAILURES[fault]
-    if (failure !== undefined) return fail(request, response, ...failure)
+    if (failure !== undefined) return fail(request, response, ...failure, this.message)
     if (bucket !== 'fake') return fail(request, response, 404, 'NoSuchBucket')
     if (kind === 'bucket') return void response.writeHead(200).end()
     if (kind === 'head') return this.#head(key, request, response)
+    if (kind === 'get') return this.#get(key, url.searchParams.get('versionId'), request, response)
+    if (kind === 'versioning') return void response.end(`<VersioningConfiguration>${this.versioned ? '<Status>Enabled</Status>' : ''}</VersioningConfiguration>`)
+    if (kind === 'notification') return void response.end(`<NotificationConfiguration>${this.notifications}</NotificationConfiguration>`)
     const page = this.#page(kind, url.searchParams, fault)
     if (fault !== 'cut') return void response.writeHead(200, { 'content-type': 'application/xml' }).end(fault === 'torn' ? page.slice(0, page.length / 2) : page)
     response.writeHead(200, { 'content-type': 'application/xml', 'content-length': Buffer.byteLength(page) })
@@ -125,6 +135,15 @@ export class FakeS3 {
       if (this.checksumType !== 'untold') response.setHeader('x-amz-checksum-type', this.checksumType)
     }
     response.writeHead(200).end()
+  }
+
+  /** Of a range only the first byte is ever asked for. */
+  #get(key: string, id: string | null, request: IncomingMessage, response: ServerResponse): void {
+    const version = this.#keys.get(key)?.find((one) => id === null || one.id === id)
+    if (version === undefined || version.marker) return fail(request, response, 404, 'NoSuchKey')
+    if (request.headers.range === undefined) return void response.end(version.bytes)
+    if (version.bytes.length === 0) return fail(request, response, 416, 'InvalidRange')
+    response.writeHead(206, { 'content-range': `bytes 0-0/${version.bytes.length}` }).end(version.bytes.subarray(0, 1))
   }
 
   #page(kind: 'versions' | 'objects', query: URLSearchParams, fault: Fault | undefined): string {
@@ -186,6 +205,12 @@ export class FakeS3 {
   }
 }
 
+function kindOf(request: IncomingMessage, key: string, query: URLSearchParams): Kind {
+  if (request.method === 'HEAD') return key === '' ? 'bucket' : 'head'
+  if (key !== '') return 'get'
+  return (['versions', 'versioning', 'notification'] as const).find((one) => query.has(one)) ?? 'objects'
+}
+
 /** The access key in the signature of a request. */
 export function keyIdOf(request: IncomingMessage): string | undefined {
   return /Credential=([^/]+)\//.exec(request.headers.authorization ?? '')?.[1]
@@ -199,7 +224,7 @@ const FAILURES: Readonly<Partial<Record<Fault, [number, string]>>> = {
   elsewhere: [301, 'PermanentRedirect'],
 }
 
-function fail(request: IncomingMessage, response: ServerResponse, status: number, code: string): void {
-  response.writeHead(status, { 'content-type': 'application/xml' })
-  response.end(request.method === 'HEAD' ? undefined : `<Error><Code>${code}</Code><Message>${code} it is</Message></Error>`)
+function fail(request: IncomingMessage, response: ServerResponse, status: number, code: string, message = ''): void {
+  response.writeHead(status, { 'content-type': 'application/xml', ...(status === 301 && { 'x-amz-bucket-region': 'eu-west-1' }) })
+  response.end(request.method === 'HEAD' ? undefined : `<Error><Code>${code}</Code><Message>${message || `${code} it is`}</Message></Error>`)
 }

@@ -92,7 +92,7 @@ function hear(watcher: FSWatcher, batch: Batch): void {
 }
 
 /** How many levels of folders may be watched within the bounds. */
-async function levelsOf(root: string): Promise<number> {
+export async function levelsOf(root: string): Promise<number> {
   let level = [root]
   let directories = 1
   let entries = 0

@@ -56,9 +56,9 @@ export function credentialsFailure(error: unknown, place: string): VarveError {
 }
 
 // google.rpc.Code
-const INVALID_ARGUMENT = 3
+export const INVALID_ARGUMENT = 3
 const NOT_FOUND = 5
-const DENIED = 7
+export const DENIED = 7
 const FAILED_PRECONDITION = 9
 const UNAUTHENTICATED = 16
 

@@ -31,7 +31,22 @@ export interface Subscription {
   acknowledge(ackIds: readonly string[]): Promise<void>
   /** Asks for these messages to be sent again at once. */
   giveBack(ackIds: readonly string[]): Promise<void>
+  /** What it says of itself, to whoever may read that. */
+  describe(): Promise<Described>
   close(): Promise<void>
+}
+
+/** Empty or 0 where nothing is set. */
+export interface Described {
+  /** `projects/P/topics/T`. */
+  readonly topic: string
+  readonly detached: boolean
+  readonly pushEndpoint: string
+  readonly filter: string
+  readonly deadLetterTopic: string
+  readonly retentionS: number
+  /** After how long without a listener it is deleted; 0: never. */
+  readonly expiresS: number
 }
 
 const SCOPE = 'https://www.googleapis.com/auth/pubsub'
@@ -45,6 +60,7 @@ const STREAM_MOST_MS = 3_600_000
 const SIGN_OF_LIFE_MS = 30_000
 // An acknowledgement that takes longer is as good as lost: the message comes again.
 const CALL_MOST_MS = 5_000
+const RETENTION_DEFAULT_S = 604_800
 
 /**
  * Connects to a subscription: at Google, or where PUBSUB_EMULATOR_HOST says, and there without looking for credentials. The stream is the
@@ -74,6 +90,14 @@ export async function connectSubscription(order: SubscriptionOrder, place: strin
     pull: (arrive, end) => pullOn(client.streamingPull({ timeout: STREAM_MOST_MS, otherArgs: named }), order.name, arrive, end),
     acknowledge: async (ackIds) => void (await client.acknowledge({ subscription: order.name, ackIds: [...ackIds] }, { timeout: CALL_MOST_MS })),
     giveBack: async (ackIds) => void (await client.modifyAckDeadline({ subscription: order.name, ackIds: [...ackIds], ackDeadlineSeconds: 0 }, { timeout: CALL_MOST_MS })),
+    async describe() {
+      const [said] = await client.getSubscription({ subscription: order.name }, { timeout: CALL_MOST_MS })
+      return {
+        topic: said.topic ?? '', detached: said.detached ?? false, pushEndpoint: said.pushConfig?.pushEndpoint ?? '', filter: said.filter ?? '',
+        deadLetterTopic: said.deadLetterPolicy?.deadLetterTopic ?? '',
+        retentionS: Number(said.messageRetentionDuration?.seconds ?? RETENTION_DEFAULT_S), expiresS: Number(said.expirationPolicy?.ttl?.seconds ?? 0),
+      }
+    },
     close: () => client.close(),
   }
 }

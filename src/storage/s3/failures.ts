@@ -60,6 +60,12 @@ export function awsFailure(error: unknown, place: string, permission: string): V
   return say('STORAGE_UNAVAILABLE', `does not answer as it should (${detail})`, 'check endpoint and network if it lasts')
 }
 
+/** Who is denied, and why, where a denial says so. Source: the IAM user guide ("Troubleshoot access denied error messages"). */
+export function whoIsDenied(error: unknown): string | undefined {
+  const [, who, why] = /User: (arn:\S+) is not authorized.*?(?: because (.*))?$/s.exec((error as SdkError).message ?? '') ?? []
+  return who === undefined ? undefined : [`as ${who}`, ...(why === undefined ? [] : [why])].join(': ')
+}
+
 /** The refusal to guess a region. */
 export function noRegion(place: string, cause: unknown): VarveError {
   const hint = 'set s3.region, AWS_REGION, or region in the shared AWS configuration'

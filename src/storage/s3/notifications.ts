@@ -116,7 +116,7 @@ function placeOf(holder: Message): { readonly bucket: string; readonly key: stri
 }
 
 /** Decodes a key as HTML forms encode it; undefined for one that was not encoded so. */
-function decodeForm(key: string): string | undefined {
+export function decodeForm(key: string): string | undefined {
   try {
     return decodeURIComponent(key.replaceAll('+', ' '))
   } catch {

@@ -1,6 +1,7 @@
 import { SQSClient } from '@aws-sdk/client-sqs'
 import type { Location } from '../../model/location.ts'
 import type { S3Access } from '../../model/watch.ts'
+import { regionOfQueue } from './arn.ts'
 import { noRegion } from './failures.ts'
 import { identityOf } from './identity.ts'
 
@@ -24,8 +25,7 @@ export async function connectSqs(order: QueueOrder): Promise<SQSClient> {
   const { host, origin } = new URL(order.url)
   const atAws = /\.amazonaws\.com(\.cn)?$/.test(host)
   const endpoint = order.endpoint ?? (atAws ? undefined : origin)
-  const region = /^(?:sqs\.([a-z0-9-]+)|([a-z0-9-]+)\.queue)\.amazonaws\.com/.exec(host)
-  const named = region?.[1] ?? region?.[2] ?? order.access.region
+  const named = regionOfQueue(host) ?? order.access.region
   const config = {
     credentials: identityOf(order.access),
     maxAttempts: 1,
