@@ -1,0 +1,193 @@
+// A process of its own for each mount that may hang. A call to a server that is gone can block a thread for ever, beyond any signal: the only way not to wait for it
+// is not to be its process.
+import { fork } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { VarveError } from '../../model/errors.ts'
+import type { FailureCode } from '../../model/errors.ts'
+import { closed, fileFailure, silent, stuck } from './failures.ts'
+import { CALLS_AT_ONCE } from './hands.ts'
+import type { Hands, RootTask, StatTask } from './hands.ts'
+import { mountWords } from './mounts.ts'
+import type { Mount } from './mounts.ts'
+import type { ReadTask, WalkTask } from './pack.ts'
+
+export type FarTask = RootTask | StatTask | WalkTask | ReadTask
+
+/** What the process is told. */
+export interface Order {
+  readonly id: number
+  readonly task: FarTask
+}
+
+/** What it tells: how a task ended, or without `id` that something was answered since. */
+export interface Report {
+  readonly id?: number
+  readonly result?: unknown
+  readonly failed?: { readonly code: FailureCode; readonly message: string; readonly hint: string | undefined }
+}
+
+/**
+ * So long a mount may answer nothing at all. A disk that wakes up takes 10 s, and TCP sends a lost segment again after 0.2, 0.6, 1.4 … 12.6 and 25.4 s: a network that was
+ * away for a moment is heard again by then. Nobody is the worse for an early verdict: the look is tried again.
+ */
+export const SILENCE_MS = 30_000
+// Processes that hang in one mount: the first may hang in one bad file alone, or be freed in a moment; more would only pile up.
+const STUCK_MOST = 2
+const ROUNDS = 30
+// Tasks that keep 64 threads busy even when each is a folder of a few files.
+const WIDTH = 16
+
+interface Job {
+  readonly owner: object
+  resolve(result: unknown): void
+  reject(error: unknown): void
+}
+
+const outposts = new Map<string, Outpost>()
+
+/** Hands in the outpost of `mount`, which all stores on it share; it is there while any of them is open. */
+export function handsIn(mount: Mount, silenceMs: number): Hands {
+  const outpost = outposts.get(mount.id) ?? new Outpost(mount, silenceMs)
+  outposts.set(mount.id, outpost)
+  const owner = {}
+  outpost.enter(owner)
+  const run = <T>(task: FarTask): Promise<T> => outpost.run(owner, task) as Promise<T>
+  return {
+    width: WIDTH,
+    warm: () => undefined,
+    root: (task) => run(task),
+    stat: (task) => run(task),
+    walk: (task) => run(task),
+    read: (task) => run(task),
+    close: async () => outpost.leave(owner),
+  }
+}
+
+class Outpost {
+  readonly #mount: Mount
+  readonly #words: string
+  readonly #silenceMs: number
+  readonly #owners = new Set<object>()
+  readonly #jobs = new Map<number, Job>()
+  /** Killed while they were in a call, and not dead yet. */
+  readonly #stuck = new Set<ChildProcess>()
+  #process: ChildProcess | undefined
+  #lastId = 0
+  #watchdog: NodeJS.Timeout | undefined
+  /** Rounds of the watchdog without a word. */
+  #silentRounds = 0
+
+  constructor(mount: Mount, silenceMs: number) {
+    this.#mount = mount
+    this.#words = mountWords(mount)
+    this.#silenceMs = silenceMs
+  }
+
+  enter(owner: object): void {
+    this.#owners.add(owner)
+  }
+
+  /** Rejects what `owner` waits for. After the last has left, the process is killed, and not waited for. */
+  leave(owner: object): void {
+    this.#owners.delete(owner)
+    for (const [id, job] of this.#jobs) {
+      if (job.owner !== owner) continue
+      job.reject(closed())
+      // Its answer still comes, or shows that it hangs.
+      this.#jobs.set(id, { owner, resolve: () => undefined, reject: () => undefined })
+    }
+    if (this.#owners.size > 0) return
+    this.#abandon(this.#jobs.size > 0)
+    this.#fail(closed())
+  }
+
+  async run(owner: object, task: FarTask): Promise<unknown> {
+    if (!this.#owners.has(owner)) throw closed()
+    if (this.#process === undefined && this.#stuck.size >= STUCK_MOST) throw stuck(this.#words, this.#mount.point, this.#stuck.size)
+    const child = (this.#process ??= this.#start())
+    const id = ++this.#lastId
+    return new Promise((resolve, reject) => {
+      this.#jobs.set(id, { owner, resolve, reject })
+      this.#watch()
+      // What cannot be sent any more shows when the process ends.
+      child.send({ id, task } satisfies Order, () => undefined)
+    })
+  }
+
+  #start(): ChildProcess {
+    // Compiled, its name ends otherwise, and no compiler sees it here.
+    const end = new URL(import.meta.url.endsWith('.ts') ? './outpost-end.ts' : './outpost-end.js', import.meta.url)
+    const child = fork(fileURLToPath(end), [], {
+      // Nothing that outlives us: neither a folder that somebody wants to unmount, nor a pipe whose end somebody waits for.
+      cwd: '/', stdio: ['ignore', 'ignore', 'ignore', 'ipc'], execArgv: [], serialization: 'advanced', env: { UV_THREADPOOL_SIZE: String(CALLS_AT_ONCE) },
+    })
+    let trouble = 'ended'
+    child.on('message', (report: Report) => {
+      if (child === this.#process) this.#hear(report)
+    })
+    child.on('error', (error) => (trouble = error.message))
+    // `exit` does not come when it could not be started.
+    child.on('close', (code, signal) => this.#ended(child, `${trouble} (${signal ?? code})`))
+    return child
+  }
+
+  #hear({ id, result, failed }: Report): void {
+    this.#silentRounds = 0
+    const job = id === undefined ? undefined : this.#jobs.get(id)
+    if (id === undefined || job === undefined) return
+    this.#jobs.delete(id)
+    if (this.#jobs.size === 0) this.#rest()
+    if (failed === undefined) job.resolve(result)
+    else job.reject(new VarveError(failed.code, failed.message, failed.hint === undefined ? {} : { hint: failed.hint }))
+  }
+
+  #ended(child: ChildProcess, how: string): void {
+    this.#stuck.delete(child)
+    if (child === this.#process) {
+      this.#process = undefined
+      this.#fail(fileFailure(new Error(`the process that looks at it ${how}`), this.#words))
+    }
+    this.#forget()
+  }
+
+  /** Counts rounds, not time: when this process itself was stopped for a while, nobody has been silent for longer than a round. */
+  #watch(): void {
+    if (this.#watchdog !== undefined) return
+    this.#silentRounds = 0
+    this.#watchdog = setInterval(() => {
+      if (++this.#silentRounds < ROUNDS) return
+      this.#abandon(true)
+      this.#fail(silent(this.#words, this.#mount.point, this.#silenceMs))
+    }, this.#silenceMs / ROUNDS)
+  }
+
+  #rest(): void {
+    clearInterval(this.#watchdog)
+    this.#watchdog = undefined
+  }
+
+  /** Rejects all that is going on. */
+  #fail(error: VarveError): void {
+    this.#rest()
+    for (const job of this.#jobs.values()) job.reject(error)
+    this.#jobs.clear()
+  }
+
+  /** Kills the process and waits for nothing: what hangs in a call may only die when the server is back. */
+  #abandon(hangs: boolean): void {
+    const child = this.#process
+    this.#process = undefined
+    if (child !== undefined) {
+      if (hangs) this.#stuck.add(child)
+      child.kill('SIGKILL')
+      if (child.connected) child.disconnect()
+      child.unref()
+    }
+    this.#forget()
+  }
+
+  #forget(): void {
+    if (this.#owners.size === 0 && this.#stuck.size === 0 && outposts.get(this.#mount.id) === this) outposts.delete(this.#mount.id)
+  }
+}
