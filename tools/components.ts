@@ -1,5 +1,6 @@
 // Has the real components that tests need by name: `node tools/components.ts NAME…`. Idempotent; what is built lies in a cache outside the clone.
 import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, renameSync, rmSync, statSync, writeSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
@@ -15,9 +16,20 @@ interface Component {
 const CACHE = join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'varve-test')
 const APT = ['apt-get', 'install', '-y', '-qq', '--no-install-recommends']
 const go = (module: string): Omit<Component, 'program'> => ({ commands: () => [['go', 'install', module]], environment: (folder) => ({ GOBIN: folder, GOFLAGS: '-mod=mod' }) })
+// A program of our own, `test/NAME`, is another one when its text is: so is its place.
+const own = (name: string): Component => {
+  const source = join(import.meta.dirname, '..', 'test', name)
+  const text = createHash('sha256').update(['main.go', 'go.mod', 'go.sum'].map((file) => readFileSync(join(source, file), 'utf8')).join('\0')).digest('hex').slice(0, 12)
+  return {
+    program: join(CACHE, `${name}-${text}`, name),
+    commands: (folder) => [['go', 'build', '-C', source, '-o', join(folder, name), '.']],
+    environment: () => ({ GOFLAGS: '-mod=readonly' }),
+  }
+}
 
 export const COMPONENTS: Readonly<Record<string, Component>> = {
   strace: { program: 'strace', commands: () => [['apt-get', 'update', '-qq'], [...APT, 'strace']] },
+  'slow-fs': own('slow-fs'),
   redis: { program: 'redis-server', commands: () => [['apt-get', 'update', '-qq'], [...APT, 'redis-server']] },
   moto: {
     program: join(CACHE, 'moto-5.2.5', 'bin', 'moto_server'),

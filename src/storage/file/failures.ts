@@ -3,10 +3,10 @@ import { isFailure, VarveError } from '../../model/errors.ts'
 // Node has no name for it: the file handle that the client holds means nothing to the server any more.
 const ESTALE = -116
 
-/** True for ESTALE: to look the name up anew may help. */
+/** True for ESTALE, and for what it was translated to: to look the name up anew may help. */
 export function isStale(error: unknown): boolean {
-  const { errno, code } = error as NodeJS.ErrnoException
-  return errno === ESTALE || code === `Unknown system error ${ESTALE}`
+  const { errno, code, cause } = error as NodeJS.ErrnoException
+  return errno === ESTALE || code === `Unknown system error ${ESTALE}` || (cause !== undefined && isFailure(error) && isStale(cause))
 }
 
 /** Says in Varve's words what the system said about `path`. What is a VarveError already stays as it is. */

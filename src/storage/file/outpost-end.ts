@@ -1,14 +1,15 @@
 // The far end of an outpost: a process of its own, which may hang for ever in a call to the system. Whatever it is told to do it begins at once.
 import { fileFailure } from './failures.ts'
 import type { Order, Report } from './outpost.ts'
-import { rootOf } from './root.ts'
-import { progress, readWide, statWide, walkWide } from './wide.ts'
+import { progress, readWide, rootWide, statWide, walkWide } from './wide.ts'
 
 // Often enough that a long file is never taken for a hang.
 const SIGN_EVERY_MS = 1_000
 
+// For whoever asks `ps` what hangs.
+process.title = 'varve outpost'
 process.on('message', ({ id, task }: Order) => {
-  const work = task.kind === 'walk' ? walkWide(task) : task.kind === 'read' ? readWide(task) : task.kind === 'stat' ? statWide(task) : rootOf(task.location, task.marker)
+  const work = task.kind === 'walk' ? walkWide(task) : task.kind === 'read' ? readWide(task) : task.kind === 'stat' ? statWide(task) : rootWide(task)
   work.then(
     (result) => report({ id, result }),
     (error: unknown) => {

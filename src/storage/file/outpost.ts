@@ -122,13 +122,12 @@ class Outpost {
       // Nothing that outlives us: neither a folder that somebody wants to unmount, nor a pipe whose end somebody waits for.
       cwd: '/', stdio: ['ignore', 'ignore', 'ignore', 'ipc'], execArgv: [], serialization: 'advanced', env: { UV_THREADPOOL_SIZE: String(CALLS_AT_ONCE) },
     })
-    let trouble = 'ended'
     child.on('message', (report: Report) => {
       if (child === this.#process) this.#hear(report)
     })
-    child.on('error', (error) => (trouble = error.message))
-    // `exit` does not come when it could not be started.
-    child.on('close', (code, signal) => this.#ended(child, `${trouble} (${signal ?? code})`))
+    child.on('exit', (code, signal) => this.#ended(child, `ended (${signal ?? code})`))
+    // What could not be started does not exit either.
+    child.on('error', (error) => this.#ended(child, `failed: ${error.message}`))
     return child
   }
 

@@ -6,13 +6,15 @@ import { close, constants, fstat, lstat, open, read, readdir, stat } from 'node:
 import type { BigIntStats } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import type { Root } from '../storage.ts'
 import { fingerprintOf, kindOfStat } from './block.ts'
 import type { Outcome } from './block.ts'
 import { fileFailure, isStale } from './failures.ts'
 import { CALLS_AT_ONCE } from './hands.ts'
-import type { Stated, StatTask } from './hands.ts'
+import type { RootTask, Stated, StatTask } from './hands.ts'
 import { Answers, bar, CHILDREN_MOST, isDenied, isLeftOut, lost, Packer, percented, targetOf, unseen, verdict, wayTo } from './pack.ts'
 import type { Looked, Read, ReadTask, Walked, WalkTask } from './pack.ts'
+import { rootOf } from './root.ts'
 
 // Looks that are ahead of the one whose turn it is: no thread is idle, and a folder of a million files is not in memory at once.
 const AHEAD = 4 * CALLS_AT_ONCE
@@ -44,6 +46,11 @@ async function ask<T>(call: () => Promise<T>): Promise<T> {
       await sleep(waitMs)
     }
   return call().finally(() => answered++)
+}
+
+/** See `Hands.root`. */
+export function rootWide({ location, marker }: RootTask): Promise<Root> {
+  return ask(() => rootOf(location, marker))
 }
 
 /** See `Hands.stat`. */
