@@ -38,6 +38,7 @@ export function compose(clock: Clock, surroundings: Environment, screen: Screen)
   })
   return {
     registry: (folder, create) => openRegistry(folder, create, false),
+    lagMs: async (watch) => (await import('./storage/open.ts')).lagOf(watch),
     daemonRuns: async (folder) => (await import('./registry/lock.ts')).daemonRuns(folder),
     lookParts: (registry, tell, verbose) => lookParts(registry, tell, verbose ? spoken(screen) : SILENT),
     async wake(config, registry, watch) {
@@ -86,7 +87,9 @@ async function openDaemon(config: Config, clock: Clock, surroundings: Environmen
     closing.push(() => registry.close())
     const queue = await openQueue(config, registry, clock, log)
     closing.push(() => queue.close())
-    const { openSources } = await import('./storage/open.ts')
+    const { lagOf, openSources } = await import('./storage/open.ts')
+    // A look at a mount that hangs takes its place for as long as its watchdog waits: it must be nobody else's.
+    const mayHang = (await Promise.all(config.watches.map(lagOf))).filter((lag) => lag !== undefined).length
     const { runDaemon } = await import('./daemon/daemon.ts')
     const parts = {
       ...partsOf(registry, log),
@@ -94,7 +97,7 @@ async function openDaemon(config: Config, clock: Clock, surroundings: Environmen
       watches: config.watches,
       sources: await openSources(config.watches, clock, log, surroundings.sqsEndpoint),
       sweepMs: config.queue === 'inline' ? SWEEP_INLINE_MS : SWEEP_QUEUE_MS,
-      concurrency: LOOKS_AT_ONCE,
+      concurrency: LOOKS_AT_ONCE + mayHang,
     }
     return { registry, run: (signal) => runDaemon(parts, signal), close }
   } catch (error) {

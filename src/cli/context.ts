@@ -1,6 +1,7 @@
 import type { Config, Environment } from '../config.ts'
 import type { LookParts, Tell } from '../daemon/daemon.ts'
 import type { Clock } from '../model/clock.ts'
+import type { Watch } from '../model/watch.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Screen } from './screen.ts'
 
@@ -20,6 +21,8 @@ export interface Context {
 export interface Opener {
   /** The registry in `folder`. With `create` false it throws NOT_FOUND, and makes nothing, where there is none. */
   registry(folder: string, create: boolean): Promise<Registry>
+  /** How long (ms) this machine may not see what another changed at a watch's location, Infinity where nobody knows; undefined where all is heard or asked anew. */
+  lagMs(watch: Watch): Promise<number | undefined>
   /** True while a daemon works on `folder`. */
   daemonRuns(folder: string): Promise<boolean>
   /** What one look in this process needs. */

@@ -149,7 +149,7 @@ async function record(staging: Staging, root: Root, seen: Seen & { startedAt: nu
     throw new VarveError('EMPTY', `nothing is recorded: ${formatLocation(watch.location)} holds no entry`, { hint: 'check the location, include and exclude' })
   const outcome: Outcome = {
     tally,
-    certificate: certify(staging, tally, seen),
+    certificate: certify(staging, tally, root, seen),
     whole: seen.whole,
     lone: staging.lone,
     changedUnderLook: seen.restless.length >= NAMED_MOST ? [WHOLE] : seen.restless,
@@ -173,7 +173,10 @@ async function unheard(staging: Staging, startedAt: number): Promise<boolean> {
   return row?.lastHintAt === undefined || row.lastHintAt < startedAt - HEARING_MS
 }
 
-function certify(staging: Staging, tally: Tally, seen: Seen & { startedAt: number }): Certificate {
+function certify(staging: Staging, tally: Tally, root: Root, seen: Seen & { startedAt: number }): Certificate {
+  // A pass that finds nothing moved proves nothing where its answers may be as old as the pass before it.
+  const proven = seen.consistent && root.lagMs === undefined
+  if (seen.consistent && !proven) staging.notes.add('not known to have existed as a whole: what other machines changed meanwhile may have been hidden by what this one remembers of the network mount')
   const skips = Object.values(tally.skippedByReason).reduce((sum, count) => sum + count, 0)
   return {
     startedAt: new Date(seen.startedAt).toISOString(),
@@ -186,7 +189,7 @@ function certify(staging: Staging, tally: Tally, seen: Seen & { startedAt: numbe
     // Of a touch-up only the requested paths were seen, and those had passed the filters.
     filtered: seen.whole ? Math.max(0, staging.seen - tally.entries - skips) : 0,
     changedUnderLook: seen.restless,
-    consistent: seen.consistent,
+    consistent: proven,
     requests: staging.requests,
     notes: [...staging.notes],
   }

@@ -23,6 +23,17 @@ export async function openStore(watch: Watch, memo: string | undefined): Promise
 }
 
 /**
+ * On a mount where other machines may write unheard: for how long (ms) this one may answer from memory, Infinity where nobody knows. Undefined for all else. Asks the
+ * table of mounts, and no file system.
+ */
+export async function lagOf({ location: { scheme, object, prefix } }: Watch): Promise<number | undefined> {
+  if (scheme !== 'file') return undefined
+  const { heldBy, lagMs } = await import('./file/mounts.ts')
+  const { far } = heldBy(object ?? prefix)
+  return far === undefined ? undefined : lagMs(far)
+}
+
+/**
  * What hears for these watches: a watcher for each folder, and each queue once, whatever the number of watches that it serves.
  * `sqsEndpoint` goes before the host of the queues' URLs.
  */

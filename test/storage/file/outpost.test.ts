@@ -179,7 +179,7 @@ describe('a server that fails', () => {
     expect((await gather(store.inspect(entries, later(), going))).filter(({ kind }) => kind !== 'entry')).toEqual([{ kind: 'torn', path: 'a/one' }])
   })
 
-  test('a file that is written by another while it is read is torn, or read as it is after', async () => {
+  test('a file that was written by another since the walk is read as it is now, not as it was seen', async () => {
     writeFileSync(`${slow.behind}large`, 'x'.repeat(3_000_000))
     const store = await open()
     const { entries } = await pass(store)
