@@ -27,11 +27,20 @@ export interface Report {
   readonly failed?: { readonly code: FailureCode; readonly message: string; readonly hint: string | undefined }
 }
 
+/** How long to bear with it. */
+export interface Patience {
+  /** So long a mount may answer nothing at all. */
+  readonly silenceMs: number
+  /** So long an idle process stays. */
+  readonly lingerMs: number
+}
+
 /**
- * So long a mount may answer nothing at all. A disk that wakes up takes 10 s, and TCP sends a lost segment again after 0.2, 0.6, 1.4 … 12.6 and 25.4 s: a network that was
- * away for a moment is heard again by then. Nobody is the worse for an early verdict: the look is tried again.
+ * A disk that wakes up takes 10 s, and TCP sends a lost segment again after 0.2, 0.6, 1.4 … 12.6 and 25.4 s: a network that was away for a moment is heard again by
+ * then. Nobody is the worse for an early verdict: the look is tried again. Looks that follow each other closely need not start a process each; who looks once a
+ * minute keeps none.
  */
-export const SILENCE_MS = 30_000
+export const PATIENCE: Patience = { silenceMs: 30_000, lingerMs: 10_000 }
 // Processes that hang in one mount: the first may hang in one bad file alone, or be freed in a moment; more would only pile up.
 const STUCK_MOST = 2
 const ROUNDS = 30
@@ -46,10 +55,12 @@ interface Job {
 
 const outposts = new Map<string, Outpost>()
 
-/** Hands in the outpost of `mount`, which all stores on it share; it is there while any of them is open. */
-export function handsIn(mount: Mount, silenceMs: number): Hands {
-  const outpost = outposts.get(mount.id) ?? new Outpost(mount, silenceMs)
-  outposts.set(mount.id, outpost)
+/** Hands in the outpost of `mount`, which all stores on it share; its process ends some time after the last of them. */
+export function handsIn(mount: Mount, patience: Patience): Hands {
+  // The id alone may have been another mount's before.
+  const key = `${mount.id} ${mountWords(mount)}`
+  const outpost = outposts.get(key) ?? new Outpost(mount, patience, () => outposts.delete(key))
+  outposts.set(key, outpost)
   const owner = {}
   outpost.enter(owner)
   const run = <T>(task: FarTask): Promise<T> => outpost.run(owner, task) as Promise<T>
@@ -67,7 +78,8 @@ export function handsIn(mount: Mount, silenceMs: number): Hands {
 class Outpost {
   readonly #mount: Mount
   readonly #words: string
-  readonly #silenceMs: number
+  readonly #patience: Patience
+  readonly #forget: () => void
   readonly #owners = new Set<object>()
   readonly #jobs = new Map<number, Job>()
   /** Killed while they were in a call, and not dead yet. */
@@ -77,18 +89,23 @@ class Outpost {
   #watchdog: NodeJS.Timeout | undefined
   /** Rounds of the watchdog without a word. */
   #silentRounds = 0
+  #lingering: NodeJS.Timeout | undefined
 
-  constructor(mount: Mount, silenceMs: number) {
+  constructor(mount: Mount, patience: Patience, forget: () => void) {
     this.#mount = mount
     this.#words = mountWords(mount)
-    this.#silenceMs = silenceMs
+    this.#patience = patience
+    this.#forget = forget
   }
 
   enter(owner: object): void {
     this.#owners.add(owner)
+    clearTimeout(this.#lingering)
+    this.#process?.ref()
+    this.#process?.channel?.ref()
   }
 
-  /** Rejects what `owner` waits for. After the last has left, the process is killed, and not waited for. */
+  /** Rejects what `owner` waits for. After the last has left, a process that is idle lingers, and one that is not is killed; neither is waited for. */
   leave(owner: object): void {
     this.#owners.delete(owner)
     for (const [id, job] of this.#jobs) {
@@ -98,8 +115,18 @@ class Outpost {
       this.#jobs.set(id, { owner, resolve: () => undefined, reject: () => undefined })
     }
     if (this.#owners.size > 0) return
-    this.#abandon(this.#jobs.size > 0)
-    this.#fail(closed())
+    if (this.#jobs.size > 0) {
+      this.#abandon()
+      this.#fail(closed())
+    }
+    this.#process?.unref()
+    this.#process?.channel?.unref()
+    clearTimeout(this.#lingering)
+    this.#lingering = setTimeout(() => {
+      this.#process?.kill('SIGKILL')
+      this.#process = undefined
+      this.#end()
+    }, this.#patience.lingerMs).unref()
   }
 
   async run(owner: object, task: FarTask): Promise<unknown> {
@@ -147,7 +174,11 @@ class Outpost {
       this.#process = undefined
       this.#fail(fileFailure(new Error(`the process that looks at it ${how}`), this.#words))
     }
-    this.#forget()
+    this.#end()
+  }
+
+  #end(): void {
+    if (this.#owners.size === 0 && this.#stuck.size === 0 && this.#process === undefined) this.#forget()
   }
 
   /** Counts rounds, not time: when this process itself was stopped for a while, nobody has been silent for longer than a round. */
@@ -156,9 +187,9 @@ class Outpost {
     this.#silentRounds = 0
     this.#watchdog = setInterval(() => {
       if (++this.#silentRounds < ROUNDS) return
-      this.#abandon(true)
-      this.#fail(silent(this.#words, this.#mount.point, this.#silenceMs))
-    }, this.#silenceMs / ROUNDS)
+      this.#abandon()
+      this.#fail(silent(this.#words, this.#mount.point, this.#patience.silenceMs))
+    }, this.#patience.silenceMs / ROUNDS)
   }
 
   #rest(): void {
@@ -173,20 +204,14 @@ class Outpost {
     this.#jobs.clear()
   }
 
-  /** Kills the process and waits for nothing: what hangs in a call may only die when the server is back. */
-  #abandon(hangs: boolean): void {
+  /** Kills the process while it is in a call, and waits for nothing: it may only die when the server is back. */
+  #abandon(): void {
     const child = this.#process
     this.#process = undefined
-    if (child !== undefined) {
-      if (hangs) this.#stuck.add(child)
-      child.kill('SIGKILL')
-      if (child.connected) child.disconnect()
-      child.unref()
-    }
-    this.#forget()
-  }
-
-  #forget(): void {
-    if (this.#owners.size === 0 && this.#stuck.size === 0 && outposts.get(this.#mount.id) === this) outposts.delete(this.#mount.id)
+    if (child === undefined) return
+    this.#stuck.add(child)
+    child.kill('SIGKILL')
+    if (child.connected) child.disconnect()
+    child.unref()
   }
 }

@@ -6,6 +6,7 @@ import { closed, fileFailure } from './failures.ts'
 import type { Hands, RootTask, Stated, StatTask } from './hands.ts'
 import type { Mount } from './mounts.ts'
 import { handsIn } from './outpost.ts'
+import type { Patience } from './outpost.ts'
 import type { Read, ReadTask, Walked, WalkTask } from './pack.ts'
 import { rootOf } from './root.ts'
 
@@ -40,15 +41,15 @@ interface Hand {
  */
 export class Pool implements Hands {
   readonly #size: number
-  readonly #silenceMs: number
+  readonly #patience: Patience
   #far: Hands | undefined
   readonly #hands: Hand[] = []
   readonly #queue: Job[] = []
   #closed = false
 
-  constructor(size: number, silenceMs: number) {
+  constructor(size: number, patience: Patience) {
     this.#size = size
-    this.#silenceMs = silenceMs
+    this.#patience = patience
   }
 
   get width(): number {
@@ -116,7 +117,7 @@ export class Pool implements Hands {
 
   #handOver(job: Job | undefined, mount: Mount): void {
     if (this.#closed) return job?.reject(closed())
-    this.#far ??= handsIn(mount, this.#silenceMs)
+    this.#far ??= handsIn(mount, this.#patience)
     for (const one of [job, ...this.#queue.splice(0)]) if (one !== undefined) askFar(this.#far, one.task).then(one.resolve, one.reject)
   }
 

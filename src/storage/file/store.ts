@@ -8,7 +8,8 @@ import { racyFromNs } from './block.ts'
 import type { Hands, Stated } from './hands.ts'
 import { loneSpan, walkAll } from './list.ts'
 import { heldBy, isNetwork } from './mounts.ts'
-import { handsIn, SILENCE_MS } from './outpost.ts'
+import { handsIn, PATIENCE } from './outpost.ts'
+import type { Patience } from './outpost.ts'
 import { Pool } from './pool.ts'
 import { findAll, inspectAll } from './read.ts'
 
@@ -24,15 +25,15 @@ export interface FileOptions {
   readonly rootMarker?: string
   /** How far the clock of a file server may be off: added to the racy window on network mounts. */
   readonly clockSlackMs: number
-  /** After how long without any answer a mount counts as hung; SILENCE_MS unless said. */
-  readonly silenceMs?: number
+  /** With mounts that may hang; PATIENCE unless said. */
+  readonly patience?: Patience
 }
 
 /** Opens a folder, or one file. Whether it is there shows with `root()`; nothing here asks a file system that could hang. */
 export async function openFileStore(location: Location, options: FileOptions): Promise<Store> {
   const { mount, far } = heldBy(location.object ?? location.prefix)
-  const silenceMs = options.silenceMs ?? SILENCE_MS
-  const hands = far === undefined ? new Pool(Math.min(WORKERS_MOST, availableParallelism()), silenceMs) : handsIn(far, silenceMs)
+  const patience = options.patience ?? PATIENCE
+  const hands = far === undefined ? new Pool(Math.min(WORKERS_MOST, availableParallelism()), patience) : handsIn(far, patience)
   // The first look of any kind needs one; it starts while the root is checked.
   hands.warm(1)
   return new FileStore(location, options, hands, GUARD_MS + (isNetwork(far ?? mount) ? options.clockSlackMs : 0))

@@ -38,7 +38,7 @@ afterEach(async () => {
 const mounted: string[] = []
 
 async function open(path: string = slow.root): Promise<Store> {
-  const store = await openFileStore(parseLocation(path, '/'), { clockSlackMs: 0, silenceMs: SILENCE_MS })
+  const store = await openFileStore(parseLocation(path, '/'), { clockSlackMs: 0, patience: { silenceMs: SILENCE_MS, lingerMs: 0 } })
   stores.push(store)
   return store
 }
