@@ -87,13 +87,15 @@ export class Mounts {
     let real = ''
     let mount = this.#uppermost(real)
     const left = path.split('/').reverse()
-    for (let links = 0; left.length > 0 && !isFar(mount); ) {
+    // Where the root itself hangs nothing works any more, not even this program.
+    const hangs = (): boolean => isFar(mount) && mount !== this.#base
+    for (let links = 0; left.length > 0 && !hangs(); ) {
       const name = left.pop() as string
       if (name === '' || name === '.') continue
       const next = name === '..' ? real.slice(0, Math.max(0, real.lastIndexOf('/'))) : `${real}/${name}`
       mount = this.#uppermost(next)
       // Even to look at a mount point asks what is mounted there.
-      const link = isFar(mount) || name === '..' || links >= LINKS_MOST ? undefined : linkAt(next)
+      const link = hangs() || name === '..' || links >= LINKS_MOST ? undefined : linkAt(next)
       if (link === undefined) real = next
       else {
         links++

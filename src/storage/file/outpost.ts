@@ -20,8 +20,9 @@ export interface Order {
   readonly task: FarTask
 }
 
-/** What it tells: how a task ended, or without `id` that something was answered since. */
+/** What it tells: how a task ended, or which tasks were answered something since. */
 export interface Report {
+  readonly alive?: readonly number[]
   readonly id?: number
   readonly result?: unknown
   readonly failed?: { readonly code: FailureCode; readonly message: string; readonly hint: string | undefined }
@@ -29,7 +30,7 @@ export interface Report {
 
 /** How long to bear with it. */
 export interface Patience {
-  /** So long a mount may answer nothing at all. */
+  /** So long a mount may answer nothing to one task, of walking some folders or reading some files. */
   readonly silenceMs: number
   /** So long an idle process stays. */
   readonly lingerMs: number
@@ -49,6 +50,8 @@ const WIDTH = 16
 
 interface Job {
   readonly owner: object
+  /** Rounds of the watchdog without a word about it. */
+  silentRounds: number
   resolve(result: unknown): void
   reject(error: unknown): void
 }
@@ -87,8 +90,6 @@ class Outpost {
   #process: ChildProcess | undefined
   #lastId = 0
   #watchdog: NodeJS.Timeout | undefined
-  /** Rounds of the watchdog without a word. */
-  #silentRounds = 0
   #lingering: NodeJS.Timeout | undefined
 
   constructor(mount: Mount, patience: Patience, forget: () => void) {
@@ -112,7 +113,7 @@ class Outpost {
       if (job.owner !== owner) continue
       job.reject(closed())
       // Its answer still comes, or shows that it hangs.
-      this.#jobs.set(id, { owner, resolve: () => undefined, reject: () => undefined })
+      this.#jobs.set(id, { ...job, resolve: () => undefined, reject: () => undefined })
     }
     if (this.#owners.size > 0) return
     if (this.#jobs.size > 0) {
@@ -135,7 +136,7 @@ class Outpost {
     const child = (this.#process ??= this.#start())
     const id = ++this.#lastId
     return new Promise((resolve, reject) => {
-      this.#jobs.set(id, { owner, resolve, reject })
+      this.#jobs.set(id, { owner, silentRounds: 0, resolve, reject })
       this.#watch()
       // What cannot be sent any more shows when the process ends.
       child.send({ id, task } satisfies Order, () => undefined)
@@ -158,8 +159,8 @@ class Outpost {
     return child
   }
 
-  #hear({ id, result, failed }: Report): void {
-    this.#silentRounds = 0
+  #hear({ alive, id, result, failed }: Report): void {
+    for (const one of alive ?? []) Object.assign(this.#jobs.get(one) ?? {}, { silentRounds: 0 })
     const job = id === undefined ? undefined : this.#jobs.get(id)
     if (id === undefined || job === undefined) return
     this.#jobs.delete(id)
@@ -184,9 +185,10 @@ class Outpost {
   /** Counts rounds, not time: when this process itself was stopped for a while, nobody has been silent for longer than a round. */
   #watch(): void {
     if (this.#watchdog !== undefined) return
-    this.#silentRounds = 0
     this.#watchdog = setInterval(() => {
-      if (++this.#silentRounds < ROUNDS) return
+      let most = 0
+      for (const job of this.#jobs.values()) most = Math.max(most, ++job.silentRounds)
+      if (most < ROUNDS) return
       this.#abandon()
       this.#fail(silent(this.#words, this.#mount.point, this.#patience.silenceMs))
     }, this.#patience.silenceMs / ROUNDS)

@@ -1,5 +1,6 @@
 // The wide regime, where each call waits for a server: as many at once as the process has threads for them, and none of them in anybody's way. What `walk.ts` and
 // `hash.ts` do one after the other is done here side by side, with the same answers.
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { isUtf8 } from 'node:buffer'
 import { createHash } from 'node:crypto'
 import { close, constants, fstat, lstat, open, read, readdir, stat } from 'node:fs'
@@ -20,6 +21,8 @@ import { rootOf } from './root.ts'
 const AHEAD = 4 * CALLS_AT_ONCE
 // Folders of one task at once: there are many tasks, and what is read ahead of its turn must not grow beyond bounds.
 const FOLDERS_AT_ONCE = 8
+// Files of one task at once. A task must not wait for those of others, or it would seem to hang.
+const FILES_AT_ONCE = 8
 // Larger reads are split by the kernel anyway.
 const CHUNK_BYTES = 256 * 1024
 // Waits before the next try after ESTALE: the kernel has tried once by itself, and what was replaced on the server is found anew within a moment.
@@ -29,23 +32,38 @@ const BIG = { bigint: true } as const
 const calls = {
   close: promisify(close), fstat: promisify(fstat), lstat: promisify(lstat), open: promisify(open), read: promisify(read), readdir: promisify(readdir), stat: promisify(stat),
 }
-let answered = 0
 
-/** How many calls were answered so far: while it rises, nothing hangs. */
-export function progress(): number {
-  return answered
+/** What was answered to one task so far: while it rises, the task does not hang. */
+export interface Pulse {
+  answers: number
+}
+
+const pulses = new AsyncLocalStorage<Pulse>()
+
+/** Runs a task; each answer that it gets raises `pulse`. */
+export function withPulse<T>(pulse: Pulse, task: () => Promise<T>): Promise<T> {
+  return pulses.run(pulse, task)
+}
+
+async function counted<T>(call: Promise<T>): Promise<T> {
+  try {
+    return await call
+  } finally {
+    const pulse = pulses.getStore()
+    if (pulse !== undefined) pulse.answers++
+  }
 }
 
 /** Waits for a call, and tries anew what is stale. */
 async function ask<T>(call: () => Promise<T>): Promise<T> {
   for (const waitMs of STALE_WAITS_MS)
     try {
-      return await call().finally(() => answered++)
+      return await counted(call())
     } catch (error) {
       if (!isStale(error)) throw error
       await sleep(waitMs)
     }
-  return call().finally(() => answered++)
+  return counted(call())
 }
 
 /** See `Hands.root`. */
@@ -153,29 +171,19 @@ export async function readWide(task: ReadTask): Promise<Read> {
   const fingerprints = task.seen?.fingerprints.split('\0')
   const answers = new Answers(paths.length)
   const known = new Map<string, Promise<Outcome | undefined>>()
-  await Promise.all(paths.map((path, index) => atOnce(async () => {
-    const fingerprint = fingerprints?.[index] ?? ''
-    const barred = task.seen === undefined ? await barrier(task.prefix, path, known) : undefined
-    if (barred !== undefined) answers.settle(index, barred)
-    else if (fingerprint === '' || !(await readAsSeen(answers, index, task.prefix + path, { size: task.seen?.sizes[index] as number, fingerprint })))
-      await readAnew(answers, index, task.prefix + path)
-  })))
-  return answers
-}
-
-let reading = 0
-const waiting: (() => void)[] = []
-
-/** Runs `work` when fewer than so many others are: each holds a file open, and a piece of it. */
-async function atOnce(work: () => Promise<void>): Promise<void> {
-  if (reading >= CALLS_AT_ONCE) await new Promise<void>((resolve) => waiting.push(resolve))
-  reading++
-  try {
-    await work()
-  } finally {
-    reading--
-    waiting.shift()?.()
+  let next = 0
+  const reader = async (): Promise<void> => {
+    for (let index = next++; index < paths.length; index = next++) {
+      const path = paths[index] as string
+      const fingerprint = fingerprints?.[index] ?? ''
+      const barred = task.seen === undefined ? await barrier(task.prefix, path, known) : undefined
+      if (barred !== undefined) answers.settle(index, barred)
+      else if (fingerprint === '' || !(await readAsSeen(answers, index, task.prefix + path, { size: task.seen?.sizes[index] as number, fingerprint })))
+        await readAnew(answers, index, task.prefix + path)
+    }
   }
+  await Promise.all(Array.from({ length: FILES_AT_ONCE }, reader))
+  return answers
 }
 
 /** Why a walk would not come by; undefined when it would. */
@@ -267,7 +275,7 @@ async function opened<T>(path: string, use: (file: number) => Promise<T | undefi
 /** Bytes read; 0 at the end, and of what has become a folder or an empty FIFO, or was deleted or replaced on the server. */
 async function readSome(file: number, chunk: Uint8Array, length: number): Promise<number> {
   try {
-    return (await calls.read(file, chunk, 0, length, null).finally(() => answered++)).bytesRead
+    return (await counted(calls.read(file, chunk, 0, length, null))).bytesRead
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'EISDIR' || code === 'EAGAIN' || isStale(error)) return 0
