@@ -29,6 +29,8 @@ const own = (name: string): Component => {
 
 export const COMPONENTS: Readonly<Record<string, Component>> = {
   strace: { program: 'strace', commands: () => [['apt-get', 'update', '-qq'], [...APT, 'strace']] },
+  // An NFS server of the kernel, its clients, and ganesha beside it, in a user-mode Linux: this machine's kernel need know nothing of NFS.
+  nfs: { program: 'ganesha.nfsd', commands: () => [['apt-get', 'update', '-qq'], [...APT, 'user-mode-linux', 'nfs-kernel-server', 'nfs-common', 'rpcbind', 'kmod', 'nfs-ganesha', 'nfs-ganesha-vfs']] },
   'slow-fs': own('slow-fs'),
   redis: { program: 'redis-server', commands: () => [['apt-get', 'update', '-qq'], [...APT, 'redis-server']] },
   moto: {

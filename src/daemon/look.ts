@@ -155,7 +155,8 @@ async function record(staging: Staging, root: Root, seen: Seen & { startedAt: nu
     changedUnderLook: seen.restless.length >= NAMED_MOST ? [WHOLE] : seen.restless,
     root: rootText(root),
     ...(staging.memo === undefined ? {} : { memo: staging.memo }),
-    foundByReconcile: changes > 0 && (await unheard(staging, seen.startedAt)) ? changes : 0,
+    // Where nothing can be heard no hint was lost.
+    foundByReconcile: changes > 0 && !(watch.location.scheme === 'file' && root.network) && (await unheard(staging, seen.startedAt)) ? changes : 0,
     state: nothing ? 'empty' : 'clean',
     durationMs: Math.round(parts.clock.monotonic() - seen.startedMs - staging.restedMs),
   }

@@ -27,6 +27,7 @@ process.on('message', ({ id, task }: Order) => {
 // Who leaves in the ordinary way waits for the threads, and these may never come back.
 process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'))
 
+report({})
 setInterval(() => {
   const alive = [...pulses].filter(([, { answers, told }]) => answers > told).map(([id]) => id)
   for (const pulse of pulses.values()) pulse.told = pulse.answers

@@ -20,7 +20,7 @@ export interface Order {
   readonly task: FarTask
 }
 
-/** What it tells: how a task ended, or which tasks were answered something since. */
+/** What it tells: at first that it is there, then how a task ended, or which tasks were answered something since. */
 export interface Report {
   readonly alive?: readonly number[]
   readonly id?: number
@@ -45,6 +45,8 @@ export const PATIENCE: Patience = { silenceMs: 30_000, lingerMs: 10_000 }
 // Processes that hang in one mount: the first may hang in one bad file alone, or be freed in a moment; more would only pile up.
 const STUCK_MOST = 2
 const ROUNDS = 30
+// Of a mount that was silent to the end the next try expects a first sign sooner: it would otherwise seem to be looked at most of the time.
+const RETRY_ROUNDS = 5
 // Tasks that keep 64 threads busy even when each is a folder of a few files.
 const WIDTH = 16
 
@@ -88,6 +90,9 @@ class Outpost {
   /** Killed while they were in a call, and not dead yet. */
   readonly #stuck = new Set<ChildProcess>()
   #process: ChildProcess | undefined
+  #begun = false
+  /** It was silent to the end, and has answered nothing since. */
+  #silent = false
   #lastId = 0
   #watchdog: NodeJS.Timeout | undefined
   #lingering: NodeJS.Timeout | undefined
@@ -144,6 +149,7 @@ class Outpost {
   }
 
   #start(): ChildProcess {
+    this.#begun = false
     // Compiled, its name ends otherwise, and no compiler sees it here.
     const end = new URL(import.meta.url.endsWith('.ts') ? './outpost-end.ts' : './outpost-end.js', import.meta.url)
     const child = fork(fileURLToPath(end), [], {
@@ -160,6 +166,9 @@ class Outpost {
   }
 
   #hear({ alive, id, result, failed }: Report): void {
+    if (this.#begun) this.#silent = false
+    else for (const job of this.#jobs.values()) job.silentRounds = 0
+    this.#begun = true
     for (const one of alive ?? []) Object.assign(this.#jobs.get(one) ?? {}, { silentRounds: 0 })
     const job = id === undefined ? undefined : this.#jobs.get(id)
     if (id === undefined || job === undefined) return
@@ -179,7 +188,7 @@ class Outpost {
   }
 
   #end(): void {
-    if (this.#owners.size === 0 && this.#stuck.size === 0 && this.#process === undefined) this.#forget()
+    if (this.#owners.size === 0 && this.#stuck.size === 0 && this.#process === undefined && !this.#silent) this.#forget()
   }
 
   /** Counts rounds, not time: when this process itself was stopped for a while, nobody has been silent for longer than a round. */
@@ -188,7 +197,8 @@ class Outpost {
     this.#watchdog = setInterval(() => {
       let most = 0
       for (const job of this.#jobs.values()) most = Math.max(most, ++job.silentRounds)
-      if (most < ROUNDS) return
+      if (most < (this.#silent && this.#begun ? RETRY_ROUNDS : ROUNDS)) return
+      this.#silent = true
       this.#abandon()
       this.#fail(silent(this.#words, this.#mount.point, this.#patience.silenceMs))
     }, this.#patience.silenceMs / ROUNDS)
