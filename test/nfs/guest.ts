@@ -137,13 +137,12 @@ function configure(): void {
 }
 
 /** Another client writes at all mounts at once: when does the daemon have it? */
-async function othersWrite(daemon: Daemon, version: number, text: string): Promise<void> {
-  const bounds = await views()
+async function othersWrite(daemon: Daemon, version: number, text: string, bounds: readonly View[]): Promise<void> {
   for (const name of NAMES) writeFileSync(`${MOUNTS[name].other}/data/sub/new${version}`, text)
   const from = performance.now()
   await Promise.all(NAMES.map(async (name) => {
     await daemon.made(name, version, MOST_MS)
-    tell('others', { watch: name, version, ms: Math.round(performance.now() - from), boundMs: bounds.find(({ watch }) => watch === name)?.othersSeenWithinMs })
+    tell('others', { watch: name, version, ms: Math.round(performance.now() - from), boundMs: viewOf(bounds, name).othersSeenWithinMs })
   }))
 }
 
@@ -173,23 +172,21 @@ function outposts(daemon: Daemon): readonly string[] {
 
 /** The server has the same files anew: what the client holds of them means nothing any more. */
 async function replace(): Promise<void> {
-  const before = await views()
   for (const name of NAMES) sh(`cd ${MOUNTS[name].behind} && cp -a data new && mv data old && mv new data && rm -r old && cd data/sub && cp -a f0 t && mv t f0`)
   const exits = await lookAtAll()
   const after = await views()
-  tell('replaced', { exits, before: before.map(({ head }) => head), after: after.map(({ head }) => head), states: after.map(({ state }) => state) })
+  tell('replaced', { exits, views: after })
 }
 
 /** The server has another folder where the root of the mount was, until somebody mounts it again. */
 async function replaceRoot(): Promise<void> {
-  const { head } = viewOf(await views(), 'v3')
   sh(`cd ${MOUNTS.v3.behind}/.. && cp -a part new && rm -r part && mv new part`)
   const { exit } = await run('scan', 'v3', '--wait')
   const stale = viewOf(await views(), 'v3')
   sh(`umount -l ${MOUNTS.v3.at}`)
   mountV3()
   const again = await run('scan', 'v3', '--wait')
-  tell('stale root', { exit, stale, exitAfter: again.exit, before: head, after: viewOf(await views(), 'v3') })
+  tell('stale root', { exit, stale, exitAfter: again.exit, after: viewOf(await views(), 'v3') })
 }
 
 /** Asks for a look at each, one after the other, and waits for it: the exit codes. Where an outpost had to be started the first look was long, and stretched the interval. */
@@ -208,17 +205,19 @@ async function main_(): Promise<void> {
   let daemon = new Daemon()
   for (const name of ['local', ...NAMES]) await daemon.made(name, 0, MOST_MS)
   await lookAtAll()
-  tell('status', { views: await views(), text: (await run('status')).stdout, outposts: outposts(daemon) })
-  await othersWrite(daemon, 1, 'written by another client')
+  const before = await views()
+  tell('status', { views: before, outposts: outposts(daemon) })
+  await othersWrite(daemon, 1, 'written by another client', before)
   await hang(daemon)
   daemon = new Daemon()
   sh('rpc.nfsd 4')
   process.kill(ganesha.pid, 'SIGCONT')
-  await othersWrite(daemon, 2, 'written when the server was back')
+  await othersWrite(daemon, 2, 'written when the server was back', before)
   await lookAtAll()
+  const again = await views()
   process.kill(ganesha.pid, 'SIGKILL')
   startGanesha()
-  await othersWrite(daemon, 3, 'written when the server was started again')
+  await othersWrite(daemon, 3, 'written when the server was started again', again)
   await replace()
   await replaceRoot()
   tell('end', await daemon.stop())
