@@ -42,6 +42,7 @@ export function compose(clock: Clock, surroundings: Environment, screen: Screen)
   })
   return {
     registry: (folder, create) => openRegistry(folder, create, false),
+    lagMs: async (watch) => (await import('./storage/open.ts')).lagOf(watch),
     daemonRuns: async (folder) => (await import('./registry/lock.ts')).daemonRuns(folder),
     lookParts: (registry, tell, verbose) => lookParts(registry, tell, verbose ? spoken(screen) : SILENT),
     async wake(config, registry, watch) {
@@ -119,7 +120,9 @@ async function openDaemon(config: Config, clock: Clock, surroundings: Environmen
     closing.push(() => registry.close())
     const queue = await openQueue(config, registry, clock, log)
     closing.push(() => queue.close())
-    const { openSources } = await import('./storage/open.ts')
+    const { lagOf, openSources } = await import('./storage/open.ts')
+    // A look at a mount that hangs takes its place for as long as its watchdog waits: it must be nobody else's.
+    const mayHang = (await Promise.all(config.watches.map(lagOf))).filter((lag) => lag !== undefined).length
     const { healthOf, ONLY_DAEMON, runDaemon } = await import('./daemon/daemon.ts')
     const sources = await openSources(config.watches, clock, log, surroundings.sqsEndpoint)
     const health = healthOf({ registry, queue, sources, clock, log })
@@ -132,7 +135,7 @@ async function openDaemon(config: Config, clock: Clock, surroundings: Environmen
       watches: config.watches,
       sources: health.sources,
       sweepMs: config.queue === 'inline' ? SWEEP_INLINE_MS : SWEEP_QUEUE_MS,
-      concurrency: LOOKS_AT_ONCE,
+      concurrency: LOOKS_AT_ONCE + mayHang,
     }
     return { registry, ...(listener !== undefined && { url: listener.url }), run: (signal) => runDaemon(parts, signal), close }
   } catch (error) {

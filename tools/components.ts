@@ -19,9 +19,22 @@ const APT = ['apt-get', 'install', '-y', '-qq', '--no-install-recommends']
 const PUBSUB_FAKE = join(import.meta.dirname, '..', 'test', 'pubsub-fake')
 const pubsubFake = createHash('sha256').update(['main.go', 'go.mod', 'go.sum'].map((file) => readFileSync(join(PUBSUB_FAKE, file), 'utf8')).join('\0')).digest('hex').slice(0, 12)
 const go = (module: string): Omit<Component, 'program'> => ({ commands: () => [['go', 'install', module]], environment: (folder) => ({ GOBIN: folder, GOFLAGS: '-mod=mod' }) })
+// A program of our own, `test/NAME`, is another one when its text is: so is its place.
+const own = (name: string): Component => {
+  const source = join(import.meta.dirname, '..', 'test', name)
+  const text = createHash('sha256').update(['main.go', 'go.mod', 'go.sum'].map((file) => readFileSync(join(source, file), 'utf8')).join('\0')).digest('hex').slice(0, 12)
+  return {
+    program: join(CACHE, `${name}-${text}`, name),
+    commands: (folder) => [['go', 'build', '-C', source, '-o', join(folder, name), '.']],
+    environment: () => ({ GOFLAGS: '-mod=readonly' }),
+  }
+}
 
 export const COMPONENTS: Readonly<Record<string, Component>> = {
   strace: { program: 'strace', commands: () => [['apt-get', 'update', '-qq'], [...APT, 'strace']] },
+  // An NFS server of the kernel, its clients, and ganesha beside it, in a user-mode Linux: this machine's kernel need know nothing of NFS.
+  nfs: { program: 'ganesha.nfsd', commands: () => [['apt-get', 'update', '-qq'], [...APT, 'user-mode-linux', 'nfs-kernel-server', 'nfs-common', 'rpcbind', 'kmod', 'nfs-ganesha', 'nfs-ganesha-vfs']] },
+  'slow-fs': own('slow-fs'),
   redis: { program: 'redis-server', commands: () => [['apt-get', 'update', '-qq'], [...APT, 'redis-server']] },
   nginx: { program: 'nginx', commands: () => [['apt-get', 'update', '-qq'], [...APT, 'nginx-light', 'openssl']] },
   moto: {

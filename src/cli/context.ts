@@ -22,6 +22,8 @@ export interface Context {
 export interface Opener {
   /** The registry in `folder`. With `create` false it throws NOT_FOUND, and makes nothing, where there is none. */
   registry(folder: string, create: boolean): Promise<Registry>
+  /** How long (ms) this machine may not see what another changed at a watch's location, Infinity where nobody knows; undefined where all is heard or asked anew. */
+  lagMs(watch: Watch): Promise<number | undefined>
   /** True while a daemon works on `folder`. */
   daemonRuns(folder: string): Promise<boolean>
   /** What one look in this process needs. */

@@ -35,7 +35,7 @@ async function ask(context: Context, name: string, options: ScanOptions, request
   try {
     const runs = await opener.daemonRuns(config.dataFolder)
     if (!runs) await registry.enroll(config.watches, clock.now(), ONLY_DAEMON)
-    const before = await viewOf(registry, config, name, clock.now())
+    const before = await viewOf(context, registry, config, name)
     await request(registry, clock.now())
     // A look that goes on at this moment began before it was asked for.
     const row = await rowOf(registry, name)
@@ -44,7 +44,7 @@ async function ask(context: Context, name: string, options: ScanOptions, request
       await opener.wake(config, registry, name)
       if (options.wait === true) await committed(context, registry, row)
     }
-    const after = await viewOf(registry, config, name, clock.now())
+    const after = await viewOf(context, registry, config, name)
     if (options.json === true) await screen.json([after])
     else await screen.print(runs && options.wait !== true ? `${visible(name)}: the daemon looks at it now` : outcome(before, after))
   } finally {
@@ -79,8 +79,8 @@ async function rowOf(registry: Registry, name: string): Promise<WatchRow> {
   return row
 }
 
-async function viewOf(registry: Registry, config: Config, name: string, now: number): Promise<WatchView> {
-  const view = (await watchViews(registry, config, now)).find((one) => one.watch === name)
+async function viewOf({ opener, clock }: Context, registry: Registry, config: Config, name: string): Promise<WatchView> {
+  const view = (await watchViews(registry, config, opener, clock.now())).find((one) => one.watch === name)
   if (view === undefined) throw unknown(name)
   return view
 }

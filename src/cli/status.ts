@@ -21,7 +21,7 @@ export async function status(context: Context, options: Options): Promise<number
   return reading(context, place, async (registry) => {
     const now = context.clock.now()
     const full = await isFull(place.dataFolder)
-    const views = (await watchViews(registry, place.config, now)).map((view) => (full ? { ...view, ...FULL } : view))
+    const views = (await watchViews(registry, place.config, context.opener, now)).map((view) => (full ? { ...view, ...FULL } : view))
     const answer = views.some(({ state, action }) => COLOURS[state] !== 'green' || action !== undefined) ? 1 : 0
     if (options.json === true) await context.screen.json(views)
     else if (views.length === 0) context.screen.note('nothing is watched')
@@ -68,5 +68,11 @@ function remarks(view: WatchView, context: Context): string[] {
     ...(view.heldDigest === undefined ? [] : [`  seen: ${view.heldDigest}`]),
     ...(view.reconcileFound === 0 ? [] : [`  ${plural(view.reconcileFound, 'change', 'changes')} found only by a reconcile: hints were lost`]),
     ...(view.pollEveryMs === undefined ? [] : [`  looked at every ${formatDuration(view.pollEveryMs)}`]),
+    ...(view.othersSeenWithinMs === undefined ? [] : [`  network mount: ${lateness(view.othersSeenWithinMs)}`]),
   ]
+}
+
+function lateness(ms: number): string {
+  if (ms === Infinity) return 'how long it hides what other machines change is not known'
+  return `changes by other machines are seen within ${formatDuration(ms)}`
 }

@@ -1,17 +1,22 @@
 import type { Config } from '../config.ts'
 import type { WatchView } from '../model/version.ts'
 import type { Registry } from '../registry/registry.ts'
+import type { Opener } from './context.ts'
 
-/** All enrolled watches in name order. Those that the configuration names say, too, how often they are looked at and when next: a watch in trouble is when it is tried again. */
-export async function watchViews(registry: Registry, config: Config | undefined, now: number): Promise<readonly WatchView[]> {
+/** All enrolled watches in name order. Those that the configuration names say, too, how often they are looked at and when next, and how late others' changes may be seen. */
+export async function watchViews(registry: Registry, config: Config | undefined, opener: Pick<Opener, 'lagMs'>, now: number): Promise<readonly WatchView[]> {
   const views = await registry.watchViews(now)
   if (config === undefined || views.length === 0) return views
   const { dueAt, intervalMs } = await import('../daemon/daemon.ts')
   const rows = new Map((await registry.watchRows()).map((row) => [row.name, row]))
-  return views.map((view) => {
+  return Promise.all(views.map(async (view) => {
     const watch = config.watches.find(({ name }) => name === view.watch)
     const row = rows.get(view.watch)
     if (watch === undefined || row === undefined) return view
-    return { ...view, pollEveryMs: intervalMs(watch, row), nextReconcileAt: new Date(Math.max(dueAt(watch, row, now), row.retryAt ?? 0)).toISOString() }
-  })
+    const pollEveryMs = intervalMs(watch, row)
+    const lagMs = await opener.lagMs(watch)
+    const late = lagMs === undefined ? {} : { othersSeenWithinMs: pollEveryMs + lagMs }
+    // A watch in trouble is looked at when it is tried again.
+    return { ...view, pollEveryMs, nextReconcileAt: new Date(Math.max(dueAt(watch, row, now), row.retryAt ?? 0)).toISOString(), ...late }
+  }))
 }

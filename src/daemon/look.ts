@@ -166,13 +166,13 @@ async function record(staging: Staging, root: Root, seen: Seen & { startedAt: nu
   }
   const outcome: Outcome = {
     tally,
-    certificate: certify(staging, tally, seen, await unrecorded(staging)),
+    certificate: certify(staging, tally, root, { ...seen, torn: await unrecorded(staging) }),
     whole: seen.whole,
     lone: staging.lone,
     changedUnderLook: seen.restless.length >= NAMED_MOST ? [WHOLE] : seen.restless,
     root: rootText(root),
     ...(staging.memo === undefined ? {} : { memo: staging.memo }),
-    foundByReconcile: changes > 0 && (await unheard(staging, seen.startedAt)) ? changes : 0,
+    foundByReconcile: changes > 0 && (await unheard(staging, root, seen.startedAt)) ? changes : 0,
     state: nothing ? 'empty' : 'clean',
     durationMs: Math.round(parts.clock.monotonic() - seen.startedMs - staging.restedMs),
   }
@@ -183,11 +183,11 @@ async function record(staging: Staging, root: Root, seen: Seen & { startedAt: nu
 const HEARING_MS = 1_000
 
 /** True when only the clock led to this look: no hint came before or while it looked, so what it found is a lost one. */
-async function unheard(staging: Staging, startedAt: number): Promise<boolean> {
+async function unheard(staging: Staging, root: Root, startedAt: number): Promise<boolean> {
   const { cause, watch, paths, firstHintAt } = staging.looking
   if (cause !== 'interval' || watch === undefined || paths.length > 0 || firstHintAt !== undefined) return false
   // Where nobody hears, nothing was lost.
-  if (staging.watch.events === undefined && !hasFiles(staging.watch)) return false
+  if (staging.watch.events === undefined && (root.network || !hasFiles(staging.watch))) return false
   const row = await staging.parts.registry.watchRow(watch)
   return row?.lastHintAt === undefined || row.lastHintAt < startedAt - HEARING_MS
 }
@@ -197,7 +197,10 @@ async function unrecorded({ parts, looking, torn }: Staging): Promise<number> {
   return torn.size === 0 ? 0 : torn.size - (await parts.registry.rowsAt(looking, [...torn])).length
 }
 
-function certify(staging: Staging, tally: Tally, seen: Seen & { startedAt: number }, torn: number): Certificate {
+function certify(staging: Staging, tally: Tally, root: Root, seen: Seen & { startedAt: number; torn: number }): Certificate {
+  // A pass that finds nothing moved proves nothing where its answers may be as old as the pass before it.
+  const proven = seen.consistent && root.lagMs === undefined
+  if (seen.consistent && !proven) staging.notes.add('not known to have existed as a whole: what other machines changed meanwhile may have been hidden by what this one remembers of the network mount')
   const skips = Object.values(tally.skippedByReason).reduce((sum, count) => sum + count, 0)
   return {
     startedAt: new Date(seen.startedAt).toISOString(),
@@ -208,9 +211,9 @@ function certify(staging: Staging, tally: Tally, seen: Seen & { startedAt: numbe
     skipped: tally.skipped,
     skippedByReason: tally.skippedByReason,
     // Of a touch-up only the requested paths were seen, and those had passed the filters.
-    filtered: seen.whole ? Math.max(0, staging.seen - tally.entries - skips - torn) : 0,
+    filtered: seen.whole ? Math.max(0, staging.seen - tally.entries - skips - seen.torn) : 0,
     changedUnderLook: seen.restless,
-    consistent: seen.consistent,
+    consistent: proven,
     requests: staging.requests,
     notes: [...staging.notes],
   }

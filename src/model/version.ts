@@ -116,6 +116,8 @@ export interface WatchView {
   /** The effective interval, stretched where a look is long. */
   readonly pollEveryMs?: number
   readonly nextReconcileAt?: string
+  /** On network mounts: a look that sees what another machine changed begins within this. Infinity, in JSON null, where the file system does not tell how long it remembers. */
+  readonly othersSeenWithinMs?: number
   /** Changes that only a reconcile found: lost hints. */
   readonly reconcileFound: number
 }

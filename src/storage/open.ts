@@ -30,6 +30,21 @@ function openOne(location: Location, watch: Watch, memo: string | undefined): Pr
 }
 
 /**
+ * On mounts where other machines may write unheard: for how long (ms) this one may answer from memory, Infinity where nobody knows. Undefined for all else. Asks the
+ * table of mounts, and no file system.
+ */
+export async function lagOf({ locations }: Watch): Promise<number | undefined> {
+  const files = locations.filter(({ scheme }) => scheme === 'file')
+  if (files.length === 0) return undefined
+  const { heldBy, lagMs } = await import('./file/mounts.ts')
+  const lags = files.flatMap(({ object, prefix }) => {
+    const { far } = heldBy(object ?? prefix)
+    return far === undefined ? [] : [lagMs(far)]
+  })
+  return lags.length === 0 ? undefined : Math.max(...lags)
+}
+
+/**
  * What hears for these watches: a watcher for each folder, and each queue, subscription and path of the listener once, whatever the number of watches that it serves.
  * `sqsEndpoint` goes before the host of the queues' URLs. Throws CONFIG_INVALID for a path whose token cannot be had.
  */

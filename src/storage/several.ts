@@ -43,11 +43,13 @@ async function closeAll(places: readonly Place[]): Promise<void> {
 /** All roots together: it changes when one of them does. */
 async function rootOf(places: readonly Place[], signal: AbortSignal): Promise<Root> {
   const roots = await Promise.all(places.map(({ store }) => store.root(signal)))
+  const lags = roots.flatMap(({ lagMs }) => lagMs ?? [])
   return {
     identity: JSON.stringify(roots.map(({ identity }) => identity)),
     words: roots.map(({ words }) => words).join(' and '),
     mount: JSON.stringify(roots.map(({ mount }) => mount)),
     network: roots.some(({ network }) => network),
+    ...(lags.length > 0 && { lagMs: Math.max(...lags) }),
   }
 }
 

@@ -37,6 +37,8 @@ export interface Root {
   readonly mount: string
   /** True on NFS, SMB, FUSE and the like, and where the native watcher hears nothing. */
   readonly network: boolean
+  /** For so long (ms; Infinity where nobody knows) this machine may answer from memory what another has changed since. Absent: it never does. */
+  readonly lagMs?: number
 }
 
 /**

@@ -8,8 +8,8 @@ import type { Diagnosis } from '../../model/probe.ts'
 import { fileFailure } from './failures.ts'
 import { grantOf, watchesNeeded } from './inotify.ts'
 import { levelsOf } from './notifications.ts'
+import { isLeftOut } from './pack.ts'
 import { rootOf } from './root.ts'
-import { isLeftOut } from './walk.ts'
 
 /** What the child is to examine. */
 export interface Order {

@@ -1,5 +1,14 @@
 import { isFailure, VarveError } from '../../model/errors.ts'
 
+// Node has no name for it: the file handle that the client holds means nothing to the server any more.
+const ESTALE = -116
+
+/** True for ESTALE, and for what it was translated to: to look the name up anew may help. */
+export function isStale(error: unknown): boolean {
+  const { errno, code, cause } = error as NodeJS.ErrnoException
+  return errno === ESTALE || code === `Unknown system error ${ESTALE}` || (cause !== undefined && isFailure(error) && isStale(cause))
+}
+
 /** Says in Varve's words what the system said about `path`. What is a VarveError already stays as it is. */
 export function fileFailure(error: unknown, path: string): VarveError {
   if (isFailure(error)) return error
@@ -11,5 +20,26 @@ export function fileFailure(error: unknown, path: string): VarveError {
     const hint = `give the user of Varve permission to read ${path}, and to search it if it is a folder`
     return new VarveError('LOCATION_DENIED', `${path} may not be read`, { cause: error, hint })
   }
-  return new VarveError('STORAGE_UNAVAILABLE', `${path} does not answer: ${message}`, { cause: error })
+  if (isStale(error)) {
+    const hint = 'what the server exported was deleted or replaced: if it does not mend by itself, mount it again'
+    return new VarveError('STORAGE_UNAVAILABLE', `${path} does not answer: its file handle is stale (ESTALE)`, { cause: error, hint })
+  }
+  return new VarveError('STORAGE_UNAVAILABLE', `${path} does not answer: ${message}`, { cause: error, hint: 'look at the disk or file server; it is tried again' })
+}
+
+/** `words` says what; it was silent for `ms`. */
+export function silent(words: string, point: string, ms: number): VarveError {
+  const hint = `bring the file server or its network back: it is tried again and goes on by itself; if it is gone for good: umount -f -l ${point}`
+  return new VarveError('STORAGE_UNAVAILABLE', `${words} has not answered for ${Math.round(ms / 1_000)} s`, { hint })
+}
+
+/** Nothing more is asked of it before one of the `count` processes that hang in it ends. */
+export function stuck(words: string, point: string, count: number): VarveError {
+  const hint = `bring the file server or its network back: then these end, and it goes on by itself; if it is gone for good: umount -f -l ${point}`
+  return new VarveError('STORAGE_UNAVAILABLE', `${words} does not answer: ${count} processes hang in it`, { hint })
+}
+
+/** What was going on when a store was closed. */
+export function closed(): VarveError {
+  return new VarveError('STORAGE_UNAVAILABLE', 'the store was closed while it was read')
 }

@@ -2,31 +2,12 @@
 import { createHash } from 'node:crypto'
 import { closeSync, constants, fstatSync, lstatSync, openSync, readSync } from 'node:fs'
 import type { BigIntStats } from 'node:fs'
-import { DIGEST_BYTES, FIELDS, fingerprintOf, kindOfStat, OUTCOMES } from './block.ts'
+import { DIGEST_BYTES, fingerprintOf, kindOfStat } from './block.ts'
 import type { Outcome } from './block.ts'
 import { Lanes } from './lanes.ts'
-import { isLeftOut, look } from './walk.ts'
-
-/** Some files to be read. */
-export interface ReadTask {
-  readonly kind: 'read'
-  /** What every path is relative to: ends in `/`. */
-  readonly prefix: string
-  /** Joined by NUL, which costs a fraction of an array on the way between threads. */
-  readonly paths: string
-  /** What a walk saw: a file that still looks so need not be looked at first. Absent: not even the folders of the paths are known. */
-  readonly seen?: { readonly sizes: Float64Array; readonly fingerprints: string }
-}
-
-/** What became of each path. */
-export interface Read {
-  /** Of each an index of OUTCOMES. */
-  readonly outcomes: Uint8Array
-  /** Of what was `read`: size, mtime, ctime, inode. */
-  readonly numbers: BigInt64Array
-  /** Of what was `read` or `as-seen`. */
-  readonly digests: Uint8Array
-}
+import { Answers, isDenied, isLeftOut, verdict, wayTo } from './pack.ts'
+import type { Read, ReadTask } from './pack.ts'
+import { look } from './walk.ts'
 
 /** Reads files whole: stat, hash, stat. A file whose stats differ is torn. Throws what the system threw when the disk or server fails. */
 export function read(task: ReadTask): Read {
@@ -34,12 +15,13 @@ export function read(task: ReadTask): Read {
   const fingerprints = task.seen?.fingerprints.split('\0')
   const reading = new Reading(task.prefix, paths)
   const files: Wanted[] = []
-  const known = new Map<string, boolean>()
+  const known = new Map<string, Outcome | undefined>()
   for (const [index, path] of paths.entries()) {
     const fingerprint = fingerprints?.[index] ?? ''
-    if (fingerprint !== '') files.push({ index, size: task.seen?.sizes[index] as number, fingerprint, seen: true })
-    else if (task.seen === undefined && !isReachable(task.prefix, path, known)) reading.settle(index, 'absent')
-    else reading.examine(index, files)
+    const barred = task.seen === undefined ? barrier(task.prefix, path, known) : undefined
+    if (barred !== undefined) reading.settle(index, barred)
+    else if (fingerprint === '') reading.examine(index, files)
+    else files.push({ index, size: task.seen?.sizes[index] as number, fingerprint, seen: true })
   }
   reading.hashAll(files)
   const again: Wanted[] = []
@@ -49,30 +31,23 @@ export function read(task: ReadTask): Read {
   return reading
 }
 
-/** False when a walk would not come by: a folder of the path is a symbolic link, left out, or not there. */
-function isReachable(prefix: string, path: string, known: Map<string, boolean>): boolean {
-  const segments = path.split('/')
-  if (segments.some((segment) => segment === '' || segment === '.' || segment === '..')) return false
-  for (let depth = 1; depth < segments.length; depth++) {
-    const folder = segments.slice(0, depth).join('/')
-    let reachable = known.get(folder)
-    if (reachable === undefined) {
-      reachable = !isLeftOut(segments[depth - 1] as string) && isFolder(prefix + folder)
-      known.set(folder, reachable)
-    }
-    if (!reachable) return false
+/** Why a walk would not come by: a folder of the path is a symbolic link, left out, not there, or not to be searched. Undefined when it would. */
+function barrier(prefix: string, path: string, known: Map<string, Outcome | undefined>): Outcome | undefined {
+  const way = wayTo(path)
+  if (way === undefined) return 'absent'
+  for (const folder of way) {
+    if (!known.has(folder)) known.set(folder, folderState(prefix + folder))
+    const barred = known.get(folder)
+    if (barred !== undefined) return barred
   }
-  return true
+  return undefined
 }
 
-function isFolder(path: string): boolean {
+function folderState(path: string): Outcome | undefined {
   try {
-    return lstatSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false
+    return (lstatSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false) ? undefined : 'absent'
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    // What may not be searched is the walk's to name.
-    if (code === 'EACCES' || code === 'EPERM' || code === 'ENAMETOOLONG') return false
-    throw error
+    return verdict(error)
   }
 }
 
@@ -97,25 +72,16 @@ const CHUNK_BYTES = 256 * 1024
 let chunk: Uint8Array | undefined
 let lanes: Lanes<Open> | undefined
 
-class Reading implements Read {
-  readonly outcomes: Uint8Array
-  readonly numbers: BigInt64Array
-  readonly digests: Uint8Array
+class Reading extends Answers {
   /** Files that were not what the walk had seen. */
   readonly changed: number[] = []
   readonly #prefix: string
   readonly #paths: readonly string[]
 
   constructor(prefix: string, paths: readonly string[]) {
+    super(paths.length)
     this.#prefix = prefix
     this.#paths = paths
-    this.outcomes = new Uint8Array(paths.length)
-    this.numbers = new BigInt64Array(paths.length * FIELDS)
-    this.digests = new Uint8Array(paths.length * DIGEST_BYTES)
-  }
-
-  settle(index: number, outcome: Outcome): void {
-    this.outcomes[index] = OUTCOMES.indexOf(outcome)
   }
 
   /** Looks what is there; a regular file is added to `files`. */
@@ -124,7 +90,7 @@ class Reading implements Read {
     const seen = isLeftOut(path.slice(path.lastIndexOf('/') + 1)) ? 'left-out' : this.#look(this.#prefix + path)
     if (typeof seen === 'string') this.settle(index, seen)
     else {
-      this.numbers.set([seen.size, seen.mtimeNs, seen.ctimeNs, seen.ino], index * FIELDS)
+      this.stat(index, seen)
       files.push({ index, size: Number(seen.size), fingerprint: fingerprintOf(seen), seen: false })
     }
   }
@@ -183,9 +149,8 @@ class Reading implements Read {
       // A FIFO that took the file's place a moment ago must not hang us.
       return { ...file, path, got: 0, fd: openSync(path, constants.O_RDONLY | constants.O_NONBLOCK) }
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException
-      if (file.seen && code !== 'EACCES' && code !== 'EPERM') this.changed.push(file.index)
-      else this.settle(file.index, code === 'ENXIO' ? 'torn' : verdict(error))
+      if (file.seen && !isDenied(error)) this.changed.push(file.index)
+      else this.settle(file.index, (error as NodeJS.ErrnoException).code === 'ENXIO' ? 'torn' : verdict(error))
       return undefined
     }
   }
@@ -222,14 +187,4 @@ function readSome(fd: number, target: Uint8Array, at: number, length: number): n
     if (code === 'EISDIR' || code === 'EAGAIN') return 0
     throw error
   }
-}
-
-/** What it says of one path that it cannot be looked at. Throws `error` again when it tells of more than the path. */
-function verdict(error: unknown): Outcome {
-  const { code } = error as NodeJS.ErrnoException
-  if (code === 'EACCES' || code === 'EPERM') return 'unreadable'
-  if (code === 'ENOENT' || code === 'ENOTDIR') return 'absent'
-  if (code === 'ELOOP') return 'loop'
-  if (code === 'ENAMETOOLONG') return 'too-long'
-  throw error
 }

@@ -1,13 +1,11 @@
-import { stat } from 'node:fs/promises'
 import type { Listed, Skip } from '../../model/entry.ts'
 import { baseName, comparePaths } from '../../model/location.ts'
 import type { Pass, Span } from '../storage.ts'
-import { FIELDS, fingerprintOf, kindOfStat, listedOf, namesOf, numbersOf, placeAt, skipsOf } from './block.ts'
+import { FIELDS, fingerprintOf, listedOf, namesOf, numbersOf, placeAt, skipsOf } from './block.ts'
 import type { Place } from './block.ts'
-import { fileFailure } from './failures.ts'
 import { flow } from './flow.ts'
-import type { Pool } from './pool.ts'
-import type { Walked } from './walk.ts'
+import type { Hands, Stated } from './hands.ts'
+import type { Walked } from './pack.ts'
 
 // Folders per task: enough that trees of tiny folders need few messages, few enough that there is work for all.
 const FOLDERS_MOST = 64
@@ -17,20 +15,20 @@ const WAITING_MOST = 8
 const END: Pass = { requests: 0, notes: [], lone: [] }
 
 /** Walks all below `prefix`: a span for each directory. Throws LOCATION_MISSING, LOCATION_DENIED, STORAGE_UNAVAILABLE. */
-export async function* walkAll(pool: Pool, prefix: string, racyFrom: bigint, signal: AbortSignal): AsyncGenerator<Span> {
-  pool.warm()
+export async function* walkAll(hands: Hands, prefix: string, racyFrom: bigint, signal: AbortSignal): AsyncGenerator<Span> {
+  hands.warm()
   // Last in, first out: depth first, so that few are in hand at a time.
   const folders = ['']
   const next = (): Promise<Walked> | undefined => {
     if (folders.length === 0) return undefined
-    const directories = folders.splice(-Math.min(FOLDERS_MOST, Math.ceil(folders.length / pool.width)))
-    return pool.walk({ kind: 'walk', prefix, directories, racyFrom }).then((walked) => {
+    const directories = folders.splice(-Math.min(FOLDERS_MOST, Math.ceil(folders.length / hands.width)))
+    return hands.walk({ kind: 'walk', prefix, directories, racyFrom }).then((walked) => {
       for (const folder of walked.left) folders.push(folder)
       return walked
     })
   }
   let last: DirectorySpan | undefined
-  for await (const walked of flow(next, pool.width + WAITING_MOST, signal))
+  for await (const walked of flow(next, hands.width + WAITING_MOST, signal))
     for (let index = 0; index < walked.directories.length; index++) {
       if (last !== undefined) yield last
       last = new DirectorySpan(walked, index, racyFrom)
@@ -76,12 +74,9 @@ class DirectorySpan implements Span {
   }
 }
 
-/** The span of a location that names one file; undefined when it names a folder. Throws LOCATION_MISSING. */
-export async function loneSpan(object: string, racyFrom: bigint): Promise<Span | undefined> {
-  const seen = await stat(object, { bigint: true }).catch((error: unknown) => {
-    throw fileFailure(error, object)
-  })
-  const kind = kindOfStat(seen)
+/** The span of a location that names one file; undefined when it names a folder. */
+export function loneSpan(object: string, seen: Stated, racyFrom: bigint): Span | undefined {
+  const { kind } = seen
   if (kind === 'directory') return undefined
   const path = baseName(object)
   const racy = seen.mtimeNs >= racyFrom || seen.ctimeNs >= racyFrom

@@ -4,8 +4,9 @@ import type { Clock } from '../../model/clock.ts'
 import { VarveError } from '../../model/errors.ts'
 import type { Location } from '../../model/location.ts'
 import type { ChangeSource, Hint } from '../storage.ts'
+import { heldBy, isNetwork, mountWords } from './mounts.ts'
+import { isLeftOut } from './pack.ts'
 import { mountOf } from './root.ts'
-import { isLeftOut } from './walk.ts'
 
 // A burst of changes becomes one batch: short beside any `settle`, long beside the way into the registry.
 const GATHER_MS = 50
@@ -26,7 +27,7 @@ export function fileSource(location: Location, clock: Clock): ChangeSource {
   return {
     name: `files ${path}`,
     async listen(emit, signal, tell) {
-      const mount = await mountOf(location)
+      const mount = await holderOf(location)
       const batch = new Batch(location.prefix, emit)
       const watcher = await openWatcher(location, mount.network, batch)
       if (watcher.limits !== undefined) tell?.({ limits: watcher.limits })
@@ -40,12 +41,26 @@ export function fileSource(location: Location, clock: Clock): ChangeSource {
   }
 }
 
+interface Holder {
+  readonly identity: string
+  readonly words: string
+  readonly network: boolean
+}
+
+/** What holds the location. Where calls may hang only the table of mounts is asked: what is missing there the look will name. */
+async function holderOf(location: Location): Promise<Holder> {
+  const { far } = heldBy(location.object ?? location.prefix)
+  if (far !== undefined) return { identity: `${far.id} ${mountWords(far)}`, words: mountWords(far), network: true }
+  const { identity, mount } = await mountOf(location)
+  return { identity, words: mountWords(mount), network: isNetwork(mount) }
+}
+
 /** Resolves when `signal` aborts; rejects when another file system holds the location, or none. */
 async function untilRemounted(location: Location, identity: string, clock: Clock, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     await clock.sleep(MOUNT_CHECK_MS, signal)
     if (signal.aborted) return
-    const now = await mountOf(location)
+    const now = await holderOf(location)
     if (now.identity !== identity) throw new VarveError('LOCATION_MISSING', `another file system holds ${location.prefix} now: ${now.words}`)
   }
 }
@@ -57,14 +72,16 @@ interface OpenWatcher {
 }
 
 async function openWatcher(location: Location, network: boolean, batch: Batch): Promise<OpenWatcher> {
+  const deaf = (limits: string): OpenWatcher => {
+    batch.addWhole()
+    return { limits, close: () => Promise.resolve() }
+  }
+  if (network) return deaf('nothing is heard on a network mount: it is walked')
   const { object, prefix } = location
   const lone = object !== undefined && !(await stat(object)).isDirectory()
   const root = lone ? object.slice(0, object.lastIndexOf('/')) || '/' : prefix.replace(/(.)\/$/, '$1')
-  const levels = network ? 0 : lone ? 1 : await levelsOf(root)
-  if (levels === 0) {
-    batch.addWhole()
-    return { limits: network ? 'nothing is heard on a network mount: it is walked' : 'too many entries to watch: it is walked', close: () => Promise.resolve() }
-  }
+  const levels = lone ? 1 : await levelsOf(root)
+  if (levels === 0) return deaf('too many entries to watch: it is walked')
   const isOther = (path: string): boolean => path !== root && (lone ? path !== object : isLeftOut(path.slice(path.lastIndexOf('/') + 1)))
   const { watch } = await import('chokidar')
   const watcher = watch(root, {

@@ -1,11 +1,18 @@
 import { Worker } from 'node:worker_threads'
-import { VarveError } from '../../model/errors.ts'
-import { fileFailure } from './failures.ts'
-import type { Read, ReadTask } from './hash.ts'
-import type { Walked, WalkTask } from './walk.ts'
+import { stat } from 'node:fs/promises'
+import type { Root } from '../storage.ts'
+import { kindOfStat } from './block.ts'
+import { closed, fileFailure } from './failures.ts'
+import type { Hands, RootTask, Stated, StatTask } from './hands.ts'
+import type { Mount } from './mounts.ts'
+import { handsIn } from './outpost.ts'
+import type { Patience } from './outpost.ts'
+import type { Read, ReadTask, Walked, WalkTask } from './pack.ts'
+import { rootOf } from './root.ts'
 
 export type Task = WalkTask | ReadTask
-export type Answer = { readonly result: Walked | Read } | { readonly failed: Failed }
+/** `waits`: nothing was done, for calls wait there for that mount. */
+export type Answer = { readonly result: Walked | Read } | { readonly failed: Failed } | { readonly waits: Mount }
 
 interface Failed {
   readonly code: string | undefined
@@ -28,20 +35,25 @@ interface Hand {
   readonly jobs: Job[]
 }
 
-/** Worker threads that look at files: started when first needed, ended by `close`. Tasks begin in the order in which they came. */
-export class Pool {
+/**
+ * Worker threads that look at local files: started when first needed, ended by `close`. Tasks begin in the order in which they came. From the first on that finds
+ * calls to wait for others than the processor, all walking and reading goes to an outpost.
+ */
+export class Pool implements Hands {
   readonly #size: number
+  readonly #patience: Patience
+  #far: Hands | undefined
   readonly #hands: Hand[] = []
   readonly #queue: Job[] = []
   #closed = false
 
-  constructor(size: number) {
+  constructor(size: number, patience: Patience) {
     this.#size = size
+    this.#patience = patience
   }
 
-  /** How many tasks keep every worker busy. */
   get width(): number {
-    return this.#size * TASKS_PER_WORKER
+    return this.#far?.width ?? this.#size * TASKS_PER_WORKER
   }
 
   /** Starts workers now, up to `count` of them, for there will be work. */
@@ -49,12 +61,22 @@ export class Pool {
     while (this.#hands.length < Math.min(count, this.#size)) this.#start()
   }
 
-  /** The directories that `task` walks. Throws VarveError. */
+  root({ location, marker }: RootTask): Promise<Root> {
+    return rootOf(location, marker)
+  }
+
+  async stat({ path }: StatTask): Promise<Stated> {
+    const seen = await stat(path, { bigint: true }).catch((error: unknown) => {
+      throw fileFailure(error, path)
+    })
+    const kind = kindOfStat(seen)
+    return { size: seen.size, mtimeNs: seen.mtimeNs, ctimeNs: seen.ctimeNs, ino: seen.ino, ...(kind === undefined ? {} : { kind }) }
+  }
+
   walk(task: WalkTask): Promise<Walked> {
     return this.#run(task) as Promise<Walked>
   }
 
-  /** The files that `task` reads. Throws VarveError. */
   read(task: ReadTask): Promise<Read> {
     return this.#run(task) as Promise<Read>
   }
@@ -62,12 +84,13 @@ export class Pool {
   /** Ends the workers, whatever they do; tasks that are not done reject. */
   async close(): Promise<void> {
     this.#closed = true
-    await Promise.all(this.#hands.map(({ worker }) => worker.terminate()))
-    for (const job of this.#queue.splice(0)) job.reject(stopped())
+    await Promise.all([this.#far?.close(), ...this.#hands.map(({ worker }) => worker.terminate())])
+    for (const job of this.#queue.splice(0)) job.reject(closed())
   }
 
   #run(task: Task): Promise<Walked | Read> {
-    if (this.#closed) return Promise.reject(stopped())
+    if (this.#closed) return Promise.reject(closed())
+    if (this.#far !== undefined) return askFar(this.#far, task)
     return new Promise((resolve, reject) => {
       this.#queue.push({ task, resolve, reject })
       this.#pump()
@@ -92,6 +115,12 @@ export class Pool {
     return this.#hands.find(({ jobs }) => jobs.length < TASKS_PER_WORKER)
   }
 
+  #handOver(job: Job | undefined, mount: Mount): void {
+    if (this.#closed) return job?.reject(closed())
+    this.#far ??= handsIn(mount, this.#patience)
+    for (const one of [job, ...this.#queue.splice(0)]) if (one !== undefined) askFar(this.#far, one.task).then(one.resolve, one.reject)
+  }
+
   #start(): Hand {
     // Compiled, the worker's name ends otherwise, and no compiler sees it here.
     const worker = new Worker(new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url), { execArgv: [] })
@@ -100,13 +129,14 @@ export class Pool {
     worker.on('message', (answer: Answer) => {
       const job = hand.jobs.shift()
       if ('result' in answer) job?.resolve(answer.result)
+      else if ('waits' in answer) this.#handOver(job, answer.waits)
       else job?.reject(fileFailure(Object.assign(new Error(answer.failed.message), { code: answer.failed.code }), answer.failed.path))
       this.#pump()
     })
     worker.on('error', (error) => (trouble = error))
     worker.on('exit', () => {
       this.#hands.splice(this.#hands.indexOf(hand), 1)
-      for (const job of hand.jobs.splice(0)) job.reject(trouble === undefined ? stopped() : fileFailure(trouble, 'a worker'))
+      for (const job of hand.jobs.splice(0)) job.reject(trouble === undefined ? closed() : fileFailure(trouble, 'a worker'))
       this.#pump()
     })
     this.#hands.push(hand)
@@ -114,6 +144,6 @@ export class Pool {
   }
 }
 
-function stopped(): VarveError {
-  return new VarveError('STORAGE_UNAVAILABLE', 'the store was closed while it was read')
+function askFar(far: Hands, task: Task): Promise<Walked | Read> {
+  return task.kind === 'walk' ? far.walk(task) : far.read(task)
 }

@@ -2,7 +2,7 @@
 import { parentPort } from 'node:worker_threads'
 import { read } from './hash.ts'
 import type { Answer, Task } from './pool.ts'
-import { walk } from './walk.ts'
+import { walk, Waits } from './walk.ts'
 
 parentPort?.on('message', (task: Task) => {
   try {
@@ -14,6 +14,7 @@ parentPort?.on('message', (task: Task) => {
       answer({ result }, [result.numbers.buffer as ArrayBuffer, result.digests.buffer as ArrayBuffer])
     }
   } catch (error) {
+    if (error instanceof Waits) return answer({ waits: error.mount }, [])
     // An error loses its code on the way between threads.
     const { code, message, path } = error as NodeJS.ErrnoException
     answer({ failed: { code, message, path: path ?? task.prefix } }, [])

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { chmodSync, mkdirSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { afterEach, expect, jest, test } from '@jest/globals'
-import { percented } from '../../../src/storage/file/walk.ts'
+import { percented } from '../../../src/storage/file/pack.ts'
 import { asNobody } from './nobody.ts'
 import { fell, going, later, pass, tree, using } from './tree.ts'
 

@@ -166,13 +166,13 @@ test('of a lone object only its own name is found, whatever lies beside it', asy
 })
 
 test('a file that may not be read is skipped as unreadable', () => {
-  const root = tree({ secret: 'x', open: 'y', 'closed/in': 'z' })
+  const root = tree({ secret: 'x', open: 'y', 'closed/in': 'z', 'closed/deep/in': 'z' })
   chmodSync(root, 0o755)
   chmodSync(`${root}secret`, 0o600)
   chmodSync(`${root}closed`, 0o700)
-  const expected = { secret: 'unreadable', open: 'entry', 'closed/in': 'unreadable' }
-  expect(asNobody(root, 'inspect', 'secret', 'open', 'closed/in')).toEqual(expected)
-  expect(asNobody(root, 'find', 'secret', 'open', 'closed/in')).toEqual(expected)
+  const expected = { secret: 'unreadable', open: 'entry', 'closed/in': 'unreadable', 'closed/deep/in': 'unreadable' }
+  expect(asNobody(root, 'inspect', 'secret', 'open', 'closed/in', 'closed/deep/in')).toEqual(expected)
+  expect(asNobody(root, 'find', 'secret', 'open', 'closed/in', 'closed/deep/in')).toEqual(expected)
 })
 
 test('nothing is asked, nothing is found', async () => {
