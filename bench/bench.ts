@@ -2,13 +2,13 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { firstScan, unchangedScan } from './files.ts'
+import { firstScan, networkScan, unchangedScan } from './files.ts'
 import { listing } from './listing.ts'
 import { print } from './measure.ts'
 import type { Result } from './measure.ts'
 import { oneChange } from './scale.ts'
 
-const ROWS: Readonly<Record<string, (folder: string) => Promise<readonly Result[]>>> = { unchanged: unchangedScan, first: firstScan, listing, scale: oneChange }
+const ROWS: Readonly<Record<string, (folder: string) => Promise<readonly Result[]>>> = { unchanged: unchangedScan, first: firstScan, network: networkScan, listing, scale: oneChange }
 
 const wanted = process.argv.slice(2)
 let held = true
