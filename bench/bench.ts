@@ -2,14 +2,16 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { firstScan, unchangedScan } from './files.ts'
+import { firstScan, networkScan, unchangedScan } from './files.ts'
 import { gcsListing } from './gcs.ts'
 import { listing } from './listing.ts'
 import { print } from './measure.ts'
 import type { Result } from './measure.ts'
 import { oneChange } from './scale.ts'
 
-const ROWS: Readonly<Record<string, (folder: string) => Promise<readonly Result[]>>> = { unchanged: unchangedScan, first: firstScan, listing, gcs: gcsListing, scale: oneChange }
+const ROWS: Readonly<Record<string, (folder: string) => Promise<readonly Result[]>>> = {
+  unchanged: unchangedScan, first: firstScan, network: networkScan, listing, gcs: gcsListing, scale: oneChange,
+}
 
 const wanted = process.argv.slice(2)
 let held = true

@@ -23,13 +23,13 @@ export function secondsOf(command: string, args: readonly string[]): number {
   return seconds
 }
 
-/** Medians of five alternating pairs, after one warm-up of each, so that a busy moment hits both sides. */
-export function pair(ours: () => number, peer: () => number): { ours: number; peer: number } {
+/** Medians of five alternating pairs, or another odd number, after one warm-up of each, so that a busy moment hits both sides. */
+export function pair(ours: () => number, peer: () => number, pairs = 5): { ours: number; peer: number } {
   const a: number[] = []
   const b: number[] = []
   ours()
   peer()
-  for (let i = 0; i < 5; i++) {
+  for (let i = 0; i < pairs; i++) {
     a.push(ours())
     b.push(peer())
   }
