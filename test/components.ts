@@ -66,6 +66,7 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
     arguments: (port, _, more) => ['-scheme', 'http', '-host', '127.0.0.1', '-port', `${port}`, '-backend', 'memory', '-log-level', 'error', ...more],
     ready: '/_internal/healthcheck',
   },
+  toxiproxy: { scheme: 'http', path: '', arguments: (port, _, more) => ['-host', '127.0.0.1', '-port', `${port}`, ...more], ready: '/version' },
   'pubsub-fake': { scheme: 'http', path: '', arguments: (port, _, more) => [`${port}`, ...more] },
 }
 

@@ -15,9 +15,6 @@ interface Component {
 
 const CACHE = join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'varve-test')
 const APT = ['apt-get', 'install', '-y', '-qq', '--no-install-recommends']
-// A program of our own is another one when its text is: so is its place.
-const PUBSUB_FAKE = join(import.meta.dirname, '..', 'test', 'pubsub-fake')
-const pubsubFake = createHash('sha256').update(['main.go', 'go.mod', 'go.sum'].map((file) => readFileSync(join(PUBSUB_FAKE, file), 'utf8')).join('\0')).digest('hex').slice(0, 12)
 const go = (module: string): Omit<Component, 'program'> => ({ commands: () => [['go', 'install', module]], environment: (folder) => ({ GOBIN: folder, GOFLAGS: '-mod=mod' }) })
 // A program of our own, `test/NAME`, is another one when its text is: so is its place.
 const own = (name: string): Component => {
@@ -44,12 +41,9 @@ export const COMPONENTS: Readonly<Record<string, Component>> = {
       [join(folder, 'bin', 'pip'), 'install', '-q', '--disable-pip-version-check', 'moto[s3,sqs,sns,events]==5.2.5', 'flask', 'flask-cors'],
     ],
   },
-  'pubsub-fake': {
-    program: join(CACHE, `pubsub-fake-${pubsubFake}`, 'pubsub-fake'),
-    commands: (folder) => [['go', 'build', '-C', PUBSUB_FAKE, '-o', join(folder, 'pubsub-fake'), '.']],
-    environment: () => ({ GOFLAGS: '-mod=readonly' }),
-  },
+  'pubsub-fake': own('pubsub-fake'),
   'fake-gcs-server': { program: join(CACHE, 'fake-gcs-server-1.56.1', 'fake-gcs-server'), ...go('github.com/fsouza/fake-gcs-server@v1.56.1') },
+  toxiproxy: { program: join(CACHE, 'toxiproxy-2.12.0', 'server'), ...go('github.com/Shopify/toxiproxy/v2/cmd/server@v2.12.0') },
   minio: { program: join(CACHE, 'minio-20260212201848', 'minio'), ...go('github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c') },
   versitygw: { program: join(CACHE, 'versitygw-1.7.0', 'versitygw'), ...go('github.com/versity/versitygw/cmd/versitygw@v1.7.0') },
 }

@@ -1,4 +1,5 @@
-// `npm test [PATTERN…]`: types first, then the tests that need nothing, then those that need real components as these become ready (`// needs: redis, moto` at the top of a file).
+// `npm test [PATTERN…]`: types first, then the tests that need nothing, those that answer soon before the long ones (`// long` at the top of a file), then those that need real
+// components as these become ready (`// needs: redis, moto`).
 // The last line counts: `N passed, N failed`. A group that runs no test fails.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -68,6 +69,10 @@ function needsOf(file: string): readonly string[] {
   return names
 }
 
+function isLong(file: string): boolean {
+  return /^\/\/ long$/m.test(readFileSync(join(ROOT, file), 'utf8'))
+}
+
 /** Runs a group of files under Jest and adds what it counted. What could not even start, and what was skipped, counts as failed. */
 async function runGroup(title: string, files: readonly string[], workers: number, folder: string, counts: Counts): Promise<void> {
   say(`\n== ${title}: ${files.length} files`)
@@ -109,7 +114,9 @@ async function main(patterns: readonly string[]): Promise<boolean> {
     if (await run(join(ROOT, 'node_modules', '.bin', 'tsc'), ['--noEmit'])) counts.passed++
     else counts.failed++
     const plain = [...files].filter(([, needs]) => needs.length === 0).map(([file]) => file)
-    if (plain.length > 0) await runGroup('what needs no component', plain, 2, folder, counts)
+    const [soon, long] = [plain.filter((file) => !isLong(file)), plain.filter(isLong)]
+    if (soon.length > 0) await runGroup('what needs no component', soon, 2, folder, counts)
+    if (long.length > 0) await runGroup('what needs none, and takes longer', long, 2, folder, counts)
     for (const name of wanted) {
       const group = [...files].filter(([, needs]) => last(needs) === name).map(([file]) => file)
       if (group.length === 0) continue

@@ -1,3 +1,4 @@
+// long
 // What `--json` prints is a promise: exactly these keys, one object per line, nothing else on stdout. Real processes, a real folder.
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'

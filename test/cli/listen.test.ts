@@ -1,3 +1,4 @@
+// long
 // Where the daemon listens, and what happens when it cannot: real processes.
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'

@@ -1,3 +1,4 @@
+// long
 // The package as it is published: built JavaScript, installed as npm does, run by itself.
 import { execFile } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'

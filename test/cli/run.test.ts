@@ -1,3 +1,4 @@
+// long
 // The daemon as people start it: real processes, a real folder.
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'

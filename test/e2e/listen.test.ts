@@ -1,3 +1,4 @@
+// long
 // What hangs, and what is full, as the listener tells it.
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'

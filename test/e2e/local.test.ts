@@ -1,3 +1,4 @@
+// long
 // Folders that people unmount, exchange, empty, forbid and fill: real mounts (this machine's root makes them), the real daemon.
 import { execFileSync } from 'node:child_process'
 import { appendFileSync, chmodSync, chownSync, cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'

@@ -1,3 +1,4 @@
+// long
 // `npm start` as a newcomer runs it: a checkout, one command, one version per change.
 import { spawn } from 'node:child_process'
 import { cpSync, mkdtempSync, rmSync, symlinkSync, writeFileSync, appendFileSync } from 'node:fs'

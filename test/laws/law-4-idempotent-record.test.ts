@@ -1,3 +1,4 @@
+// long
 // Law 4. Recording the same state twice is recording it once. What changed is one version; what only looks changed is none.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import { chmodSync, chownSync, linkSync, mkdirSync, renameSync, rmSync, statSync, truncateSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs'

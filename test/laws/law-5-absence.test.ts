@@ -1,3 +1,4 @@
+// long
 // Law 5. Absence is not emptiness. An unmounted, denied, truncated or half-read prefix never becomes a version.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import { execFileSync } from 'node:child_process'

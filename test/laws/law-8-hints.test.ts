@@ -1,3 +1,4 @@
+// long
 // Law 8. Events are hints, storage is the truth. Nothing that a message says is recorded. It says only where to look.
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals'
 import { DatabaseSync } from 'node:sqlite'

@@ -1,3 +1,4 @@
+// long
 import { afterAll, afterEach, describe } from '@jest/globals'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

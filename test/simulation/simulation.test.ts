@@ -1,3 +1,4 @@
+// long
 import { describe, expect, test } from '@jest/globals'
 import { DEFECTS } from './defects.ts'
 import { simulate } from './simulate.ts'
