@@ -24,6 +24,8 @@ process.on('message', ({ id, task }: Order) => {
     },
   ).finally(() => pulses.delete(id))
 })
+// Signals to a whole group are meant for whoever started us, who may want an answer first.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined)
 // Who leaves in the ordinary way waits for the threads, and these may never come back.
 process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'))
 
