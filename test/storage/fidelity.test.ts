@@ -4,7 +4,6 @@ import { dirname, join } from 'node:path'
 import { parseLocation } from '../../src/model/location.ts'
 import { fileSource } from '../../src/storage/file/notifications.ts'
 import { parseNotification as parseGcs } from '../../src/storage/gcs/notifications.ts'
-import { parseNotification, parsePost } from '../../src/storage/s3/notifications.ts'
 import type { Hint } from '../../src/storage/storage.ts'
 import { FakeGcs } from '../fakes/gcs.ts'
 import { FakeS3 } from '../fakes/s3.ts'
@@ -12,28 +11,9 @@ import { realClock } from '../laws/world.ts'
 import { fidelitySuite } from '../suite/fidelity.ts'
 import type { Site } from '../suite/fidelity.ts'
 import { useKeys } from './s3/bucket.ts'
+import { told } from './s3/dresses.ts'
 
 const PREFIX = 'data/mnist/'
-
-/** As Go's `url.QueryEscape` and AWS encode: AWS leaves the slash. */
-const form = (key: string): string => encodeURIComponent(key).replaceAll('%20', '+')
-
-/** A key in every dress that stores send it in. */
-function dressed(bucket: string, key: string): readonly string[] {
-  const record = (text: string): string => JSON.stringify({ Records: [{ eventVersion: '2.1', s3: { bucket: { name: bucket }, object: { key: text } } }] })
-  const bridge = JSON.stringify({ source: 'aws.s3', detail: { bucket: { name: bucket }, object: { key } } })
-  const inSns = JSON.stringify({ Type: 'Notification', TopicArn: 'arn:aws:sns:us-east-1:1:t', Message: record(form(key)) })
-  return [record(form(key)), record(form(key).replaceAll('%2F', '/')), bridge, inSns]
-}
-
-/** What a store posts of a key: raw as versitygw, encoded as MinIO. */
-function posted(bucket: string, key: string): readonly Hint[] {
-  return [key, form(key)].flatMap((text) => {
-    const told = parsePost(JSON.stringify({ Records: [{ eventVersion: '2.2', s3: { bucket: { name: bucket }, object: { key: text } } }] }))
-    if (told === undefined || told === 'test') throw new Error(`not understood: ${text}`)
-    return told
-  })
-}
 
 async function fakeS3(versioned: boolean): Promise<Site> {
   useKeys()
@@ -48,11 +28,7 @@ async function fakeS3(versioned: boolean): Promise<Site> {
     putBeside: async () => {
       for (const key of ['data/mnist', 'data/mnist2/x', 'data/mnist.txt', 'data/mnis']) fake.put(key, 'x')
     },
-    hints: async (paths) => paths.flatMap((path) => dressed('fake', PREFIX + path).flatMap((body) => {
-      const hints = parseNotification(body)
-      if (hints === undefined || hints === 'test') throw new Error(`not understood: ${body}`)
-      return hints
-    }).concat(posted('fake', PREFIX + path))),
+    hints: async (paths) => paths.flatMap((path) => told('fake', PREFIX + path)),
     stop: () => fake.stop(),
   }
 }
