@@ -1,3 +1,4 @@
+import { backoffMs } from '../model/clock.ts'
 import { describe, isFailure, isRetryable, VarveError } from '../model/errors.ts'
 import type { FailureCode } from '../model/errors.ts'
 import type { LastLook } from '../model/version.ts'
@@ -7,7 +8,6 @@ import { Held } from './guards.ts'
 import { RETRY_MOST_MS, startAt } from './interval.ts'
 import { isOvertaken, look } from './look.ts'
 import type { LookParts } from './parts.ts'
-import { backoffMs } from './supervise.ts'
 
 /** How long a look owns its watch unless it renews: three renewals may fail before another may take over. */
 export const LEASE_MS = 60_000

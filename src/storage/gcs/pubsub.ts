@@ -1,21 +1,19 @@
+import { backoffMs } from '../../model/clock.ts'
 import type { Clock } from '../../model/clock.ts'
 import { describe, VarveError } from '../../model/errors.ts'
+import { Seldom } from '../seldom.ts'
 import type { ChangeSource, Hearing, Hint, Log } from '../storage.ts'
 import { pubsubFailure } from './failures.ts'
 import { parseNotification } from './notifications.ts'
 import { connectSubscription } from './subscription.ts'
 import type { Received, Subscription, SubscriptionOrder } from './subscription.ts'
 
-// 1 s doubling to 60 s.
-const RETRY_FIRST_MS = 1_000
-const RETRY_MOST_MS = 60_000
 // A stream that is refused ends within a round trip or two: one that lasted so long is heard, though nothing was said.
 const PROOF_MS = 5_000
 // Messages that share one durable mark and one acknowledgement: ids of some 200 bytes, of which a request takes 512 KB.
 const BATCH = 1_000
 // A mark that takes long sees the same messages come again and again: what does not fit here is left to do so.
 const ARRIVED_MOST = 20_000
-const POISON_LOG_MS = 60_000
 
 /**
  * Hears what GCS tells a subscription. A message is acknowledged only after `emit` resolved for it, and given back when it did not; one that is
@@ -50,11 +48,12 @@ class Ear {
   /** Something may have been missed: when it is heard again all is to be looked at. */
   #owes = false
   #failures = 0
-  #poison = 0
-  #poisonToldMs = -Infinity
+  readonly #poison: Seldom
 
   constructor(hearing: Ears) {
+    const { clock, log, name } = hearing
     this.#with = hearing
+    this.#poison = new Seldom(clock, (messages) => log.warn({ name, messages }, 'messages that are no notifications of GCS are left to the dead-letter topic'))
   }
 
   async hear(): Promise<void> {
@@ -73,9 +72,7 @@ class Ear {
         }
         this.#owes = this.#begun
       }
-      const full = Math.min(RETRY_FIRST_MS * 2 ** Math.min(Math.max(this.#failures - 1, 0), 30), RETRY_MOST_MS)
-      // The upper half by chance, so that many do not come back at once.
-      if (!signal.aborted) await clock.sleep(full / 2 + (full / 2) * clock.random(), signal)
+      if (!signal.aborted) await clock.sleep(backoffMs(Math.max(this.#failures - 1, 0), clock.random()), signal)
     }
   }
 
@@ -165,13 +162,11 @@ class Ear {
     const ackIds: string[] = []
     for (const { ackId, attributes } of messages) {
       const hint = parseNotification(attributes)
-      if (hint === undefined) this.#poison++
-      else {
-        ackIds.push(ackId)
-        hints.set(`${hint.bucket}/${hint.key}`, hint)
-      }
+      if (hint === undefined) continue
+      ackIds.push(ackId)
+      hints.set(`${hint.bucket}/${hint.key}`, hint)
     }
-    this.#tellPoison()
+    this.#poison.happened(messages.length - ackIds.length)
     if (ackIds.length === 0) return false
     await this.#hears([...hints.values()])
     await subscription.acknowledge(ackIds).catch((error: unknown) => this.#tellLost('could not be acknowledged', error))
@@ -182,13 +177,5 @@ class Ear {
   #tellLost(what: string, error: unknown): void {
     const failure = pubsubFailure(error, this.#with.name)
     this.#with.log.warn({ name: this.#with.name, error: describe(failure) }, `messages ${what}; they come again`)
-  }
-
-  #tellPoison(): void {
-    const now = this.#with.clock.monotonic()
-    if (this.#poison === 0 || now - this.#poisonToldMs < POISON_LOG_MS) return
-    this.#with.log.warn({ name: this.#with.name, messages: this.#poison }, 'messages that are no notifications of GCS are left to the dead-letter topic')
-    this.#poison = 0
-    this.#poisonToldMs = now
   }
 }

@@ -1,5 +1,6 @@
 import { formatLocation, formatReference, keyOf } from '../../model/location.ts'
 import type { Location } from '../../model/location.ts'
+import { someAtOnce } from '../some.ts'
 import type { Found } from '../storage.ts'
 import type { Bucket, Counter } from './bucket.ts'
 import { gcsFailure, Refusal } from './failures.ts'
@@ -9,23 +10,8 @@ import { isFolderMarker, listedOf } from './list.ts'
 const GETS_AT_ONCE = 16
 
 /** Asks for each of `paths` under the prefix by name, some at once; yields in their order. */
-export async function* getAll(bucket: Bucket, location: Location, paths: readonly string[], signal: AbortSignal): AsyncGenerator<Found> {
-  const stop = new AbortController()
-  const either = AbortSignal.any([signal, stop.signal])
-  const asked: Promise<Found>[] = []
-  try {
-    for (const path of paths) {
-      const answer = getOne(bucket, location, path, false, either)
-      answer.catch(() => undefined)
-      if (asked.push(answer) >= GETS_AT_ONCE) yield (await asked.shift()) as Found
-    }
-    for (const answer of asked) yield await answer
-  } catch (error) {
-    signal.throwIfAborted()
-    throw error
-  } finally {
-    stop.abort()
-  }
+export function getAll(bucket: Bucket, location: Location, paths: readonly string[], signal: AbortSignal): AsyncGenerator<Found> {
+  return someAtOnce(paths, GETS_AT_ONCE, (path, either) => getOne(bucket, location, path, false, either), signal)
 }
 
 /**

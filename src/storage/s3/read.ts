@@ -2,6 +2,7 @@ import type { HeadObjectCommandOutput } from '@aws-sdk/client-s3'
 import { VarveError } from '../../model/errors.ts'
 import { formatReference, keyOf } from '../../model/location.ts'
 import type { Location } from '../../model/location.ts'
+import { someAtOnce } from '../some.ts'
 import type { Found } from '../storage.ts'
 import type { Bucket } from './bucket.ts'
 import { awsFailure, isMarked, statusOf } from './failures.ts'
@@ -11,25 +12,8 @@ import { fingerprintOf, isFolderMarker, pinOf } from './list.ts'
 const HEADS_AT_ONCE = 16
 
 /** Asks for each of `paths` under the prefix by name, some at once; yields in their order. */
-export async function* headAll(
-  bucket: Bucket, location: Location, paths: readonly string[], signal: AbortSignal,
-): AsyncGenerator<Found> {
-  const stop = new AbortController()
-  const either = AbortSignal.any([signal, stop.signal])
-  const asked: Promise<Found>[] = []
-  try {
-    for (const path of paths) {
-      const answer = headOne(bucket, location, path, false, either)
-      answer.catch(() => undefined)
-      if (asked.push(answer) >= HEADS_AT_ONCE) yield (await asked.shift()) as Found
-    }
-    for (const answer of asked) yield await answer
-  } catch (error) {
-    signal.throwIfAborted()
-    throw error
-  } finally {
-    stop.abort()
-  }
+export function headAll(bucket: Bucket, location: Location, paths: readonly string[], signal: AbortSignal): AsyncGenerator<Found> {
+  return someAtOnce(paths, HEADS_AT_ONCE, (path, either) => headOne(bucket, location, path, false, either), signal)
 }
 
 /**

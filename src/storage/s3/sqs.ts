@@ -1,5 +1,6 @@
 import { DeleteMessageBatchCommand, ReceiveMessageCommand } from '@aws-sdk/client-sqs'
 import type { Message, SQSClient } from '@aws-sdk/client-sqs'
+import { backoffMs } from '../../model/clock.ts'
 import type { Clock } from '../../model/clock.ts'
 import { describe, isFailure } from '../../model/errors.ts'
 import type { ChangeSource, Hearing, Hint, Log } from '../storage.ts'
@@ -7,16 +8,13 @@ import { awsFailure } from './failures.ts'
 import { parseNotification } from './notifications.ts'
 import { connectSqs } from './queue.ts'
 import type { QueueOrder } from './queue.ts'
-import { Seldom } from './seldom.ts'
+import { Seldom } from '../seldom.ts'
 
 // What SQS allows at most: ten messages per receive or delete, twenty seconds of waiting.
 const BATCH = 10
 const WAIT_S = 20
 // A receive that came back full is followed by nine more at once: a hundred messages share one durable mark.
 const BURST = 9
-// 1 s doubling to 60 s.
-const RETRY_FIRST_MS = 1_000
-const RETRY_MOST_MS = 60_000
 // A minute is the shortest time that a queue can be told to keep messages: after a longer silence some may be lost.
 const OUTAGE_MS = 60_000
 // An empty answer that came at once was not a long poll: some imitations do not wait.
@@ -106,9 +104,7 @@ class Ear {
       this.#with.tell?.({ trouble: failure })
     }
     if (isFailure(failure, 'CREDENTIALS') || isFailure(failure, 'LOCATION_DENIED')) await this.#reconnect()
-    const full = Math.min(RETRY_FIRST_MS * 2 ** Math.min(this.#failures++, 30), RETRY_MOST_MS)
-    // The upper half by chance, so that many do not come back at once.
-    await this.#with.clock.sleep(full / 2 + (full / 2) * this.#with.clock.random(), this.#with.signal)
+    await this.#with.clock.sleep(backoffMs(this.#failures++, this.#with.clock.random()), this.#with.signal)
   }
 
   /** A client keeps what credentials it has for as long as these say that they are good: only another one sees that their file was rotated. */

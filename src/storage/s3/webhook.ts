@@ -4,7 +4,7 @@ import { describe } from '../../model/errors.ts'
 import type { Location } from '../../model/location.ts'
 import type { Hint, Log, ToldSource } from '../storage.ts'
 import { parsePost } from './notifications.ts'
-import { Seldom } from './seldom.ts'
+import { Seldom } from '../seldom.ts'
 import { Token } from './token.ts'
 
 /** A path of the daemon's listener, and the locations whose notifications are posted to it. */

@@ -1,4 +1,4 @@
-import type { Clock } from '../../model/clock.ts'
+import type { Clock } from '../model/clock.ts'
 
 const BETWEEN_MS = 60_000
 
