@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import type { Clock } from '../../model/clock.ts'
 import { describe } from '../../model/errors.ts'
 import type { Location } from '../../model/location.ts'
-import type { Hint, Log, ToldSource } from '../storage.ts'
+import type { Hearing, Hint, Log, ToldSource } from '../storage.ts'
 import { parsePost } from './notifications.ts'
 import { Seldom } from '../seldom.ts'
 import { Token } from './token.ts'
@@ -42,6 +42,7 @@ class Webhook implements ToldSource {
   readonly #strangers: Seldom
   readonly #poison: Seldom
   #emit: Emit | undefined
+  #tell: ((hearing: Hearing) => void) | undefined
   #waiting: Waiting[] = []
   #marking: Promise<void> | undefined
   /** What is wrong with the token's file, and with the marks: each is said once until it is over. */
@@ -58,8 +59,9 @@ class Webhook implements ToldSource {
     this.#poison = new Seldom(clock, (posts) => log.warn({ name, posts }, 'posts that are no S3 notifications were refused'))
   }
 
-  async listen(emit: Emit, signal: AbortSignal): Promise<void> {
+  async listen(emit: Emit, signal: AbortSignal, tell?: (hearing: Hearing) => void): Promise<void> {
     if (signal.aborted) return
+    this.#tell = tell
     // It hears before it asks for the whole: so nothing falls between the two.
     this.#emit = emit
     try {
@@ -127,11 +129,14 @@ class Webhook implements ToldSource {
   #trouble(kind: string, error: string, message: string): void {
     if (this.#troubles.get(kind) === error) return
     this.#troubles.set(kind, error)
+    this.#tell?.({ trouble: new Error(`${message} (${error})`) })
     this.#log.warn({ name: this.name, error }, message)
   }
 
   #over(kind: string): void {
-    if (this.#troubles.delete(kind)) this.#log.info({ name: this.name }, 'posts are taken again')
+    if (!this.#troubles.delete(kind)) return
+    this.#log.info({ name: this.name }, 'posts are taken again')
+    if (this.#troubles.size === 0) this.#tell?.({})
   }
 }
 

@@ -15,6 +15,7 @@ let tokenFile: string
 let nowMs: number
 let logged: string[]
 let heard: (readonly Hint[])[]
+let hearing: string[]
 let emit: (hints: readonly Hint[]) => Promise<void>
 let stop: AbortController
 let listening: Promise<void>
@@ -25,6 +26,7 @@ beforeEach(() => {
   nowMs = 0
   logged = []
   heard = []
+  hearing = []
   emit = async (hints) => void heard.push(hints)
   stop = new AbortController()
   listening = Promise.resolve()
@@ -43,7 +45,7 @@ function opened(): Promise<ToldSource> {
 
 async function begun(): Promise<ToldSource> {
   const source = await opened()
-  listening = source.listen((hints) => emit(hints), stop.signal)
+  listening = source.listen((hints) => emit(hints), stop.signal, ({ trouble }) => void hearing.push(trouble === undefined ? 'well' : String(trouble)))
   await until(() => heard.length === 1)
   return source
 }
@@ -120,6 +122,7 @@ describe('the token', () => {
     writeFileSync(tokenFile, TOKEN)
     nowMs += 1_000
     expect(await source.refusal(BEARER)).toBeUndefined()
+    expect(hearing).toEqual([expect.stringMatching(/nobody can post: their token cannot be checked .*is empty/), 'well'])
     expect(logged.slice(1)).toEqual([expect.stringMatching(/^nobody can post: their token cannot be checked .*is empty/), 'posts are taken again'])
   })
 })
