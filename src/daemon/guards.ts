@@ -71,17 +71,22 @@ export async function checkComplete(staging: Staging): Promise<void> {
  */
 export async function checkHidden(staging: Staging): Promise<void> {
   const { parts: { registry }, looking, filter } = staging
-  const present = new Set((await registry.rowsAt(looking, looking.paths)).map((row) => row.path))
-  const gone = [...looking.paths.filter((path) => filter.takes(path) && !present.has(path)), ...staging.removedSamples.values()]
   // Files have folders, and a web server lists nothing.
-  const missing = new Set(gone.filter((path) => ['s3', 'gs'].includes(locationAt(staging.watch.locations, path)?.scheme ?? '')))
+  const asked = [...new Set([...looking.paths.filter((path) => filter.takes(path)), ...staging.removedSamples.values()])]
+    .filter((path) => ['s3', 'gs'].includes(locationAt(staging.watch.locations, path)?.scheme ?? ''))
+  const present = new Set((await registry.rowsAt(looking, asked)).map((row) => row.path))
+  const missing = asked.filter((path) => !present.has(path))
   const under = new Map<string, string>()
+  let there: string | undefined
   try {
     for await (const found of byName(staging, missing))
-      if (found.kind === 'entry') for (const ancestor of ancestors(found.listed.path)) if (!under.has(ancestor)) under.set(ancestor, found.listed.path)
+      if (found.kind === 'entry') {
+        there = found.listed.path
+        for (const ancestor of ancestors(there)) if (!under.has(ancestor)) under.set(ancestor, there)
+      }
   } catch (error) {
     // Who may only list can ask nothing by name: the listing is believed, unless it shows an object that may hide what it lacks.
-    if (!isFailure(error, 'LOCATION_DENIED') || (await registry.rowsAt(looking, [...missing].flatMap(ancestors))).length > 0) throw error
+    if (!isFailure(error, 'LOCATION_DENIED') || (await registry.rowsAt(looking, missing.flatMap(ancestors))).length > 0) throw error
     return
   }
   for await (const found of byName(staging, under.keys())) {
@@ -90,6 +95,8 @@ export async function checkHidden(staging: Staging): Promise<void> {
     throw new Held(`the ${what} ${hider} hides what lies under ${hider}/ from the listing: ${under.get(hider)} is there when asked for by name`,
       `delete ${hider} with all its versions, or move the keys under ${hider}/`, {})
   }
+  // Nothing hides it now: it came since the listing, or what hid it has gone. Either way the listing is not what lies there, nor what lies beside it.
+  if (there !== undefined) throw new VarveError('STORAGE_INVALID', `${there} is there when asked for by name, and the listing lacked it`, { hint: 'nothing was recorded; it is looked at again at once' })
 }
 
 async function* byName(staging: Staging, names: Iterable<string>): AsyncIterable<Found> {

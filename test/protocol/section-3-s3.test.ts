@@ -99,6 +99,30 @@ describe('an object `p` that hides `p/…`', () => {
     await world.stop()
   })
 
+  test('where the hider goes between the listing and the question, nothing is recorded either, and the next look sees all', async () => {
+    const world = new World({ pollMs: 86_400_000 })
+    for (const path of ['a', 'p/q/x', 'p/q/y', 'p/z']) world.memory.put(path, path)
+    let armed = false
+    await world.start((parts) => storesWith((store) => ({
+      find: (paths, startMs, signal) => {
+        // At the moment that it is asked for, what hid it is gone.
+        if (armed) world.memory.remove('p')
+        armed = false
+        return store.find(paths, startMs, signal)
+      },
+    }))(hiding(world)(parts) as typeof parts) as typeof parts)
+    await world.clock.pass(60_000)
+    world.memory.put('p', 'hider')
+    armed = true
+    await askWhole(world)
+    await world.clock.pass(30_000)
+    expect(armed).toBe(false)
+    // The hider itself was never recorded, nor was anything removed.
+    expect(await stateOf(world)).toEqual([1, 'clean', undefined])
+    expect(await world.recorded()).toEqual(world.lying())
+    await world.stop()
+  })
+
   test('what is really gone under `p/` is recorded, and for a touch-up nobody asks twice', async () => {
     const { world, reads } = await hidden()
     world.memory.put('p', 'not a hider')
