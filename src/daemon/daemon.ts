@@ -46,12 +46,16 @@ export async function runDaemon(parts: Parts, signal: AbortSignal): Promise<void
   ])
 }
 
+// What is due by the clock is asked for within this time, however seldom what is dirty is woken.
+const CLOCK_MS = 1_000
+
 /** Requests what is due by the clock, and wakes what is dirty: so no wake-up is ever needed for safety. */
 async function sweep(parts: Parts, signal: AbortSignal): Promise<void> {
   const byName = new Map(parts.watches.map((watch) => [watch.name, watch]))
   const requestedAt = new Map<string, number>()
   let trouble: string | undefined
   let told: string | undefined
+  let wokenMs = -Infinity
   while (!signal.aborted) {
     const now = parts.clock.now()
     const rows = await parts.registry.watchRows()
@@ -65,7 +69,9 @@ async function sweep(parts: Parts, signal: AbortSignal): Promise<void> {
       told = stuck
     }
     await request(parts, due.map(({ name }) => ({ watch: name, path: WHOLE, cause: 'interval' as const })))
-    for (const row of rows) {
+    const wakes = parts.clock.monotonic() - wokenMs >= parts.sweepMs
+    if (wakes) wokenMs = parts.clock.monotonic()
+    for (const row of wakes ? rows : []) {
       const watch = byName.get(row.name)
       if (watch === undefined || row.generation <= row.committedGeneration || isLeased(row, now)) continue
       const wait = startAt(watch, row, now) - now
@@ -75,7 +81,7 @@ async function sweep(parts: Parts, signal: AbortSignal): Promise<void> {
         trouble = describe(error)
       })
     }
-    await parts.clock.sleep(parts.sweepMs, signal)
+    await parts.clock.sleep(Math.min(parts.sweepMs, CLOCK_MS), signal)
   }
 }
 

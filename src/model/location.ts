@@ -44,8 +44,8 @@ function parseBucket(scheme: 's3' | 'gs', text: string): Location {
 // A bucket of GCS that is named like a domain may have 222 characters.
 const BUCKETS = { s3: /^[a-zA-Z0-9][a-zA-Z0-9._-]{1,61}[a-zA-Z0-9]$/, gs: /^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$/ }
 
-// What AWS, Google, CloudFront and Azure sign URLs with.
-const SIGNED = /[?&](x-amz-(signature|credential|security-token)|x-goog-(signature|credential)|signature|sig)=/i
+// What AWS, Google, CloudFront and Azure sign URLs with, and what others call their keys.
+const SIGNED = /[?&](x-amz-(signature|credential|security-token)|x-goog-(signature|credential)|signature|sig|token|access_?token|api_?key|password|passwd|secret|auth)=/i
 
 /** One object of a web server: kept as it was written, but for the case of scheme and host. */
 function parseWeb(scheme: 'http' | 'https', text: string): Location {
@@ -56,7 +56,7 @@ function parseWeb(scheme: 'http' | 'https', text: string): Location {
   if (authority.includes('@')) refuse('holds a user or password', 'take it out: what is recorded is shown to everybody')
   if (!URL.canParse(`${scheme}://${authority}/`) || /[\s\p{Cc}]/u.test(authority)) refuse('names no valid host', `write ${scheme}://host/path/to/object`)
   if (object.includes('#')) refuse('holds a #, behind which no server sees anything', 'write a literal # as %23')
-  if (SIGNED.test(object)) refuse('is signed', 'a signature is a secret, and it runs out: name the object without it')
+  if (SIGNED.test(object)) refuse('holds a signature or a key in its query', 'what is recorded is shown to everybody: name the object without it')
   if (!object.startsWith('/') || object.split('?', 1)[0]?.endsWith('/')) refuse('names no object', 'a web server cannot be listed: name each of its objects')
   if (/[\p{Cc}]/u.test(object)) refuse('holds a control character', 'write it percent-encoded')
   return { scheme, bucket: authority.toLowerCase(), prefix: `${object}/`, object }

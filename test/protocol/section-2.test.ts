@@ -1,17 +1,10 @@
 // Wake-ups, settling, leases.
 import { afterEach, expect, test } from '@jest/globals'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { PassThrough } from 'node:stream'
-import { screenOn } from '../../src/cli/screen.ts'
-import { tellOn } from '../../src/cli/tell.ts'
-import { compose, systemClock } from '../../src/compose.ts'
-import { environment } from '../../src/config.ts'
-import { loadConfig } from '../../src/config-load.ts'
 import { lookNow } from '../../src/daemon/daemon.ts'
-import { freePort } from '../components.ts'
-import { says, site, until } from '../e2e/site.ts'
+import { parseLocation } from '../../src/model/location.ts'
+import { says, site } from '../e2e/site.ts'
 import { lookPartsOf, World } from '../laws/world.ts'
 
 const cleanups: (() => Promise<void> | void)[] = []
@@ -46,49 +39,25 @@ test('no wake-up is ever needed for safety: a queue that loses all but those of 
   await world.stop()
 })
 
-test.each([['inline', 1_000], ['redis', 15_000]] as const)('the sweep comes each second without a queue, each 15 s beside one: %s', async (queue, everyMs) => {
-  const folder = mkdtempSync(join(tmpdir(), 'varve-sweep-'))
-  cleanups.push(() => rmSync(folder, { recursive: true }))
-  mkdirSync(join(folder, 'files'))
-  // Nobody listens there: no look is begun, and nothing but the sweep keeps time.
-  const url = queue === 'inline' ? queue : `redis://127.0.0.1:${await freePort()}`
-  const surroundings = environment({ LOG_LEVEL: 'silent' })
-  const config = loadConfig(`queue: ${url}\nwatch:\n  - { name: one, location: files/, artifact: a/b, type: t }\n`, join(folder, 'varve.yaml'), surroundings)
-  const slept: number[] = []
-  const clock = {
-    ...systemClock,
-    random: () => 0.5,
-    sleep: (ms: number, signal?: AbortSignal) => {
-      slept.push(ms)
-      return systemClock.sleep(ms, signal)
-    },
-  }
-  const stop = new AbortController()
-  const screen = screenOn(new PassThrough(), new PassThrough(), surroundings, clock.monotonic, stop.signal)
-  const daemon = await compose(clock, surroundings, screen).daemon(config, tellOn(screen))
-  const running = daemon.run(stop.signal)
-  cleanups.unshift(async () => {
-    stop.abort()
-    await running
-    await daemon.close()
-  })
-  await until(() => slept, (all) => all.includes(everyMs), 30_000)
-}, 60_000)
-
-test('a queue that cannot be woken is said once, keeps nobody from asking, and is forgotten when it is back', async () => {
-  const world = new World()
+test.each([1_000, 15_000])('what is dirty is woken each sweep (%i ms), and what is due by the clock is asked for within a second of it', async (sweepMs) => {
+  const world = new World({ pollMs: 20_000, locations: [parseLocation('file:///p/', '/')] }, { contentListed: false })
   world.memory.put('a', 'first')
-  let down = true
+  let wakes = 0
+  let deaf = false
   await world.start((parts) => ({
-    ...parts,
-    queue: { ...parts.queue, wake: (watch, delayMs) => (down ? Promise.reject(new Error('no Redis')) : parts.queue.wake(watch, delayMs)) },
+    ...parts, sweepMs,
+    queue: { ...parts.queue, wake: async (watch, delayMs) => (wakes++, deaf ? undefined : parts.queue.wake(watch, delayMs)) },
   }))
-  await world.clock.pass(100_000)
-  expect(await world.hint('a')).toBe(true)
-  expect(world.said.filter((line) => line.startsWith('the queue could not be woken {')).length).toBe(1)
-  down = false
-  await world.clock.pass(20_000)
-  expect(await world.recorded()).toEqual(world.lying())
+  await world.clock.pass(10_000)
+  const asked = async (): Promise<number> => (await world.registry.watchRow('mnist'))?.generation ?? 0
+  const before = await asked()
+  deaf = true
+  await world.clock.pass(22_000)
+  expect(await asked()).toBeGreaterThan(before)
+  wakes = 0
+  await world.clock.pass(60_000)
+  // Some of them for what came due meanwhile.
+  expect([wakes >= 60_000 / sweepMs - 1, wakes <= 60_000 / sweepMs + 4]).toEqual([true, true])
   await world.stop()
 })
 

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import type { Clock } from '../../model/clock.ts'
-import { describe } from '../../model/errors.ts'
+import { describe, VarveError } from '../../model/errors.ts'
 import type { Location } from '../../model/location.ts'
 import type { Hearing, Hint, Log, ToldSource } from '../storage.ts'
 import { parsePost } from './notifications.ts'
@@ -43,6 +43,7 @@ class Webhook implements ToldSource {
   readonly #poison: Seldom
   #emit: Emit | undefined
   #tell: ((hearing: Hearing) => void) | undefined
+  #refused = false
   #waiting: Waiting[] = []
   #marking: Promise<void> | undefined
   /** What is wrong with the token's file, and with the marks: each is said once until it is over. */
@@ -55,7 +56,12 @@ class Webhook implements ToldSource {
     this.#token = token
     this.#log = log
     const { name } = this
-    this.#strangers = new Seldom(clock, (posts) => log.warn({ name, posts }, 'posts that did not show the token were refused'))
+    this.#strangers = new Seldom(clock, (posts) => {
+      log.warn({ name, posts }, 'posts that did not show the token were refused')
+      this.#refused = true
+      const hint = `give the store the token that ${order.tokenFile} holds`
+      this.#tell?.({ trouble: new VarveError('LOCATION_DENIED', 'posts are refused: they do not show the token', { hint }) })
+    })
     this.#poison = new Seldom(clock, (posts) => log.warn({ name, posts }, 'posts that are no S3 notifications were refused'))
   }
 
@@ -77,6 +83,9 @@ class Webhook implements ToldSource {
     try {
       const shown = await this.#token.isShown(authorization)
       this.#over('token')
+      // Who shows it is heard, whoever else does not.
+      if (shown && this.#refused) this.#tell?.({})
+      if (shown) this.#refused = false
       if (!shown) this.#strangers.happened()
       return shown ? (this.#emit === undefined ? 503 : undefined) : 401
     } catch (error) {

@@ -122,7 +122,7 @@ describe('the token', () => {
     writeFileSync(tokenFile, TOKEN)
     nowMs += 1_000
     expect(await source.refusal(BEARER)).toBeUndefined()
-    expect(hearing).toEqual([expect.stringMatching(/nobody can post: their token cannot be checked .*is empty/), 'well'])
+    expect(hearing).toEqual([expect.stringMatching(/posts are refused: they do not show the token/), 'well', expect.stringMatching(/nobody can post: their token cannot be checked .*is empty/), 'well'])
     expect(logged.slice(1)).toEqual([expect.stringMatching(/^nobody can post: their token cannot be checked .*is empty/), 'posts are taken again'])
   })
 })
