@@ -88,6 +88,7 @@ test('put records an object of a web server once, and says what stands in the wa
   expect(await put(url)).toMatchObject({ exit: 0, stdout: 'unchanged: demo/put:v0\n' })
   write('two', 3)
   expect(await put(url)).toMatchObject({ exit: 0, stdout: 'demo/put:v1  +0 ~1 -0  (3 B added, 3 B removed, put)\n' })
-  expect(await put(`${nginx.url}/none.csv?token=hunter2`)).toMatchObject({ exit: 1, stdout: '', stderr: expect.stringMatching(/none\.csv\?… is not there \(404\)/) })
+  expect(await put(`${nginx.url}/none.csv?rev=hunter2`)).toMatchObject({ exit: 1, stdout: '', stderr: expect.stringMatching(/none\.csv\?… is not there \(404\)/) })
+  expect(await put(`${nginx.url}/none.csv?token=hunter2`)).toMatchObject({ exit: 2, stdout: '', stderr: expect.not.stringContaining('hunter2') })
   expect(await put(`${nginx.url}/`)).toMatchObject({ exit: 2, stderr: expect.stringMatching(/names no object/) })
 }, 60_000)
