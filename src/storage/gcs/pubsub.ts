@@ -1,8 +1,10 @@
 import { backoffMs } from '../../model/clock.ts'
 import type { Clock } from '../../model/clock.ts'
 import { describe, VarveError } from '../../model/errors.ts'
+import { wholeOf } from '../ear.ts'
+import type { Ear } from '../ear.ts'
 import { Seldom } from '../seldom.ts'
-import type { ChangeSource, Hearing, Hint, Log } from '../storage.ts'
+import type { ChangeSource, Hint, Log } from '../storage.ts'
 import { pubsubFailure } from './failures.ts'
 import { parseNotification } from './notifications.ts'
 import { connectSubscription } from './subscription.ts'
@@ -26,31 +28,21 @@ export function pubsubSource(order: SubscriptionOrder, clock: Clock, log: Log): 
   return {
     name,
     async listen(emit, signal, tell) {
-      await new Ear({ order, name, clock, log, emit, signal, tell }).hear()
+      await new Listener({ order, name, clock, log, emit, signal, tell }).hear()
     },
   }
 }
 
-interface Ears {
-  readonly order: SubscriptionOrder
-  readonly name: string
-  readonly clock: Clock
-  readonly log: Log
-  readonly emit: (hints: readonly Hint[]) => Promise<void>
-  readonly signal: AbortSignal
-  readonly tell: ((hearing: Hearing) => void) | undefined
-}
-
 /** Hears until its signal aborts. */
-class Ear {
-  readonly #with: Ears
+class Listener {
+  readonly #with: Ear<SubscriptionOrder>
   #begun = false
   /** Something may have been missed: when it is heard again all is to be looked at. */
   #owes = false
   #failures = 0
   readonly #poison: Seldom
 
-  constructor(hearing: Ears) {
+  constructor(hearing: Ear<SubscriptionOrder>) {
     const { clock, log, name } = hearing
     this.#with = hearing
     this.#poison = new Seldom(clock, (messages) => log.warn({ name, messages }, 'messages that are no notifications of GCS are left to the dead-letter topic'))
@@ -60,7 +52,7 @@ class Ear {
     const { signal, emit, clock } = this.#with
     while (!signal.aborted) {
       try {
-        if (!this.#begun) await emit(this.#everything())
+        if (!this.#begun) await emit(wholeOf(this.#with.order.locations))
         this.#begun = true
         await this.#connected()
       } catch (error) {
@@ -74,10 +66,6 @@ class Ear {
       }
       if (!signal.aborted) await clock.sleep(backoffMs(Math.max(this.#failures - 1, 0), clock.random()), signal)
     }
-  }
-
-  #everything(): Hint[] {
-    return this.#with.order.locations.map((location) => ({ scheme: 'gs', bucket: location.bucket, key: location.prefix, whole: true }))
   }
 
   /** A connection of its own for each stream: one that failed waits by a clock of its own before it tries again. */
@@ -144,7 +132,7 @@ class Ear {
 
   /** Emits, with what is owed; then it is known to hear. */
   async #hears(hints: readonly Hint[]): Promise<true> {
-    const all = this.#owes ? [...this.#everything(), ...hints] : hints
+    const all = this.#owes ? [...wholeOf(this.#with.order.locations), ...hints] : hints
     if (all.length > 0) await this.#with.emit(all)
     if (this.#failures > 0) {
       this.#with.log.info({ name: this.#with.name }, 'the subscription is heard again')

@@ -3,11 +3,13 @@ import type { Message, SQSClient } from '@aws-sdk/client-sqs'
 import { backoffMs } from '../../model/clock.ts'
 import type { Clock } from '../../model/clock.ts'
 import { describe, isFailure } from '../../model/errors.ts'
-import type { ChangeSource, Hearing, Hint, Log } from '../storage.ts'
+import type { ChangeSource, Hint, Log } from '../storage.ts'
 import { awsFailure } from './failures.ts'
 import { parseNotification } from './notifications.ts'
 import { connectSqs } from './queue.ts'
 import type { QueueOrder } from './queue.ts'
+import { wholeOf } from '../ear.ts'
+import type { Ear } from '../ear.ts'
 import { Seldom } from '../seldom.ts'
 
 // What SQS allows at most: ten messages per receive or delete, twenty seconds of waiting.
@@ -31,7 +33,7 @@ export function sqsSource(order: QueueOrder, clock: Clock, log: Log): ChangeSour
     name,
     async listen(emit, signal, tell) {
       if (signal.aborted) return
-      const ear = new Ear({ order, name, clock, log, emit, signal, tell }, await connectSqs(order))
+      const ear = new Listener({ order, name, clock, log, emit, signal, tell }, await connectSqs(order))
       try {
         await ear.hear()
       } finally {
@@ -41,24 +43,14 @@ export function sqsSource(order: QueueOrder, clock: Clock, log: Log): ChangeSour
   }
 }
 
-interface Ears {
-  readonly order: QueueOrder
-  readonly name: string
-  readonly clock: Clock
-  readonly log: Log
-  readonly emit: (hints: readonly Hint[]) => Promise<void>
-  readonly signal: AbortSignal
-  readonly tell: ((hearing: Hearing) => void) | undefined
-}
-
 /** Hears until its signal aborts. */
-class Ear {
-  readonly #with: Ears
+class Listener {
+  readonly #with: Ear<QueueOrder>
   readonly #poison: Seldom
   #client: SQSClient
   #failures = 0
 
-  constructor(hearing: Ears, client: SQSClient) {
+  constructor(hearing: Ear<QueueOrder>, client: SQSClient) {
     this.#with = hearing
     this.#client = client
     const { name, clock, log } = hearing
@@ -71,7 +63,7 @@ class Ear {
     let heardMs = this.#with.clock.monotonic()
     while (!this.#with.signal.aborted) {
       try {
-        if (allAgain) await this.#with.emit(this.#everything())
+        if (allAgain) await this.#with.emit(wholeOf(this.#with.order.locations))
         allAgain = false
         await this.#turn()
         if (this.#failures > 0) {
@@ -90,10 +82,6 @@ class Ear {
 
   close(): void {
     this.#client.destroy()
-  }
-
-  #everything(): Hint[] {
-    return this.#with.order.locations.map((location) => ({ scheme: 's3', bucket: location.bucket, key: location.prefix, whole: true }))
   }
 
   async #backOff(error: unknown): Promise<void> {

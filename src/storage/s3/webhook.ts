@@ -3,6 +3,7 @@ import type { Clock } from '../../model/clock.ts'
 import { describe, VarveError } from '../../model/errors.ts'
 import type { Location } from '../../model/location.ts'
 import type { Hearing, Hint, Log, ToldSource } from '../storage.ts'
+import { wholeOf } from '../ear.ts'
 import { parsePost } from './notifications.ts'
 import { Seldom } from '../seldom.ts'
 import { Token } from './token.ts'
@@ -71,7 +72,7 @@ class Webhook implements ToldSource {
     // It hears before it asks for the whole: so nothing falls between the two.
     this.#emit = emit
     try {
-      await emit(this.#order.locations.map(({ bucket, prefix }) => ({ scheme: 's3' as const, bucket, key: prefix, whole: true })))
+      await emit(wholeOf(this.#order.locations))
       if (!signal.aborted) await once(signal, 'abort')
     } finally {
       this.#emit = undefined
