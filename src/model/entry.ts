@@ -1,4 +1,5 @@
 import { VarveError } from './errors.ts'
+import type { Location } from './location.ts'
 
 /**
  * What is known of an object's content. `digest` is what a stock wandb client compares: `etag:â¦` (S3, GCS, HTTP) or `md5:â¦` (files, base64). Of a web object without a
@@ -40,6 +41,19 @@ export interface Row {
   readonly here: boolean
 }
 
+/** A recorded entry of one version, with where its bytes lay: what restore begins with. */
+export interface Holding {
+  readonly path: string
+  readonly sizeBytes: number
+  readonly content: Content
+  readonly latestPin?: string
+  /** Of the head's rows alone. */
+  readonly fingerprint?: string
+  readonly location: Location
+  /** The full key, or absolute path. */
+  readonly key: string
+}
+
 /** Something under the prefix that is no entry, and why. */
 export interface Skip {
   readonly path: string
@@ -73,6 +87,21 @@ export function sameContent(row: Row, content: Content, sizeBytes: number): bool
 /** True when a checksum, if only it were asked for, could show that the bytes are the same although the ETag moved. */
 export function mayBeSame(row: Row, listed: Listed): boolean {
   return row.sizeBytes === listed.sizeBytes && row.content.checksums !== undefined && listed.content?.checksums === undefined
+}
+
+/**
+ * What `content` says of the bytes themselves, by algorithm and in one notation: `md5` (hex, from an MD5 in base64 or from an ETag that looks like one), `multipart` (an S3 ETag over parts),
+ * and each checksum as it is stored. An ETag that looks like an MD5 may be none (encryption by a key, or a web server's own way): then it agrees with nothing, and proves nothing.
+ */
+export function byteDigests(content: Content): ReadonlyMap<string, string> {
+  const known = new Map(Object.entries(content.checksums ?? {}))
+  for (const text of [content.etag === undefined ? '' : `etag:${content.etag}`, content.digest, content.identity ?? '']) {
+    if (text.startsWith('md5:')) known.set('md5', Buffer.from(text.slice('md5:'.length), 'base64').toString('hex'))
+    else if (/^etag:[0-9a-f]{32}$/.test(text)) known.set('md5', text.slice('etag:'.length))
+    else if (/^etag:[0-9a-f]{32}-\d+$/.test(text)) known.set('multipart', text.slice('etag:'.length))
+    else if (text.startsWith('crc32c:')) known.set('crc32c', text.slice('crc32c:'.length))
+  }
+  return known
 }
 
 /** Splits `alg:value` at the first colon. Throws STORAGE_INVALID when there is none. */

@@ -25,6 +25,10 @@ export const FAILURES = {
   EMPTY: { retry: true, http: 409, exit: 1 },
   /** What was looked at did not hold still, or another look overtook this one. */
   OVERTAKEN: { retry: true, http: 409, exit: 1 },
+  /** The bytes are there, in a storage class that must be thawed first. */
+  ARCHIVED: { retry: false, http: 409, exit: 1 },
+  /** Some of a version cannot come back: `losses` tells what, and why. Nothing was written, or with `--partial` the rest. */
+  LOST: { retry: false, http: 409, exit: 1 },
   QUEUE_UNAVAILABLE: { retry: true, http: 503, exit: 1 },
   QUEUE_REFUSED: { retry: false, http: 503, exit: 1 },
   /** The daemon cannot have the address that it is to listen on. */
@@ -37,14 +41,34 @@ export type FailureCode = keyof typeof FAILURES
 export class VarveError extends Error {
   readonly code: FailureCode
   readonly hint: string | undefined
+  /** Of LOST: every entry that cannot be restored, in path order. */
+  readonly losses: readonly Loss[]
 
-  constructor(code: FailureCode, message: string, options: { hint?: string; cause?: unknown } = {}) {
+  constructor(code: FailureCode, message: string, options: { hint?: string; cause?: unknown; losses?: readonly Loss[] } = {}) {
     super(scrub(message), options.cause === undefined ? undefined : { cause: options.cause })
     this.name = 'VarveError'
     this.code = code
     this.hint = options.hint
+    this.losses = options.losses ?? []
   }
 }
+
+/** An entry whose bytes cannot come back, or not to where they were wanted. */
+export interface Loss {
+  readonly path: string
+  readonly reason: LossReason
+  /** One line: where it was looked for, and what was found. */
+  readonly words: string
+}
+
+export type LossReason =
+  /** Nothing is there any more / other bytes are there / the pinned object version is gone, and the current one is other bytes. */
+  | 'removed' | 'overwritten' | 'expired'
+  | 'archived' | 'denied' | 'unreachable'
+  /** What came was not what was recorded, however often it was asked for. */
+  | 'corrupt'
+  /** The destination cannot hold a file of that name. */
+  | 'name'
 
 /** True for errors made by Varve with this code, or with any code when none is given. */
 export function isFailure(error: unknown, code?: FailureCode): error is VarveError {

@@ -4,6 +4,7 @@ import type { ChangeView, CollectionView, EntryView, VersionView } from '../mode
 import type { CollectionName } from '../model/watch.ts'
 import type { Database, Named } from './database.ts'
 import { diff } from './diff.ts'
+import { Holdings } from './holdings.ts'
 import { collectionOf, projectsNamed, versionOf } from './lookup.ts'
 import { present } from './present.ts'
 import type { Catalog } from './registry.ts'
@@ -17,11 +18,17 @@ const VERSIONS_PAGE = 100
 /** The reading half of the registry, over committed rows alone. */
 export function catalog(db: Database): Omit<Catalog, 'watchViews'> {
   const entries = new Entries(db.read)
+  const held = new Holdings(db.read)
   return {
     collections: (project) => collections(db, project),
     versions: (name) => versions(db, name),
     version: (name, version) => version_(db, name, version),
     entries: (name, version, path) => entriesOf(db, entries, name, version, path),
+    async *holdings(name, version, path) {
+      const collection = await collectionOf(db.read, name)
+      yield* held.of(collection.id, await versionOf(db.read, collection, version), path)
+    },
+    sameContent: (wanted) => held.same(wanted),
     skipped: (name, version) => skipped(db, name, version),
     history: (name, path) => history(db, entries, name, path),
     async *diff(name, before, after) {

@@ -3,7 +3,7 @@
  * k of N objects writes k rows. Two halves: `Ledger` writes (the daemon, `put`), `Catalog` reads (CLI, later REST). Times are wall ms, given by the caller.
  * Throws REGISTRY_BUSY, REGISTRY_FULL (the disk under `data`), NOT_FOUND, CONFLICT.
  */
-import type { Content, Row, Skip, SkipReason } from '../model/entry.ts'
+import type { Content, Holding, Row, Skip, SkipReason } from '../model/entry.ts'
 import type { Location } from '../model/location.ts'
 import type { Certificate, Changes, ChangeView, CollectionView, EntryView, LastLook, VersionView, WatchView } from '../model/version.ts'
 import type { Cause, CollectionName, Watch, WatchState } from '../model/watch.ts'
@@ -244,6 +244,13 @@ export interface Catalog {
   version(collection: CollectionName, version: string): Promise<VersionView>
   /** Pages in path order; with `path`: that entry, or all under `path/`. */
   entries(collection: CollectionName, version: string, path?: string): AsyncIterable<readonly EntryView[]>
+  /** The same with where the bytes lay: what restore begins with. */
+  holdings(collection: CollectionName, version: string, path?: string): AsyncIterable<readonly Holding[]>
+  /**
+   * Other rows, of any collection and any version, whose content is that of one of `wanted` by a digest or checksum that both carry in any notation (an S3 ETag that is an MD5, the MD5 of a
+   * file, of GCS…) and by size: by the path in `wanted`, at most 16 places each, current rows first. Reads every row once, whatever the number of `wanted`.
+   */
+  sameContent(wanted: readonly Holding[]): Promise<ReadonlyMap<string, readonly Holding[]>>
   /** Pages in path order: all of them, unlike the certificate. */
   skipped(collection: CollectionName, version: string): AsyncIterable<readonly Skip[]>
   /** When did this path change: oldest first. Throws NOT_FOUND when no version ever had it. */

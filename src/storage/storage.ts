@@ -2,8 +2,9 @@
  * The door of `storage`: where bytes lie, and how we hear that they moved. Read only: nothing here writes to, tags,
  * locks or reconfigures what it looks at (law 10). Every method throws VarveError, translated in one `failures.ts` per scheme.
  */
-import type { Listed, Skip } from '../model/entry.ts'
+import type { Content, Listed, Skip } from '../model/entry.ts'
 import type { Scheme } from '../model/location.ts'
+import type { Watch } from '../model/watch.ts'
 
 /** Opened access to one location. */
 export interface Store {
@@ -83,6 +84,67 @@ export type Found =
   | { readonly kind: 'skipped'; readonly skip: Skip }
   /** A folder lies there: only a scan can tell. */
   | { readonly kind: 'directory'; readonly path: string }
+
+/**
+ * Opened access to the bytes of recorded entries: by full key, wherever in the bucket (for files: absolute paths; for HTTP the one object). It asks nothing before it must, and
+ * nobody but the store that the location names. Every method throws VarveError for what is wrong with the store itself (denied, no such bucket, unreachable).
+ */
+export interface Reader {
+  /**
+   * What stands at each of `keys` now, each once, in their order (given in path order). Costs follow what is least: pages of a listing where the keys lie close, a HEAD or stat
+   * for each where not. `held` is absent where nothing is there.
+   */
+  standing(keys: readonly string[], signal: AbortSignal): AsyncIterable<{ readonly key: string; readonly held?: Held }>
+  /** The object versions of `key` that can still be named, newest first (delete markers left out); of a store that keeps none, the one that stands there. Empty: nothing is there. */
+  versions(key: string, signal: AbortSignal): Promise<readonly Held[]>
+  /**
+   * Opens the bytes of one object version. Throws NOT_FOUND when there is none (any more), ARCHIVED when its class must be thawed first, OVERTAKEN when it is not what `wanted.etag`
+   * says, LOCATION_DENIED, STORAGE_UNAVAILABLE. It is not retried here beyond what a single dropped connection needs.
+   */
+  open(key: string, wanted: Wanted, signal: AbortSignal): Promise<Bytes>
+  close(): Promise<void>
+}
+
+/** With whose credentials, and where, the bytes of a location are asked for. */
+export type Access = Pick<Watch, 's3' | 'gcs' | 'http'>
+
+/** One object version that a store shows. */
+export interface Held {
+  readonly sizeBytes: number
+  /** Absent where the bytes must be read to tell (files). `content.pin` is the version's own. */
+  readonly content?: Content
+  /** Files: what tells that it was not touched, where that can be promised. */
+  readonly fingerprint?: string
+  /** The one that is answered when none is asked for. */
+  readonly current: boolean
+  /** The storage class (`GLACIER`), where its bytes cannot be had before they are thawed. */
+  readonly archived?: string
+}
+
+export interface Wanted {
+  /** As recorded: `versionId:…`, `generation:…`. Absent: the current object. */
+  readonly pin?: string
+  /** Only if it bears this ETag: what was planned is what is read. */
+  readonly etag?: string
+  /** Bytes `from` ≤ i < `upTo`; the whole when absent. */
+  readonly range?: { readonly from: number; readonly upTo: number }
+}
+
+export interface Bytes {
+  /** Of the whole object, whatever the range. */
+  readonly sizeBytes: number
+  /** What the answer that bears the bytes says of them. Absent for files. */
+  readonly content?: Content
+  /** The ETag is no MD5 of the bytes, as the store says (encrypted by a key of its own). */
+  readonly opaque: boolean
+  /**
+   * Exactly as many bytes as were asked for, or it throws STORAGE_UNAVAILABLE (cut short) or STORAGE_INVALID (too many). Not verified: who asked has the digest. Whoever does not read
+   * to the end calls `return` (a `for await` that is left does), which ends the connection.
+   */
+  readonly bytes: AsyncIterable<Uint8Array>
+  /** S3, of a multipart object whose store tells it: the size of its first part, of which all but the last are. Asked only when called. */
+  partBytes?(signal: AbortSignal): Promise<number | undefined>
+}
 
 /** A hint: it may be late, doubled, out of order or wrong. It says only where to look. */
 export interface Hint {
