@@ -52,6 +52,10 @@ test('a daemon that is ready works, wherever it listens', async () => {
   expect(await probed(await daemon([], '0.0.0.0'), { host: '0.0.0.0' })).toBe('works: the running daemon is ready')
 })
 
+test('one that is ready says what it does not hear', async () => {
+  expect(await probed(await daemon([{ check: 'registry', ok: true }, { check: 'files /x/', ok: true, why: 'it is not mounted' }]))).toBe('works: the running daemon is ready; files /x/: it is not mounted')
+})
+
 test('one that is not ready says what is not', async () => {
   const port = await daemon([{ check: 'registry', ok: true }, { check: 'sqs mnist', ok: false, why: 'it has not begun to hear' }])
   expect(await probed(port)).toBe('degraded: the running daemon is not ready: sqs mnist: it has not begun to hear')

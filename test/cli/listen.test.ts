@@ -27,6 +27,7 @@ afterEach(async () => {
 })
 
 const FILES = '{ name: files, location: files/, artifact: demo/files, type: dataset, settle: 300ms, poll: 1d }'
+const UNMOUNTED = '{ name: unmounted, location: mount/, artifact: demo/unmounted, type: dataset, settle: 300ms, poll: 1d }'
 const HOOK = '{ name: hook, location: s3://b-1/x/, artifact: demo/x, type: dataset, s3: { endpoint: "http://127.0.0.1:1", region: us-east-1 }, events: { webhook: { path: /hooks/x, token_file: token } } }'
 
 function configure(listen: string | undefined, ...watches: readonly string[]): void {
@@ -83,9 +84,9 @@ test('a webhook without a token is refused before anything is watched', async ()
   expect(await varve(folder, 'run')).toEqual(refusal('is empty'))
 }, 180_000)
 
-test('ready is said once all sources hear, and to nobody when nothing listens', async () => {
+test('ready is said once all sources were tried, though the mount of one was never there, and to nobody when nothing listens', async () => {
   writeFileSync(join(folder, 'token'), 'secret-token')
-  configure('127.0.0.1:0', FILES, HOOK)
+  configure('127.0.0.1:0', FILES, UNMOUNTED, HOOK)
   child = start(folder, 'run')
   const end = ended(child)
   const url = / listening on (http:\S+)/.exec(await says(child, /listening on http:\S+\n/, 60_000))?.[1] as string
@@ -95,7 +96,8 @@ test('ready is said once all sources hear, and to nobody when nothing listens', 
     await sleep(50)
     answer = await ready()
   }
-  expect(await answer.json()).toEqual({ ready: true, checks: ['registry', 'queue', `files ${join(folder, 'files')}/`, 'webhook /hooks/x'].map((check) => ({ check, ok: true })) })
+  const [well, unmounted] = [['registry', 'queue', `files ${join(folder, 'files')}/`, 'webhook /hooks/x'].map((check) => ({ check, ok: true })), `files ${join(folder, 'mount')}/`]
+  expect(await answer.json()).toEqual({ ready: true, checks: [...well.slice(0, 3), { check: unmounted, ok: true, why: expect.stringMatching(/./) }, ...well.slice(3)] })
   const post = (authorization: string): Promise<Response> => fetch(`${url}/hooks/x`, { method: 'POST', headers: { authorization }, body: JSON.stringify({ Records: [{ s3: { bucket: { name: 'b-1' }, object: { key: 'x/a' } } }] }) })
   expect([(await post('Bearer secret-token')).status, (await post('Bearer other')).status]).toEqual([200, 401])
   child.kill('SIGTERM')
