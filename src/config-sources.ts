@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { count, flag, key, mapping, text, urlTrouble, webUrl } from './config-keys.ts'
 import { given, isOn, nameTrouble, plainEndpoint } from './config-terms.ts'
+import type { Environment } from './config-terms.ts'
 import { BYTES_MAX } from './storage/http/config.ts'
 import type { Events, GcsAccess, HttpAccess, S3Access } from './model/watch.ts'
 
@@ -62,10 +63,10 @@ export function eventsOf({ events: told }: SourcesText, resolveFile: (path: stri
 }
 
 /** The endpoint is the location's: it is a part of what the place is. Stores of other makers assume roles where they answer S3; `sts` goes before. */
-export function s3AccessOf({ s3: told }: SourcesText, endpoint: string | undefined, sts: string | undefined): S3Access {
+export function s3AccessOf({ s3: told }: SourcesText, endpoint: string | undefined, { stsEndpoint: sts, awsFiles }: Environment): S3Access {
   const elsewhere = endpoint === undefined || /\.(amazonaws\.com(\.cn)?|api\.aws)$/.test(URL.parse(endpoint)?.hostname ?? '') ? undefined : endpoint
   const stsEndpoint = told?.role === undefined ? undefined : (sts ?? elsewhere)
-  return given({ region: told?.region, endpoint, pathStyle: isOn(told?.path_style), profile: told?.profile, role: told?.role, stsEndpoint })
+  return given({ region: told?.region, endpoint, pathStyle: isOn(told?.path_style), profile: told?.profile, sharedFiles: told?.profile === undefined ? undefined : awsFiles, role: told?.role, stsEndpoint })
 }
 
 export function gcsAccessOf({ gcs: told }: SourcesText, endpoint: string | undefined, resolveFile: (path: string) => string): GcsAccess {

@@ -26,6 +26,8 @@ interface Ready {
 /** Whether the running daemon answers, and knows the paths; or whether one that starts could have the address. Never throws but for `signal`. */
 export async function probeListener(order: ListenerOrder, signal: AbortSignal): Promise<readonly Diagnosis[]> {
   const { hooks, runs, said } = order
+  // A free port, chosen at the start: only `varve run` knows, and says.
+  if (order.port === 0) return [degraded(CAPABILITY, { reason: 'port 0 is another port at each start, which varve run prints: it cannot be asked', action: 'write a port in listen' })]
   const base = baseOf(order)
   const bad = said || hooks.length > 0 ? fails : degraded
   const ask = (path: string): Promise<Response> => fetch(base + path, { redirect: 'error', signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MOST_MS)]) })

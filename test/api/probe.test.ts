@@ -74,6 +74,10 @@ test('without a daemon the address must be free: where nobody needs it that is o
   expect(await probed(await daemon(), { runs: false })).toBe('degraded: the daemon of another data folder answers there')
 })
 
+test('a port that is another at each start cannot be asked', async () => {
+  expect(await probed(0)).toBe('degraded: port 0 is another port at each start, which varve run prints: it cannot be asked')
+})
+
 test('a daemon that does not answer is said to, within a bound', async () => {
   expect(await probed(await freePort(), { said: true })).toMatch(/^fails: the running daemon does not answer: .*ECONNREFUSED/)
   expect(await probed(await stranger(nothing), { hooks: ['/hooks/minio'] })).toMatch(/^fails: the running daemon does not answer: .*timeout/)

@@ -76,10 +76,15 @@ test('an address that is not this machine\'s is refused', async () => {
   expect(await varve(folder, 'run')).toMatchObject({ exit: 1, stdout: '', stderr: expect.stringMatching(/^varve: cannot listen on 192\.0\.2\.1:80: .*EADDRNOTAVAIL.*; set listen to [^\n]+\n$/) })
 }, 180_000)
 
-test('a webhook without a token is refused before anything is watched', async () => {
+test('a webhook without a token is refused before anything is watched, as `check` says it', async () => {
   configure('127.0.0.1:0', HOOK)
-  const refusal = (why: string): object => ({ exit: 78, stdout: '', stderr: `varve: the token file ${join(folder, 'token')} ${why}; write one into it, such as the output of: openssl rand -hex 32\n` })
-  expect(await varve(folder, 'run')).toEqual(refusal('cannot be read (ENOENT)'))
+  const refusal = (why: string): object => ({
+    exit: 78, stdout: '',
+    stderr: `varve: ${join(folder, 'varve.yaml')}:3:${4 + HOOK.indexOf(' token }') + 2}: \`token_file\`: the token file ${join(folder, 'token')} ${why}; write one into it, such as the output of: openssl rand -hex 32\n`,
+  })
+  for (const verb of ['run', 'check']) expect(await varve(folder, verb)).toEqual(refusal('cannot be read (ENOENT)'))
+  // Who only asks what happened may not be allowed to read it.
+  expect(await varve(folder, 'status')).toMatchObject({ exit: expect.not.stringMatching('78'), stderr: expect.stringContaining('no registry in') })
   writeFileSync(join(folder, 'token'), '\n')
   expect(await varve(folder, 'run')).toEqual(refusal('is empty'))
 }, 180_000)

@@ -1,5 +1,6 @@
 import type { GcsAccess } from '../../model/watch.ts'
 import { credentialsFailure } from './failures.ts'
+import { checkKeyFile } from './key-file.ts'
 
 /** Where the JSON API is, and what shows who asks. */
 export interface Gate {
@@ -28,7 +29,10 @@ export async function connectGcs(place: string, access: GcsAccess): Promise<Gate
   const { authClient } = new Storage({ projectId: access.project ?? 'none' })
   const identify = async (url: string): Promise<Headers> => {
     // `keyFilename` would be read the same way, with a warning on stderr at each opening. What was read is kept until the store is closed.
-    if (access.credentialsFile !== undefined && authClient.cachedCredential === null) await authClient._getApplicationCredentialsFromFilePath(access.credentialsFile)
+    if (access.credentialsFile !== undefined && authClient.cachedCredential === null) {
+      await checkKeyFile(access.credentialsFile)
+      await authClient._getApplicationCredentialsFromFilePath(access.credentialsFile)
+    }
     const client = await authClient.getClient()
     if ('scopes' in client) client.scopes = [SCOPE]
     return client.getRequestHeaders(url)

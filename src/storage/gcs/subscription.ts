@@ -3,6 +3,7 @@ import type { Location } from '../../model/location.ts'
 import type { GcsAccess } from '../../model/watch.ts'
 import { within } from './config.ts'
 import { credentialsFailure } from './failures.ts'
+import { checkKeyFile } from './key-file.ts'
 
 /** A subscription, and the locations whose notifications it carries. */
 export interface SubscriptionOrder {
@@ -73,7 +74,7 @@ export async function connectSubscription(order: SubscriptionOrder, place: strin
   const pubsub = new PubSub({ projectId, scopes: [SCOPE] })
   const { credentialsFile } = order.access
   if (credentialsFile !== undefined && !pubsub.isEmulator)
-    await within(signal, pubsub.auth._getApplicationCredentialsFromFilePath(credentialsFile)).catch((error: unknown) => {
+    await within(signal, checkKeyFile(credentialsFile).then(() => pubsub.auth._getApplicationCredentialsFromFilePath(credentialsFile))).catch((error: unknown) => {
       signal.throwIfAborted()
       throw credentialsFailure(error, place)
     })

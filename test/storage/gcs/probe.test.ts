@@ -115,7 +115,7 @@ describe('a subscription', () => {
 
   test('whose topic the bucket does not notify hears nothing', async () => {
     fake.notifications = [{ topic: '//pubsub.googleapis.com/projects/p/topics/other' }]
-    expect(diagnosisOf(await asked(), 'notifications')).toMatchObject({ outcome: 'fails', reason: expect.stringContaining('fake does not tell the topic'), action: expect.stringContaining('gcloud storage buckets notifications create gs://fake') })
+    expect(diagnosisOf(await asked(), 'notifications')).toMatchObject({ outcome: 'fails', reason: expect.stringContaining('fake does not tell the topic'), action: expect.stringMatching(/^gcloud storage buckets notifications create gs:\/\/fake --topic=projects\/p\/topics\/t-\S+ /) })
     fake.fault = denying('notified')
     expect(outcomesOf(await asked())).toContain('notifications degraded storage.buckets.get')
   })
@@ -152,6 +152,12 @@ test.each<[string, object[], boolean, string, string | undefined]>([
   ['nothing', [], false, 'fails', 'found only by the scan every 60 min'],
 ])('a bucket that notifies of %s', (_, notifications, versioned, outcome, words) => {
   expect(judge(notifications, parseLocation('gs://fake/d/', '/'), versioned, 3_600_000)).toMatchObject({ outcome, ...(words !== undefined && { reason: expect.stringContaining(words) }) })
+})
+
+test('the command that would tell the topic names it where the subscription did', () => {
+  const of = (topic?: string): string | undefined => judge([], parseLocation('gs://fake/d/', '/'), false, 3_600_000, topic).action
+  expect(of('projects/p/topics/t')).toBe('gcloud storage buckets notifications create gs://fake --topic=projects/p/topics/t --payload-format=none --object-prefix="d/"')
+  for (const unknown of [undefined, '_deleted-topic_']) expect(of(unknown)).toContain(' --topic=TOPIC ')
 })
 
 test('the least roles are commands, an identity at a time', () => {
