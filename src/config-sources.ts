@@ -20,6 +20,7 @@ const gcs = mapping({
   project: key(text('the name of a project', nameTrouble), 'The project that pays for requests; else that of the credentials.'),
   endpoint: key(endpoint, 'Where GCS is when not at Google; goes before STORAGE_EMULATOR_HOST.'),
   credentials_file: key(text('a file', fileTrouble), 'A key file, relative to this file; else the application-default credentials.'),
+  impersonate: key(text('a service account', accountTrouble), 'The e-mail address of a service account to impersonate with those credentials.'),
 })
 
 const http = mapping({
@@ -71,7 +72,7 @@ export function s3AccessOf({ s3: told }: SourcesText, endpoint: string | undefin
 
 export function gcsAccessOf({ gcs: told }: SourcesText, endpoint: string | undefined, resolveFile: (path: string) => string): GcsAccess {
   const credentialsFile = told?.credentials_file
-  return given({ project: told?.project, endpoint, credentialsFile: credentialsFile === undefined ? undefined : resolveFile(credentialsFile) })
+  return given({ project: told?.project, endpoint, impersonate: told?.impersonate, credentialsFile: credentialsFile === undefined ? undefined : resolveFile(credentialsFile) })
 }
 
 export function httpAccessOf({ http: told }: SourcesText): HttpAccess {
@@ -86,6 +87,10 @@ export function endpointOf(told: string | undefined, surrounding: string | undef
 
 function roleTrouble(value: string): string | undefined {
   return /^arn:[a-z-]+:iam::\d{12}:role\/[^\s]+$/.test(value) ? undefined : 'not the ARN of a role; write arn:aws:iam::123456789012:role/name'
+}
+
+function accountTrouble(value: string): string | undefined {
+  return /^[a-z0-9-]+@[a-z0-9.-]+\.gserviceaccount\.com$/.test(value) ? undefined : 'not a service account; write name@project.iam.gserviceaccount.com'
 }
 
 function subscriptionTrouble(value: string): string | undefined {

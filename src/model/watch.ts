@@ -75,6 +75,8 @@ export interface GcsAccess {
   readonly endpoint?: string
   /** A key file; else the application-default credentials. */
   readonly credentialsFile?: string
+  /** The service account to impersonate with those: its e-mail address. */
+  readonly impersonate?: string
 }
 
 export interface HttpAccess {

@@ -55,7 +55,7 @@ export async function openSources(watches: readonly Watch[], clock: Clock, log: 
     for (const location of watch.locations)
       if (location.scheme === 'file') add((await import('./file/notifications.ts')).fileSource(location, clock), [watch])
   // What is shared, and who asks it.
-  const heard = Map.groupBy(watches, ({ events, s3, gcs }) => JSON.stringify([events, events?.kind === 'sqs' && [s3.profile, s3.role], events?.kind === 'pubsub' && gcs.credentialsFile]))
+  const heard = Map.groupBy(watches, ({ events, s3, gcs }) => JSON.stringify([events, events?.kind === 'sqs' && [s3.profile, s3.role], events?.kind === 'pubsub' && [gcs.credentialsFile, gcs.impersonate]]))
   for (const served of heard.values()) {
     const { events, s3, gcs } = served[0] as Watch
     const locations = served.flatMap((watch) => watch.locations.filter(({ scheme }) => scheme === (events?.kind === 'pubsub' ? 'gs' : 's3')))

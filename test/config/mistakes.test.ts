@@ -181,6 +181,13 @@ test('the files of tokens and keys are read where that is asked for, and each mi
   }
 })
 
+test('a service account has the address of one', () => {
+  const of = (account: string): string[] => mistakes(watching(`gcs: {impersonate: ${account}}`, 'gs://my-bucket/data/'))
+  for (const account of ['reader@p-1.iam.gserviceaccount.com', '12-compute@developer.gserviceaccount.com']) expect(of(account)).toEqual([])
+  for (const account of ['me@example.org', 'reader', 'a/b@p.iam.gserviceaccount.com', 'x@p.iam.gserviceaccount.com:y'])
+    expect(of(account)).toEqual(['6:24: `impersonate`: not a service account; write name@project.iam.gserviceaccount.com'])
+})
+
 test('port 0 is for this machine alone', () => {
   for (const host of ['127.0.0.1', '127.1.2.3', '[::1]', 'localhost']) expect(mistakes(`listen: "${host}:0"\n${watching('')}`)).toEqual([])
   for (const host of ['0.0.0.0', '[::]', '10.0.0.1', 'example.org'])

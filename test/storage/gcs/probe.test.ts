@@ -164,7 +164,8 @@ test('the least roles are commands, an identity at a time', () => {
   const events = { kind: 'pubsub', subscription: 'projects/p/subscriptions/s' } as const
   const policies = gcpPolicies([
     watchOf({ name: 'one', locations: [parseLocation('gs://fake/d/', '/')], events }), watchOf({ name: 'two', locations: [parseLocation('gs://fake/e/', '/')], events }),
-    watchOf({ name: 'three', locations: [parseLocation('gs://other/', '/')], gcs: { credentialsFile: '/key.json', project: 'payer' } }), watchOf({ name: 'files' }),
+    watchOf({ name: 'three', locations: [parseLocation('gs://other/', '/')], gcs: { credentialsFile: '/key.json', project: 'payer' } }),
+    watchOf({ name: 'four', locations: [parseLocation('gs://other/', '/')], gcs: { impersonate: 'reader@p.iam.gserviceaccount.com' } }), watchOf({ name: 'files' }),
   ])
   expect(policies).toEqual([
     {
@@ -175,5 +176,12 @@ test('the least roles are commands, an identity at a time', () => {
       ].join('\n'),
     },
     { title: 'Google roles for the identity of /key.json (MEMBER), needed by three', text: expect.stringMatching(/gs:\/\/other .*\n.*payer .*serviceusage\.services\.use/) },
+    {
+      title: 'Google roles for reader@p.iam.gserviceaccount.com, as whom the identity that Varve runs as (MEMBER) asks, needed by four',
+      text: [
+        'gcloud iam service-accounts add-iam-policy-binding reader@p.iam.gserviceaccount.com --member=MEMBER --role=roles/iam.serviceAccountTokenCreator  # iam.serviceAccounts.getAccessToken',
+        'gcloud storage buckets add-iam-policy-binding gs://other --member=serviceAccount:reader@p.iam.gserviceaccount.com --role=roles/storage.objectViewer  # storage.objects.list, storage.objects.get',
+      ].join('\n'),
+    },
   ])
 })
