@@ -5,9 +5,9 @@ import type { Context, Options } from './context.ts'
 import { configOf } from './place.ts'
 import { formatDuration, plural, visible } from './words.ts'
 
-/** Reads the configuration and prints what it would watch, a line for each watch; opens nothing. Throws CONFIG_INVALID with all that is wrong. */
+/** Reads the configuration and the files of tokens and keys that it names, and prints what it would watch, a line for each watch; asks no store. Throws CONFIG_INVALID with all that is wrong. */
 export async function check(context: Context, options: Options): Promise<void> {
-  const config = await configOf(context, options)
+  const config = await configOf(context, options, 'all')
   await context.screen.print(
     `${visible(config.file)}: ${plural(config.watches.length, 'watch', 'watches')}, no errors`,
     ...config.watches.map((watch) => watchLine(watch, config.defaultEntity)),

@@ -12,7 +12,7 @@ import { plural, visible } from './words.ts'
 
 /** Runs the daemon until SIGINT or SIGTERM; prints what it watches, each new version and each state. Resolves when all of it has stopped. */
 export async function run(context: Context, options: Options): Promise<void> {
-  const config = await configOf(context, options)
+  const config = await configOf(context, options, 'tokens')
   const daemon = await context.opener.daemon(config, tellAll(context.screen, config.defaultEntity))
   try {
     const views = await daemon.registry.watchViews(context.clock.now())

@@ -48,6 +48,7 @@ export function gcsFailure(error: unknown, place: string, permission: string): V
 
 /** Why no token could be had: nobody answered, or there is nothing to ask for one with. */
 export function credentialsFailure(error: unknown, place: string): VarveError {
+  if (error instanceof VarveError) return error
   const { code, status } = error as ClientError
   const unanswered = typeof code === 'string' && /^(E[A-Z]+|UND_ERR_.*)$/.test(code) && code !== 'ENOENT' && code !== 'EACCES'
   if (unanswered || (status ?? 0) >= 500)

@@ -2,6 +2,7 @@ import type { HeadObjectCommandOutput } from '@aws-sdk/client-s3'
 import { VarveError } from '../../model/errors.ts'
 import { formatReference, keyOf } from '../../model/location.ts'
 import type { Location } from '../../model/location.ts'
+import type { Counter } from '../bucket-store.ts'
 import { someAtOnce } from '../some.ts'
 import type { Found } from '../storage.ts'
 import type { Bucket } from './bucket.ts'
@@ -50,10 +51,10 @@ async function withChecksums(bucket: Bucket, key: string, signal: AbortSignal): 
   }
 }
 
-/** The answer to a HEAD has no body, so it cannot say why; a listing does. Throws what that says; resolves when nothing is wrong with the bucket. */
-export async function explain(bucket: Bucket, location: Location, place: string, signal: AbortSignal): Promise<void> {
+/** The answer to a HEAD has no body, so it cannot say why; a listing does. Throws what that says; answers whether anything lies under the prefix when nothing is wrong with the bucket. */
+export async function explain(bucket: Bucket, location: Location, place: string, signal: AbortSignal, counter: Counter = { requests: 0 }): Promise<boolean> {
   try {
-    await bucket.objects(location.prefix, {}, { requests: 0 }, signal, 1)
+    return (await bucket.objects(location.prefix, {}, counter, signal, 1)).rows.length > 0
   } catch (error) {
     signal.throwIfAborted()
     throw awsFailure(error, place, 's3:ListBucket')
