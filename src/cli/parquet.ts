@@ -89,12 +89,19 @@ export async function readParquet(file: string): Promise<{ readonly header: Head
     let row = 0
     for (const group of metadata.row_groups) {
       const rowEnd = row + Number(group.num_rows)
-      const rows: readonly Readonly<Record<string, unknown>>[] = await parquetReadObjects({ file: buffer, metadata, rowStart: row, rowEnd }).catch(broken)
+      const rows: readonly Readonly<Record<string, unknown>>[] = await parquetReadObjects({ file: buffer, metadata, rowStart: row, rowEnd, parsers: { stringFromBytes } }).catch(broken)
       if (rows.length !== rowEnd - row) throw wrong(file, 'a row group is cut short')
       yield rows.map((cells, i) => entryOf(lineFrom(cells, `${file} row ${row + i + 1}`), `${file} row ${row + i + 1}`))
       row = rowEnd
     }
   }
+}
+
+const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+/** A mark of byte order may be what a name begins with. */
+function stringFromBytes(bytes: Uint8Array | undefined): string | undefined {
+  return bytes && UTF8.decode(bytes)
 }
 
 function lineFrom(cells: Readonly<Record<string, unknown>>, where: string): object {
