@@ -43,6 +43,11 @@ export function compose(clock: Clock, surroundings: Environment, screen: Screen)
   return {
     registry: (folder, create) => openRegistry(folder, create, false),
     lagMs: async (watch) => (await import('./storage/open.ts')).lagOf(watch),
+    backup: async (folder, file) => (await import('./registry/backup.ts')).backup(folder, file),
+    restoreRegistry: async (folder, file, force) => (await import('./registry/backup.ts')).replaceRegistry(folder, file, force, clock.now()),
+    async *fsck(folder) {
+      yield* (await import('./registry/fsck.ts')).fsck(folder)
+    },
     daemonRuns: async (folder) => (await import('./registry/lock.ts')).daemonRuns(folder),
     lookParts: (registry, tell, verbose) => lookParts(registry, tell, verbose ? spoken(screen) : SILENT),
     async wake(config, registry, watch) {

@@ -3,7 +3,7 @@ import type { LookParts, Tell } from '../daemon/daemon.ts'
 import type { Clock } from '../model/clock.ts'
 import type { Examination, Policy } from '../model/probe.ts'
 import type { Watch } from '../model/watch.ts'
-import type { Registry } from '../registry/registry.ts'
+import type { Fault, Registry } from '../registry/registry.ts'
 import type { Screen } from './screen.ts'
 
 /** What every command is handed. */
@@ -24,6 +24,12 @@ export interface Opener {
   registry(folder: string, create: boolean): Promise<Registry>
   /** How long (ms) this machine may not see what another changed at a watch's location, Infinity where nobody knows; undefined where all is heard or asked anew. */
   lagMs(watch: Watch): Promise<number | undefined>
+  /** Writes the registry in `folder` to a new file, whole and checked. */
+  backup(folder: string, file: string): Promise<void>
+  /** Puts the backup `file` in the place of the registry in `folder`; with `force` answers where the one that was there is kept. */
+  restoreRegistry(folder: string, file: string, force: boolean): Promise<{ readonly kept?: string }>
+  /** What is wrong in the registry in `folder`: nothing in a sound one. */
+  fsck(folder: string): AsyncIterable<Fault>
   /** True while a daemon works on `folder`. */
   daemonRuns(folder: string): Promise<boolean>
   /** What one look in this process needs. */

@@ -122,7 +122,8 @@ function prepare(database: DatabaseSync): void {
   database.exec(`PRAGMA synchronous = FULL; PRAGMA mmap_size = 0; PRAGMA cache_size = -${CACHE_KB}; PRAGMA foreign_keys = OFF`)
   // A pragma that sets the mode takes a lock even where it changes nothing, so it is asked first.
   const { journal_mode: mode } = database.prepare('PRAGMA journal_mode').get() as { journal_mode: string }
-  if (mode === 'delete') database.exec('PRAGMA journal_mode = WAL')
+  // A new database gives back what it no longer needs a piece at a time; one that was made without keeps its way until it is vacuumed (see `giveBack`).
+  if (mode === 'delete') database.exec('PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL')
   database.exec(`PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}; PRAGMA journal_size_limit = 67108864`)
   migrate(database)
 }

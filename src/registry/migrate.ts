@@ -7,6 +7,9 @@ import { LINEAGE } from './migrations/0003-lineage.ts'
 /** In the order in which they were made. A migration that was released is never changed: the next one mends it. */
 const MIGRATIONS: readonly string[] = [FIRST, PLACES, LINEAGE]
 
+/** The schema that this Varve works with. */
+export const SCHEMA = MIGRATIONS.length
+
 /** Brings the schema up to date, all or nothing; costs one small read where it is. Throws REGISTRY_REFUSED for a database of a newer Varve. */
 export function migrate(database: DatabaseSync): void {
   if (versionOf(database) === MIGRATIONS.length) return

@@ -12,6 +12,7 @@ import { accept, begin, beginPut, extend, release, renew } from './looks.ts'
 import { record } from './record.ts'
 import type { Registry } from './registry.ts'
 import { request } from './requests.ts'
+import { giveBack, removable, removeVersion } from './retain.ts'
 import { directories, hasRowsUnder, rowsAt, rowsBetween, rowsIn, skipsIn } from './rows.ts'
 import { removedBeyondAccepted, stage, tally } from './staging.ts'
 import { endRun, use } from './uses.ts'
@@ -89,6 +90,9 @@ async function openOn(writer: Connection, reader: Connection = writer): Promise<
     accept: (watch, nowMs) => accept(db, watch, nowMs),
     use: (name, version, run, nowMs) => use(db, name, version, run, nowMs),
     endRun: (run, state, nowMs) => endRun(db, run, state, nowMs),
+    removable: (name) => removable(db, name),
+    removeVersion: (name, version, removal, nowMs) => removeVersion(db, name, version, removal, nowMs),
+    giveBack: (whole) => giveBack(db, whole),
     ...catalog(db),
     lineage: (name, version, depth) => lineage(db, name, version, depth),
     watchViews: (nowMs) => watchViews(db, nowMs),

@@ -6,11 +6,11 @@
 import type { Content, Holding, Row, Skip, SkipReason } from '../model/entry.ts'
 import type { Location } from '../model/location.ts'
 import type {
-  Certificate, Changes, ChangeView, CollectionView, EdgeView, EntryView, LastLook, Marked, MarkedRun, RunState, UseView, VersionView, WatchView,
+  Certificate, Changes, ChangeView, CollectionView, EdgeView, EntryView, LastLook, Marked, MarkedRun, RemovalView, RunState, UseView, VersionView, WatchView,
 } from '../model/version.ts'
 import type { Cause, CollectionName, ProjectName, Watch, WatchState } from '../model/watch.ts'
 
-export interface Registry extends Ledger, Catalog {
+export interface Registry extends Ledger, Retention, Catalog {
   /** Made with the database: two installs on one Redis do not meet. */
   readonly id: string
   close(): Promise<void>
@@ -190,13 +190,15 @@ export interface PutOrder {
   readonly type: string
   readonly aliases: readonly string[]
   readonly description?: string
+  /** Of what is imported, not looked at: where each stretch of its paths lies, in path order, instead of `location`. No watch may keep the collection then. */
+  readonly stretches?: readonly { readonly first: string; readonly last: string; readonly location: Location }[]
   /** Who made it; in the artifact's own project unless it says another. */
   readonly run?: RunName
 }
 
 /** One staged finding. `put` adds or modifies; `refresh` is the same content with newer stamps (`pin` here becomes `latestPin`). */
 export type Finding =
-  | { readonly op: 'put'; readonly path: string; readonly sizeBytes: number; readonly content: Content; readonly fingerprint?: string }
+  | { readonly op: 'put'; readonly path: string; readonly sizeBytes: number; readonly content: Content; readonly fingerprint?: string; readonly latestPin?: string }
   | { readonly op: 'refresh'; readonly path: string; readonly content?: Content; readonly fingerprint?: string }
   | { readonly op: 'remove'; readonly path: string }
   | { readonly op: 'skip'; readonly path: string; readonly reason: SkipReason }
@@ -251,6 +253,34 @@ export interface Verdict {
   readonly lastLook?: LastLook
   /** Of a held look: kept with the removed paths in scratch, so that `accept` can bound what it lets through. */
   readonly held?: { readonly digest?: string; readonly root?: string }
+}
+
+export interface Retention {
+  /** Pages of a collection's versions, newest first, with what speaks for each. */
+  removable(collection: CollectionName): AsyncIterable<readonly RemovalView[]>
+  /**
+   * Removes a version: metadata alone, in one transaction; what no other version covers goes with it, and its index is never used again. Of the newest one, the one before it is newest again,
+   * any look and put under way is overtaken, and every watch of the collection gets a WHOLE request with cause `cli`. A collection without any version stays, as before its first.
+   * Throws NOT_FOUND, and CONFLICT for one that is spared.
+   */
+  removeVersion(collection: CollectionName, version: string, removal: Removal, nowMs: number): Promise<RemovalView>
+  /**
+   * Gives the space that nobody needs any more back to the file system, in pieces between which others write; answers how many bytes. A database that an earlier Varve made must be
+   * rewritten as a whole this once, and nobody writes meanwhile: undefined, and nothing done, where `whole` is false or another is writing.
+   */
+  giveBack(whole: boolean): Promise<number | undefined>
+}
+
+/** Something in a registry that is not as it must be. */
+export interface Fault {
+  readonly artifact?: string
+  readonly words: string
+}
+
+/** What is spared: versions with aliases besides `latest`, versions that some run used; and, unless `head`, the newest. */
+export interface Removal {
+  readonly spared: { readonly aliased: boolean; readonly used: boolean }
+  readonly head: boolean
 }
 
 /** Names `project/collection` or `entity/project/collection`; `version` is `v3` or an alias. Each throws NOT_FOUND, naming what is missing and what there is. */

@@ -34,7 +34,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
 /** The one place where each package, and each builtin that stands for a database, is imported: what the path of a file begins with. */
 const HOMES: readonly (readonly [package_: RegExp, home: string])[] = [
   [/^@aws-sdk\//, 'storage/s3/'], [/^(@google-cloud\/|google-auth-library$)/, 'storage/gcs/'], [/^chokidar$/, 'storage/file/'], [/^(bullmq|ioredis)$/, 'queue/'], [/^node:sqlite$/, 'registry/'],
-  [/^picomatch$/, 'daemon/'], [/^(zod|yaml|ms|bytes)$/, 'config'], [/^(commander|cli-table3)$/, 'cli/'], [/^pino$/, 'compose.ts'],
+  [/^picomatch$/, 'daemon/'], [/^(zod|yaml|ms|bytes)$/, 'config'], [/^(commander|cli-table3|hyparquet(-writer)?)$/, 'cli/'], [/^pino$/, 'compose.ts'],
 ]
 
 /** `storage` for `storage/s3/list.ts`; `hall` for what lies in no room. */
