@@ -1,8 +1,9 @@
 // Scheme → factory. Each is loaded when it is first needed: an SDK costs a quarter of a second.
 import type { Clock } from '../model/clock.ts'
+import { VarveError } from '../model/errors.ts'
 import type { Location, Scheme } from '../model/location.ts'
 import type { Watch } from '../model/watch.ts'
-import type { ChangeSource, Log, Store } from './storage.ts'
+import type { Access, ChangeSource, Log, Reader, Store } from './storage.ts'
 
 const openWeb = async (location: Location, { http }: Watch, memo: string | undefined): Promise<Store> => (await import('./http/store.ts')).openHttpStore(location, http, memo)
 
@@ -27,6 +28,18 @@ export async function openStore(watch: Watch, memo: string | undefined): Promise
 
 function openOne(location: Location, watch: Watch, memo: string | undefined): Promise<Store> {
   return STORES[location.scheme](location, watch, memo)
+}
+
+const READERS: Readonly<Partial<Record<Scheme, (location: Location, access: Access) => Promise<Reader>>>> = {
+  s3: async (location, { s3 }) => (await import('./s3/reader.ts')).openS3Reader(location, s3),
+  file: async () => (await import('./file/reader.ts')).openFileReader(),
+}
+
+/** Opens the bytes of all that lies where `location` does: in its bucket, or on this machine; of a web server its one object. Asks nothing yet. Throws USAGE when `access` does not say enough. */
+export async function openReader(location: Location, access: Access): Promise<Reader> {
+  const open = READERS[location.scheme]
+  if (open === undefined) throw new VarveError('USAGE', `${location.scheme} cannot be read`)
+  return open(location, access)
 }
 
 /**
