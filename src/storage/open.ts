@@ -1,6 +1,5 @@
 // Scheme → factory. Each is loaded when it is first needed: an SDK costs a quarter of a second.
 import type { Clock } from '../model/clock.ts'
-import { VarveError } from '../model/errors.ts'
 import type { Location, Scheme } from '../model/location.ts'
 import type { Watch } from '../model/watch.ts'
 import type { Access, ChangeSource, Log, Reader, Store } from './storage.ts'
@@ -30,16 +29,19 @@ function openOne(location: Location, watch: Watch, memo: string | undefined): Pr
   return STORES[location.scheme](location, watch, memo)
 }
 
-const READERS: Readonly<Partial<Record<Scheme, (location: Location, access: Access) => Promise<Reader>>>> = {
+const readWeb = async (location: Location, { http }: Access): Promise<Reader> => (await import('./http/reader.ts')).openHttpReader(location, http)
+
+const READERS: Readonly<Record<Scheme, (location: Location, access: Access) => Promise<Reader>>> = {
   s3: async (location, { s3 }) => (await import('./s3/reader.ts')).openS3Reader(location, s3),
+  gs: async (location, { gcs }) => (await import('./gcs/reader.ts')).openGcsReader(location, gcs),
   file: async () => (await import('./file/reader.ts')).openFileReader(),
+  http: readWeb,
+  https: readWeb,
 }
 
 /** Opens the bytes of all that lies where `location` does: in its bucket, or on this machine; of a web server its one object. Asks nothing yet. Throws USAGE when `access` does not say enough. */
-export async function openReader(location: Location, access: Access): Promise<Reader> {
-  const open = READERS[location.scheme]
-  if (open === undefined) throw new VarveError('USAGE', `${location.scheme} cannot be read`)
-  return open(location, access)
+export function openReader(location: Location, access: Access): Promise<Reader> {
+  return READERS[location.scheme](location, access)
 }
 
 /**
