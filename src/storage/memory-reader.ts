@@ -26,6 +26,7 @@ const CHUNK_BYTES = 64 * 1024
 
 /** A reader of what lies in a memory. */
 export function memoryReader(shelf: Shelf): Reader {
+  const closing = new AbortController()
   const versions = (key: string): readonly Held[] => shelf.kept(key).flatMap((kept, at) => (kept.bytes === undefined ? [] : [heldOf(kept, at === 0)]))
   return {
     async *standing(keys, signal) {
@@ -41,9 +42,9 @@ export function memoryReader(shelf: Shelf): Reader {
     },
     open: async (key, wanted, signal) => {
       shelf.root(signal)
-      return openAt(shelf, key, wanted, signal)
+      return openAt(shelf, key, wanted, AbortSignal.any([signal, closing.signal]))
     },
-    close: async () => undefined,
+    close: async () => closing.abort(new VarveError('STORAGE_UNAVAILABLE', 'the store was closed while it was read')),
   }
 }
 
