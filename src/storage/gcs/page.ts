@@ -10,6 +10,8 @@ export interface ObjectRow {
   /** Base64. Composite objects, and those of multipart uploads, have none; those under a customer's own key have neither checksum. */
   readonly md5: string | undefined
   readonly crc32c: string | undefined
+  /** The one that is answered when none is asked for: another has a time at which it was replaced or deleted. */
+  readonly live: boolean
 }
 
 /** A page: what it holds, and where the next begins when there is one. */
@@ -45,13 +47,13 @@ function parseDocument(text: string, kind: string): Readonly<Record<string, unkn
 
 function rowOf(row: unknown): ObjectRow {
   if (!isObject(row)) throw broken('a row is no object')
-  const { name, generation, size, etag, md5Hash, crc32c } = row
+  const { name, generation, size, etag, md5Hash, crc32c, timeDeleted } = row
   if (typeof name !== 'string' || name === '' || !name.isWellFormed()) throw broken('a row has no name')
   const of = `of ${JSON.stringify(name)}`
   if (typeof generation !== 'string' || !/^\d+$/.test(generation)) throw broken(`it shows no generation ${of}`)
   if (typeof size !== 'string' || !/^\d{1,15}$/.test(size)) throw broken(`it shows no size ${of}`)
   if (typeof etag !== 'string' || etag === '') throw broken(`it shows no etag ${of}`)
-  return { key: name, generation, sizeBytes: Number(size), etag, md5: checksum(md5Hash, of), crc32c: checksum(crc32c, of) }
+  return { key: name, generation, sizeBytes: Number(size), etag, md5: checksum(md5Hash, of), crc32c: checksum(crc32c, of), live: timeDeleted === undefined }
 }
 
 function checksum(value: unknown, of: string): string | undefined {
