@@ -119,8 +119,16 @@ export class Planner {
 
   async #missingObjects(reader: Reader, asked: readonly Asked[], missing: Map<number, Missing>, signal: AbortSignal): Promise<void> {
     const standing = new Map<string, Held | undefined>()
-    for await (const { key, held } of reader.standing([...new Set(asked.map(({ holding }) => holding.key))].sort(comparePaths), signal)) standing.set(key, held)
-    const hard = asked.filter(({ holding }) => !isThere(holding, standing.get(holding.key)))
+    const failed = new Map<string, unknown>()
+    for await (const one of reader.standing([...new Set(asked.map(({ holding }) => holding.key))].sort(comparePaths), signal)) {
+      standing.set(one.key, one.held)
+      if (one.failed !== undefined) failed.set(one.key, one.failed)
+    }
+    for (const { at, holding } of asked) {
+      const error = failed.get(holding.key)
+      if (error !== undefined) missing.set(at, { holding, reason: storeReason(error) ?? 'unreachable', words: describe(error) })
+    }
+    const hard = asked.filter(({ at, holding }) => !missing.has(at) && !isThere(holding, standing.get(holding.key)))
     await inParallel(hard, ASKED_AT_ONCE, async ({ at, holding }) => {
       // Of what is not pinned and holds still no older version can be known by more than the listing told.
       const versions = await reader.versions(holding.key, signal)

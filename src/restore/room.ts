@@ -10,6 +10,7 @@ import { diskFailure } from './threads.ts'
 
 const LOCK = 'lock'
 const PARTIAL = '.part'
+const WRITTEN_WITHIN_MS = 10_000
 
 export interface Room {
   /** The destination, real, ending in `/`. */
@@ -67,8 +68,10 @@ function lock(file: string, root: string): void {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
     }
-    const [machine, pid, start] = readFileSync(file, 'utf8').split(' ')
-    const alive = machine !== hostname() || (startOf(Number(pid)) === start && start !== undefined)
+    const text = readFileSync(file, 'utf8')
+    const [machine, pid, start] = text.split(' ')
+    // One without text is being written at this moment, or was left by a crash long ago.
+    const alive = text === '' ? Date.now() - statSync(file).mtimeMs < WRITTEN_WITHIN_MS : machine !== hostname() || (start !== undefined && startOf(Number(pid)) === start)
     if (alive || !again)
       throw new VarveError('CONFLICT', `another restore works in ${root} (process ${pid} of ${machine})`, { hint: `wait for it; if it does not run any more, remove ${file}` })
     rmSync(file, { force: true })
