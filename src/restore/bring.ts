@@ -56,7 +56,7 @@ export class Bringer {
   }
 
   /** Starts to bring these; resolves when all have begun, with the promise of each in their order. They are settled in no order. */
-  async start(wanted: readonly { readonly holding: Holding; readonly fate: Fate; readonly source: Source | undefined }[]): Promise<readonly Promise<Brought>[]> {
+  async start(wanted: readonly { readonly holding: Holding; readonly fate: Fate; readonly sources: readonly Source[] }[]): Promise<readonly Promise<Brought>[]> {
     const coming: Promise<Brought>[] = []
     let batch: Placing[] = []
     let bytes = 0
@@ -66,10 +66,9 @@ export class Bringer {
       bytes = 0
       if (placings.length > 0) await this.#local.begin(() => this.#place(placings))
     }
-    for (const { holding, fate, source } of wanted) {
+    for (const { holding, fate, sources } of wanted) {
       this.#signal.throwIfAborted()
       const replace = fate === 'replace'
-      const sources = source === undefined ? await this.#planner.own(holding) : [source]
       const { promise, resolve, reject } = Promise.withResolvers<Brought>()
       promise.catch(() => undefined)
       coming.push(promise)
@@ -148,17 +147,16 @@ export class Bringer {
   /** What was planned failed: the stores are asked anew, and the registry for the same content elsewhere. */
   async #instead({ holding, replace, sources }: Pick<Placing, 'holding' | 'replace' | 'sources'>, failed: Unfetched): Promise<Brought> {
     const missing = (await this.#planner.missing([holding], this.#signal)).get(0) ?? { holding, reason: failed.reason, words: failed.message }
-    const source = (await this.#planner.elsewhere([missing], this.#signal)).get(0)
-    if (source === undefined || sources.some((one) => wordsOf(one) === wordsOf(source))) throw failed
-    if (!source.local) return this.#fetch(holding, replace, [source], true)
-    const { promise, resolve, reject } = Promise.withResolvers<Brought>()
+    const others = ((await this.#planner.elsewhere([missing], this.#signal)).get(0) ?? []).filter((other) => !sources.some((one) => wordsOf(one) === wordsOf(other)))
+    const [source] = others
+    if (source === undefined) throw failed
+    if (!source.local) return this.#fetch(holding, replace, others, true)
     const { outcomes, fingerprints } = await this.#threads.run({
       kind: 'place', root: this.#room.root, way: this.#way, temporary: this.#room.temporary(), sources: [source.key], paths: [holding.path], sizes: [holding.sizeBytes], replace: [replace],
       seals: [sealOf(holding) ?? { by: 'md5', value: '' }],
     })
-    if (outcomes[0] === 'done') resolve({ step: this.#step(holding, { source, proof: sealOf(holding)?.by ?? 'store' }), fingerprint: fingerprints[0] as string })
-    else reject(failed)
-    return promise
+    if (outcomes[0] !== 'done') throw failed
+    return { step: this.#step(holding, { source, proof: sealOf(holding)?.by ?? 'store' }), fingerprint: fingerprints[0] as string }
   }
 
   async #write(holding: Holding, replace: boolean, fetched: Fetched, temporary: string, bytes: Uint8Array | undefined): Promise<Brought> {

@@ -77,8 +77,9 @@ class Checking {
       const steps: Step[] = []
       await inParallel([...asked.entries()], READ_AT_ONCE, async ([at, missing]) => {
         const { holding, reason, words, doubtful } = missing
-        const source = found.get(at)
-        const fetched = source === undefined ? undefined : this.#wish.deep || source === doubtful ? await this.#bytesOf(holding, source) : { source, proof: undefined }
+        const sources = found.get(at)
+        const source = sources?.[0]
+        const fetched = sources === undefined || source === undefined ? undefined : this.#wish.deep || source === doubtful ? await this.#bytesOf(holding, sources) : { source, proof: undefined }
         if (fetched === undefined) losses.push({ path: holding.path, reason, words })
         else {
           elsewhere++
@@ -142,9 +143,10 @@ class Checking {
     return outcome === 'denied' ? { holding, reason: 'denied', words: `${name} may not be read` } : { holding, reason: 'overwritten', words: `${name} holds other bytes now` }
   }
 
-  async #bytesOf(holding: Holding, source: Source): Promise<Fetched | undefined> {
+  async #bytesOf(holding: Holding, sources: readonly Source[]): Promise<Fetched | undefined> {
+    const source = sources[0] as Source
     if (!source.local)
-      return this.#fetcher.only(holding, [source]).catch((error: unknown) => {
+      return this.#fetcher.only(holding, sources).catch((error: unknown) => {
         if (error instanceof Unfetched) return undefined
         throw error
       })

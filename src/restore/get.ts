@@ -84,7 +84,7 @@ class Getting {
     if (fresh || whole === undefined) this.#threads.warm()
     if (dryRun) {
       const weighed = await this.#weigh(destination.replace(/\/*$/, '/'), fresh, trusted, undefined)
-      await this.#each(weighed, async (page) => page.map(({ holding, source }) => ({ step: stepFrom(holding.path, this.#wish.as === 'copy' ? 'fetched' : 'linked', source, { sizeBytes: holding.sizeBytes }) })))
+      await this.#each(weighed, async (page) => page.map(({ holding, sources }) => ({ step: stepFrom(holding.path, this.#wish.as === 'copy' ? 'fetched' : 'linked', sources[0] as Source, { sizeBytes: holding.sizeBytes }) })))
       return this.#end(weighed)
     }
     const room = enter(destination)
@@ -173,16 +173,16 @@ class Getting {
   /** Every entry in path order: what is to come is begun a page ahead of what is told. */
   async #each(
     weighed: Weighed,
-    begin: (page: readonly { readonly holding: Holding; readonly fate: 'fetch' | 'replace'; readonly source: Source }[]) => Promise<readonly (Brought | Promise<Brought>)[]>,
+    begin: (page: readonly { readonly holding: Holding; readonly fate: 'fetch' | 'replace'; readonly sources: readonly Source[] }[]) => Promise<readonly (Brought | Promise<Brought>)[]>,
     draft?: Draft,
     fine = true,
   ): Promise<void> {
     let last: Promise<void> = Promise.resolve()
     for await (const { from, holdings } of this.#pages.all()) {
-      const wanted: { holding: Holding; fate: 'fetch' | 'replace'; source: Source; i: number }[] = []
+      const wanted: { holding: Holding; fate: 'fetch' | 'replace'; sources: readonly Source[]; i: number }[] = []
       for (const [i, holding] of holdings.entries()) {
         const fate = weighed.fateOf(from + i)
-        if (fate === 'fetch' || fate === 'replace') wanted.push({ holding, fate, i, source: weighed.sources.get(from + i) ?? ((await this.#planner.own(holding))[0] as Source) })
+        if (fate === 'fetch' || fate === 'replace') wanted.push({ holding, fate, i, sources: weighed.sources.get(from + i) ?? (await this.#planner.own(holding)) })
       }
       const begun = await begin(wanted)
       await last

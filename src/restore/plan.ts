@@ -59,8 +59,8 @@ export class Planner {
   }
 
   /** Where the bytes of each of `missing` lie besides, by its position: another row of the registry with the same content, else what stands at its place if only its bytes could tell. */
-  async elsewhere(missing: readonly Missing[], signal: AbortSignal): Promise<ReadonlyMap<number, Source>> {
-    const found = new Map<number, Source>()
+  async elsewhere(missing: readonly Missing[], signal: AbortSignal): Promise<ReadonlyMap<number, readonly Source[]>> {
+    const found = new Map<number, readonly Source[]>()
     if (missing.length === 0) return found
     const asking = missing.filter(({ beside }) => beside === undefined).map(({ holding }) => holding)
     const same = asking.length === 0 ? new Map<string, readonly Holding[]>() : await this.#registry.sameContent(asking)
@@ -80,14 +80,16 @@ export class Planner {
       asked.sort((a, b) => comparePaths(a.place.key, b.place.key))
       const gone = await this.missing(asked.map(({ place }) => place), signal)
       for (const [position, { at, place }] of asked.entries()) {
-        if (gone.has(position)) continue
-        found.set(at, (await this.own(place))[0] as Source)
+        const lacking = gone.get(position)
+        const sources = lacking === undefined ? await this.own(place) : lacking.beside === undefined ? [] : [lacking.beside]
+        if (sources.length === 0) continue
+        found.set(at, sources)
         open.delete(at)
       }
     }
     for (const [at, { beside, doubtful }] of missing.entries()) {
       const there = beside ?? (found.has(at) ? undefined : doubtful)
-      if (there !== undefined) found.set(at, there)
+      if (there !== undefined) found.set(at, [there])
     }
     return found
   }

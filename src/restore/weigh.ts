@@ -26,7 +26,7 @@ export type Fate = (typeof FATES)[number]
 export interface Weighed {
   fateOf(at: number): Fate
   /** Where else than at its own place an entry's bytes are. */
-  readonly sources: ReadonlyMap<number, Source>
+  readonly sources: ReadonlyMap<number, readonly Source[]>
   readonly losses: readonly Loss[]
   /** Files with other bytes, that nobody said may go. */
   readonly foreign: readonly string[]
@@ -119,18 +119,18 @@ class Weighing {
   }
 
   async end(): Promise<Weighed> {
-    const sources = new Map<number, Source>()
+    const sources = new Map<number, readonly Source[]>()
     for (let from = 0; from < this.#missing.length; from += ELSEWHERE_AT_ONCE) {
       const asked = this.#missing.slice(from, from + ELSEWHERE_AT_ONCE)
       const found = await this.#scales.planner.elsewhere(asked, this.#signal)
       for (const [i, missing] of asked.entries()) {
-        const source = found.get(i)
-        if (source === undefined) {
+        const there = found.get(i)
+        if (there === undefined) {
           this.#fates[missing.at] = FATES.indexOf('lost')
           this.#lose(missing.holding, missing)
         } else {
-          sources.set(missing.at, source)
-          this.#toFetch(missing.holding, source.local)
+          sources.set(missing.at, there)
+          this.#toFetch(missing.holding, there[0]?.local === true)
         }
       }
     }
