@@ -99,15 +99,19 @@ export function screenOn(
       advances.set(name, started)
       if (now - (shownMs ?? started.ms) < PROGRESS_EVERY_MS) return
       shownMs = now
-      const ms = Math.max(1, now - started.ms)
-      const bytes = done.bytes - started.bytes
-      // Where there are no bytes to count, objects tell.
-      const share = of.bytes > 0 ? bytes / Math.max(1, of.bytes - started.bytes) : (done.objects - started.objects) / Math.max(1, of.objects - started.objects)
-      const left = share > 0 && share < 1 ? `, ${formatDuration(Math.ceil((ms * (1 - share)) / share / 1_000) * 1_000)} left` : ''
-      const counts = `${formatCount(done.objects)} of ${formatCount(of.objects)} objects, ${formatSize(done.bytes)} of ${formatSize(of.bytes)}`
-      show(`${visible(name)}: ${counts}, ${formatSize(Math.round((bytes * 1_000) / ms))}/s${left}`)
+      show(advanceLine(name, started, done, of, Math.max(1, now - started.ms)))
     },
     settle,
     paint: (colour, text) => (colours ? styleText(colour, text, { validateStream: false }) : text),
   }
+}
+
+/** `name: 3 of 10 objects, 1.0 MB of 3.0 MB, 500.0 kB/s, 4 s left`: the rate since it began. */
+function advanceLine(name: string, started: Amount, done: Amount, of: Amount, ms: number): string {
+  const bytes = done.bytes - started.bytes
+  // Where there are no bytes to count, objects tell.
+  const share = of.bytes > 0 ? bytes / Math.max(1, of.bytes - started.bytes) : (done.objects - started.objects) / Math.max(1, of.objects - started.objects)
+  const left = share > 0 && share < 1 ? `, ${formatDuration(Math.ceil((ms * (1 - share)) / share / 1_000) * 1_000)} left` : ''
+  const counts = `${formatCount(done.objects)} of ${formatCount(of.objects)} objects, ${formatSize(done.bytes)} of ${formatSize(of.bytes)}`
+  return `${visible(name)}: ${counts}, ${formatSize(Math.round((bytes * 1_000) / ms))}/s${left}`
 }
