@@ -7,10 +7,12 @@ import { gcsListing } from './gcs.ts'
 import { listing } from './listing.ts'
 import { print } from './measure.ts'
 import type { Result } from './measure.ts'
+import { restoreAgain, restoreLocal, restoreMemory } from './restore.ts'
 import { oneChange } from './scale.ts'
 
 const ROWS: Readonly<Record<string, (folder: string) => Promise<readonly Result[]>>> = {
   unchanged: unchangedScan, first: firstScan, network: networkScan, listing, gcs: gcsListing, scale: oneChange,
+  restore: restoreLocal, again: restoreAgain, 'restore-memory': restoreMemory,
 }
 
 const wanted = process.argv.slice(2)

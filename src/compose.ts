@@ -14,8 +14,10 @@ import { describe, scrub, VarveError } from './model/errors.ts'
 import type { Diagnosis, Examination } from './model/probe.ts'
 import type { Watch } from './model/watch.ts'
 import type { Queue } from './queue/queue.ts'
+import type { Location } from './model/location.ts'
 import type { Registry } from './registry/registry.ts'
-import type { ChangeSource } from './storage/storage.ts'
+import type { Parts as RestoreParts, Progress } from './restore/restore.ts'
+import type { Access, ChangeSource } from './storage/storage.ts'
 
 // The longest that a Node timer can wait; a longer sleep ends early, and its loop sees that it is not due.
 const TIMER_MOST_MS = 2 ** 31 - 1
@@ -50,6 +52,8 @@ export function compose(clock: Clock, surroundings: Environment, screen: Screen)
     },
     daemonRuns: async (folder) => (await import('./registry/lock.ts')).daemonRuns(folder),
     lookParts: (registry, tell, verbose) => lookParts(registry, tell, verbose ? spoken(screen) : SILENT),
+    restoreParts: (registry, folder, accessOf, progress) => restoreParts(registry, folder, accessOf, progress, clock),
+    filter: async (include, exclude) => (await import('./daemon/filter.ts')).filterOf({ include, exclude }).takes,
     async wake(config, registry, watch) {
       if (config.queue === 'inline') return
       try {
@@ -62,6 +66,24 @@ export function compose(clock: Clock, surroundings: Environment, screen: Screen)
     daemon: (config, tell) => openDaemon(config, clock, surroundings, (registry, log) => lookParts(registry, tell, log)),
     examinations: (config, watches) => examinationsOf(config, watches, clock, surroundings),
     policies: async (watches) => (await import('./storage/open.ts')).policies(watches),
+  }
+}
+
+function restoreParts(registry: Registry, folder: string, accessOf: (location: Location) => Access, progress: (done: Progress) => void, clock: Clock): RestoreParts {
+  return {
+    registry, clock, progress,
+    memory: join(folder, 'restored'),
+    openReader: async (location) => (await import('./storage/open.ts')).openReader(location, accessOf(location)),
+    isLocal: async (location) => (await (await import('./storage/open.ts')).lagOf({ locations: [location] })) === undefined,
+    async *walk(root, startMs, signal) {
+      const { openFileStore } = await import('./storage/file/store.ts')
+      const store = await openFileStore({ scheme: 'file', bucket: '', prefix: root.replace(/\/*$/, '/') }, { clockSlackMs: 0 })
+      try {
+        yield* store.scan(startMs, signal)
+      } finally {
+        await store.close()
+      }
+    },
   }
 }
 

@@ -3,7 +3,10 @@ import type { LookParts, Tell } from '../daemon/daemon.ts'
 import type { Clock } from '../model/clock.ts'
 import type { Examination, Policy } from '../model/probe.ts'
 import type { Watch } from '../model/watch.ts'
+import type { Location } from '../model/location.ts'
 import type { Fault, Registry } from '../registry/registry.ts'
+import type { Parts, Progress } from '../restore/restore.ts'
+import type { Access } from '../storage/storage.ts'
 import type { Screen } from './screen.ts'
 
 /** What every command is handed. */
@@ -34,6 +37,10 @@ export interface Opener {
   daemonRuns(folder: string): Promise<boolean>
   /** What one look in this process needs. */
   lookParts(registry: Registry, tell: Tell, verbose: boolean): LookParts
+  /** What a restore in this process works with; `folder` is that of the registry. */
+  restoreParts(registry: Registry, folder: string, accessOf: (location: Location) => Access, progress: (done: Progress) => void): Parts
+  /** What globs let through, as those of a watch do. */
+  filter(include: readonly string[], exclude: readonly string[]): Promise<(path: string) => boolean>
   /** Asks a running daemon to look at a watch now rather than at its next sweep. Never rejects: the sweep will. */
   wake(config: Config, registry: Registry, watch: string): Promise<void>
   /** The whole loop. Throws REGISTRY_REFUSED when another daemon works on the same folder, LISTEN_REFUSED when it cannot listen where it must. */

@@ -6,6 +6,7 @@ import type { BackupOptions } from './backup.ts'
 import type { Context, Options } from './context.ts'
 import type { ExportOptions } from './export.ts'
 import type { Format } from './formats.ts'
+import type { GetOptions, WishOptions } from './get.ts'
 import type { ImportOptions } from './import.ts'
 import type { LineageOptions } from './lineage.ts'
 import type { PutOptions } from './put.ts'
@@ -23,11 +24,11 @@ const EXPORTS: readonly NonNullable<ExportOptions['format']>[] = ['jsonl', 'parq
 const EXIT = { failed: 1, usage: 2, compared: 3, SIGINT: 130, SIGTERM: 143, EPIPE: 0 } as const
 
 // Where 1 means "different", a failure must not.
-const COMPARING: readonly string[] = ['diff', 'status', 'doctor', 'fsck']
+const COMPARING: readonly string[] = ['diff', 'status', 'doctor', 'verify', 'fsck']
 
 /**
  * Runs one command line (without program and script) and answers its exit code: 0 done, 1 failed, 2 usage, 78 configuration; `diff`, `status`,
- * `doctor` and `fsck` 0 same (well), 1 different, 3 failed; 130 and 143 when a signal cut it short. Never throws: what went wrong is on stderr, in one line, or in one for
+ * `doctor`, `verify` and `fsck` 0 same (well), 1 different, 3 failed; 130 and 143 when a signal cut it short. Never throws: what went wrong is on stderr, in one line, or in one for
  * each mistake of a configuration.
  */
 export async function execute(words: readonly string[], context: Context): Promise<number> {
@@ -81,6 +82,7 @@ function describeProgram(context: Context, running: Running): Command {
   }
   describeDaemon(verb, context)
   describeReading(verb, context)
+  describeRestore(verb, context)
   describeUse(verb, context)
   describeRetention(verb, context)
   describeAliases(program, context, running)
@@ -120,7 +122,7 @@ const putting: Option = (command) =>
   command
     .requiredOption('--name <artifact>', 'project/name or entity/project/name')
     .requiredOption('--type <type>', 'dataset, model…')
-    .option('--alias <alias>', 'besides latest; may be given again', (alias: string, before: readonly string[] = []) => [...before, alias])
+    .option('--alias <alias>', 'besides latest; may be given again', more)
     .option('--max-objects <count>', 'fail above so many objects (10000)', positive)
     .option('--description <text>', 'kept with the version')
     .option('--run <run>', 'the run that made it, made where it is missing')
@@ -195,7 +197,31 @@ const importing: Option = (command) =>
   command
     .requiredOption('--name <artifact>', 'project/name or entity/project/name')
     .option('--type <type>', 'else the type that it had')
-    .option('--alias <alias>', 'besides latest; may be given again', (alias: string, before: readonly string[] = []) => [...before, alias])
+    .option('--alias <alias>', 'besides latest; may be given again', more)
+
+function describeRestore(verb: Verb, context: Context): void {
+  verb<GetOptions>('get <version> [folder]', 'restore a version (project/name:ALIAS), verified, to a folder (else artifacts/NAME:vN)', [getting, choosing, data, json],
+    async (options, version, folder) => (await import('./get.ts')).get(context, version, folder, options))
+  verb<WishOptions>('verify <version>', 'tell whether a version can still be restored (exit 1 when something is lost)', [choosing, data, json],
+    async (options, version) => (await import('./verify.ts')).verify(context, version, options))
+}
+
+const more = (text: string, before: readonly string[] = []): readonly string[] => [...before, text]
+
+const choosing: Option = (command) =>
+  command
+    .option('--path <path>', 'only that entry, or all under it')
+    .option('--include <glob>', 'only what it takes; may be given again', more)
+    .option('--exclude <glob>', 'not what it takes; may be given again', more)
+    .option('--deep', 'read every byte, also of what was not touched')
+
+const getting: Option = (command) =>
+  command
+    .option('--dry-run', 'only tell what would be fetched from where, and what cannot be')
+    .option('--partial', 'restore the rest when some of it is lost')
+    .option('--force', 'overwrite files that hold other bytes')
+    .option('--delete', 'remove what the version does not have')
+    .option('--as <way>', 'copy, or for files of a local disk reflink, hardlink or symlink')
 
 function describeAliases(program: Command, context: Context, running: Running): void {
   const alias = program.command('alias').description('move an alias')

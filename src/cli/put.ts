@@ -10,6 +10,7 @@ import type { CollectionName, Watch } from '../model/watch.ts'
 import type { Context, Options } from './context.ts'
 import { parseArtifact, parseRun } from './names.ts'
 import { placeOf } from './place.ts'
+import { isSameBucket, watchReaching } from './reach.ts'
 import { markedLine, tellOn } from './tell.ts'
 import { formatArtifact, formatVersion } from './words.ts'
 
@@ -79,12 +80,10 @@ function watchFor(uri: string, collection: CollectionName, options: PutOptions, 
   const asked = folderOf(parseLocation(uri, process.cwd()))
   const place = (name: CollectionName, locations: readonly Location[]): string => `${formatCollection(name, '')} ${formatLocations(locations)}`
   const watched = config?.watches.find((watch) => place(watch.collection, watch.locations) === place(collection, [asked]))
-  // The configuration knows how to reach a bucket that it watches, whatever the artifact.
-  const isSame = ({ scheme, bucket }: Location): boolean => scheme !== 'file' && scheme === asked.scheme && bucket === asked.bucket
-  const reached = config?.watches.find(({ locations }) => locations.some(isSame))
+  const reached = watchReaching(config, asked)
   const { s3Endpoint, gcsEndpoint } = context.surroundings
   const surrounding = { s3: s3Endpoint, gs: gcsEndpoint, http: undefined, https: undefined, file: undefined }[asked.scheme]
-  const endpoint = reached === undefined ? surrounding : reached.locations.find(isSame)?.endpoint
+  const endpoint = reached === undefined ? surrounding : reached.locations.find((location) => isSameBucket(location, asked))?.endpoint
   const access = endpoint === undefined ? {} : { endpoint }
   return {
     maxWaitMs: DEFAULTS.maxWaitMs,

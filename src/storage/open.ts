@@ -48,7 +48,7 @@ export function openReader(location: Location, access: Access): Promise<Reader> 
  * On mounts where other machines may write unheard: for how long (ms) this one may answer from memory, Infinity where nobody knows. Undefined for all else. Asks the
  * table of mounts, and no file system.
  */
-export async function lagOf({ locations }: Watch): Promise<number | undefined> {
+export async function lagOf({ locations }: Pick<Watch, 'locations'>): Promise<number | undefined> {
   const files = locations.filter(({ scheme }) => scheme === 'file')
   if (files.length === 0) return undefined
   const { heldBy, lagMs } = await import('./file/mounts.ts')
