@@ -1,5 +1,3 @@
-import { VarveError } from './errors.ts'
-
 /**
  * What is known of an object's content. `digest` is what a stock wandb client compares: `etag:â¦` (S3, GCS, HTTP) or `md5:â¦` (files, base64). Of a web object without a
  * strong ETag it is `md5:â¦` of bytes that were read, or `modified:` and the time; that client compares its `etag`, or, where there is none, the URL.
@@ -73,11 +71,4 @@ export function sameContent(row: Row, content: Content, sizeBytes: number): bool
 /** True when a checksum, if only it were asked for, could show that the bytes are the same although the ETag moved. */
 export function mayBeSame(row: Row, listed: Listed): boolean {
   return row.sizeBytes === listed.sizeBytes && row.content.checksums !== undefined && listed.content?.checksums === undefined
-}
-
-/** Splits `alg:value` at the first colon. Throws STORAGE_INVALID when there is none. */
-export function splitDigest(digest: string): { algorithm: string; value: string } {
-  const colon = digest.indexOf(':')
-  if (colon < 1) throw new VarveError('STORAGE_INVALID', `${digest} is not a digest of the form alg:value`)
-  return { algorithm: digest.slice(0, colon), value: digest.slice(colon + 1) }
 }
