@@ -5,7 +5,7 @@ import type { Context, Options } from './context.ts'
 import { placeOf, reading } from './place.ts'
 import type { Colour } from './screen.ts'
 import { watchViews } from './views.ts'
-import { formatDuration, formatWhen, plural, visible } from './words.ts'
+import { formatDue, formatDuration, formatWhen, plural, visible } from './words.ts'
 
 // Work that is going on is well; what waits for a person, or for something to come back, is not.
 const COLOURS: Readonly<Record<WatchState, Colour>> = {
@@ -55,7 +55,7 @@ function cells(view: WatchView, now: number): string[] {
     view.state,
     view.head ?? '-',
     view.lastLook === undefined ? '-' : `${view.lastLook.kind}, ${view.lastLook.outcome}, ${formatWhen(view.lastLook.endedAt, now)}`,
-    view.nextReconcileAt === undefined ? '-' : formatWhen(view.nextReconcileAt, now),
+    view.nextReconcileAt === undefined ? '-' : formatDue(view.nextReconcileAt, now),
   ]
 }
 
