@@ -53,7 +53,7 @@ function beginStaging(parts: LookParts, watch: Watch, looking: Looking, store: S
     parts, watch, store, looking, signal,
     filter: filterOf(watch),
     startMs: 0, again: false, racy: false, changed: false, stampsHold: false, lone: [],
-    stamps: new Map(), signatures: new Map(), moved: new Set(), torn: new Set(), removedSamples: new Map(),
+    stamps: new Map(), signatures: new Map(), moved: new Set(), denied: { count: 0, first: [] }, torn: new Set(), removedSamples: new Map(),
     seen: 0, taken: 0, bytes: 0, requests: 0, restedMs: 0, memo: looking.memo, notes: new Set(),
     findings: [], wanted: [], wantedBytes: 0, inspections: new Set(), failure: undefined,
   }
