@@ -1,7 +1,5 @@
 // Opens every part in order and closes them in reverse. The only file that knows all rooms.
-import { randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Listener } from './api/api.ts'
@@ -9,6 +7,7 @@ import type { Daemon, Opener } from './cli/context.ts'
 import type { Screen } from './cli/screen.ts'
 import type { Config, Environment } from './config.ts'
 import type { Health, Log, LookParts, Tell } from './daemon/daemon.ts'
+import { ownerName } from './daemon/owner.ts'
 import type { Clock } from './model/clock.ts'
 import { describe, scrub, VarveError } from './model/errors.ts'
 import type { Diagnosis, Examination } from './model/probe.ts'
@@ -31,7 +30,7 @@ export const systemClock: Clock = {
 
 /** What the commands drive, opened as they ask for it. */
 export function compose(clock: Clock, surroundings: Environment, screen: Screen): Opener {
-  const owner = `${hostname()}:${process.pid}:${randomUUID()}`
+  const owner = ownerName()
   const lookParts = (registry: Registry, tell: Tell, log: Log): LookParts => ({
     registry,
     clock,

@@ -40,9 +40,9 @@ export interface Ledger {
   /**
    * Takes the lease and raises the epoch, and in the same transaction reads generation, requests and head: before the first read of storage.
    * Undefined when the watch is not dirty, not enrolled, or leased by another owner whose lease has not expired (one that ends later than a lease of now would
-   * has: the clock was set back). A watch without trouble is `looking` from now on; one in trouble stays what it is until a look ends well.
+   * has: the clock was set back; so has that of `dead`, an owner that is known to have died). A watch without trouble is `looking` from now on; one in trouble stays what it is until a look ends well.
    */
-  begin(watch: string, owner: string, leaseMs: number, nowMs: number): Promise<Looking | undefined>
+  begin(watch: string, owner: string, leaseMs: number, nowMs: number, dead?: string): Promise<Looking | undefined>
   /** The same for `put`: no watch, no lease; the base check alone. Makes entity, project, collection and a run. Throws CONFLICT for a collection watched at another location. */
   beginPut(order: PutOrder, nowMs: number): Promise<Looking>
   /** Prolongs the lease. False when the look was overtaken: it must stop. */
@@ -122,6 +122,8 @@ export interface WatchRow {
   readonly retryAt?: number
   /** Failures in a row. */
   readonly attempts: number
+  /** Who looks at it, and until when nobody else may. */
+  readonly owner?: string
   readonly leaseUntil?: number
   /** Start of the last whole look that was recorded, and how long it took. */
   readonly lastScanAt?: number

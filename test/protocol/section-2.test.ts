@@ -4,6 +4,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { lookNow } from '../../src/daemon/daemon.ts'
 import { parseLocation } from '../../src/model/location.ts'
+import { openRegistry } from '../../src/registry/open.ts'
 import { says, site } from '../e2e/site.ts'
 import { lookPartsOf, World } from '../laws/world.ts'
 
@@ -179,6 +180,21 @@ test('epoch rises when a lease is taken, and only then', async () => {
   expect(await epoch()).toBe(before + 1)
   await world.stop()
 })
+
+test.each([['scan', 'disk'], ['run']])('the lease of a look by hand that was killed is not waited for by `varve %s`', async (...words) => {
+  const place = site()
+  cleanups.push(() => place.remove())
+  mkdirSync(join(place.folder, 'disk'))
+  writeFileSync(join(place.folder, 'disk', 'a'), 'x')
+  place.configure({ data: '.varve', watch: [{ name: 'disk', location: 'disk/', artifact: 'demo/disk', type: 'dataset' }] })
+  await place.run({ words: ['scan', 'disk'], crashAt: 'mid-hash:1' }).ended
+  const registry = await openRegistry(join(place.folder, '.varve'), { thread: false })
+  const { leaseUntil = 0 } = (await registry.watchRow('disk')) ?? {}
+  await registry.close()
+  expect(leaseUntil).toBeGreaterThan(Date.now())
+  await says(place.run({ words }), /demo\/disk:v0/, 50_000)
+  expect(Date.now()).toBeLessThan(leaseUntil)
+}, 90_000)
 
 test('beside a running daemon `--wait` ends with exit 1 and the state where its own look is not committed, and with 0 once it is', async () => {
   const place = site()
