@@ -87,9 +87,10 @@ async function lookUntilStill(staging: Staging, startedAt: number, deadlineMs: n
     // A look that began at its bound, under a writer who never stops, looks once more: else nobody could name what moved. What is young may be moving though nothing was heard yet.
     const named = staging.again || everMoved.size > 0 || !(hinted || (confirms && staging.racy && staging.changed && staging.looking.watch !== undefined))
     if (leftMs <= 0 && named) return { whole, consistent: false, restless: still && !hinted ? [] : [...everMoved] }
-    // What is still young may be half-written: a watch waits for quiet; who asks by hand says that it is done.
+    // What is still young may be half-written: a watch waits for quiet; who asks by hand, or has just written the configuration, waits for nothing. It is read again next time.
     const heard = row?.lastHintAt !== undefined && row.lastHintAt >= startedAt
-    if (!still || heard || (staging.racy && staging.looking.watch !== undefined && staging.looking.cause !== 'cli')) await rest(staging, Math.min(watch.settleMs, Math.max(leftMs, LAST_REST_MS)))
+    const asked = ['cli', 'config', 'put'].includes(staging.looking.cause)
+    if (!still || heard || (staging.racy && !asked)) await rest(staging, Math.min(watch.settleMs, Math.max(leftMs, LAST_REST_MS)))
     signal.throwIfAborted()
     const since = await extend(staging)
     if (leftMs <= 0) for (const path of since) if (path !== WHOLE) everMoved.add(path)
