@@ -163,7 +163,8 @@ async function record(staging: Staging, root: Root, seen: Seen & { startedAt: nu
   if (nothing && staging.looking.watch === undefined) {
     // Beside a head that another put made meanwhile, what was staged is nothing new.
     if ((await parts.registry.extend(staging.looking, parts.clock.now())) === undefined) throw overtaken()
-    throw new VarveError('EMPTY', `nothing is recorded: ${formatLocations(watch.locations)} holds no entry`, { hint: 'check the location' })
+    const why = (await staging.store.whyEmpty?.(staging.signal)) ?? []
+    throw new VarveError('EMPTY', [`nothing is recorded: ${formatLocations(watch.locations)} holds no entry`, ...why].join('; '), { hint: 'check the location' })
   }
   const outcome: Outcome = {
     tally,

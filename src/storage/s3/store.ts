@@ -7,7 +7,7 @@ import { Bucket } from './bucket.ts'
 import { connectS3 } from './config.ts'
 import { awsFailure } from './failures.ts'
 import { listPrefix } from './list.ts'
-import { explain, headAll, headOne } from './read.ts'
+import { explain, headAll, headOne, whatIsAt } from './read.ts'
 
 /**
  * Opens a prefix, a whole bucket, or what may be a single object of S3, or of what speaks S3. `memo` is what an earlier scan left; the ETag of the object
@@ -20,6 +20,7 @@ export async function openS3Store(location: Location, access: S3Access, memo: st
     scan: (_startMs, signal) => scan(bucket, location, memo, signal),
     find: (paths, _startMs, signal) => find(bucket, location, paths, signal),
     inspect: (listed, _startMs, signal) => find(bucket, location, listed.map(({ path }) => path), signal),
+    whyEmpty: (signal) => hidersOf(bucket, location, signal),
     close: async () => bucket.close(),
   }
 }
@@ -55,6 +56,17 @@ async function* scan(bucket: Bucket, location: Location, memo: string | undefine
   const skipped = lone.kind === 'skipped' ? [lone.skip] : []
   const end = { requests: counter.requests, notes, lone: [baseName(location.object as string)], ...(memo !== undefined && { memo }) }
   yield { cover: { after: '' }, seen: 1, entries: () => entries, skipped, settled: true, end }
+}
+
+/** Some stores list nothing under `p/` while a key `p` has any version, be the newest a delete marker. */
+async function hidersOf(bucket: Bucket, { prefix }: Location, signal: AbortSignal): Promise<string[]> {
+  const notes: string[] = []
+  for (const { index } of prefix.matchAll(/(?<=[^/])\//g)) {
+    const key = prefix.slice(0, index)
+    const what = await whatIsAt(bucket, key, signal)
+    if (what !== undefined) notes.push(`the ${what} ${key} may hide what lies under ${key}/: some stores list nothing there until it is deleted with all its versions`)
+  }
+  return notes
 }
 
 async function* find(bucket: Bucket, location: Location, paths: readonly string[], signal: AbortSignal): AsyncGenerator<Found> {
