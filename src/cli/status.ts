@@ -1,4 +1,4 @@
-import { statfs } from 'node:fs/promises'
+import { access, constants, statfs } from 'node:fs/promises'
 import type { WatchView } from '../model/version.ts'
 import type { WatchState } from '../model/watch.ts'
 import type { Context, Options } from './context.ts'
@@ -44,6 +44,8 @@ const FULL = {
 const ROOM_BYTES = 32_768
 
 async function isFull(folder: string): Promise<boolean> {
+  // A file system that is never written to has no room, and needs none.
+  if (await access(folder, constants.W_OK).then(() => false, ({ code }: NodeJS.ErrnoException) => code === 'EROFS')) return false
   const { bavail, bsize } = await statfs(folder)
   return bavail * bsize < ROOM_BYTES
 }

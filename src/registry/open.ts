@@ -1,4 +1,4 @@
-import { mkdirSync, statfsSync } from 'node:fs'
+import { mkdirSync, statfsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { VarveError } from '../model/errors.ts'
@@ -9,6 +9,7 @@ import { Database } from './database.ts'
 import { translate } from './failures.ts'
 import { accept, begin, beginPut, extend, release, renew } from './looks.ts'
 import { record } from './record.ts'
+import { mayWrite, onlyReading } from './reading.ts'
 import type { Registry } from './registry.ts'
 import { request } from './requests.ts'
 import { directories, hasRowsUnder, rowsAt, rowsBetween, rowsIn, skipsIn } from './rows.ts'
@@ -42,6 +43,20 @@ export async function openRegistry(folder: string, options: { readonly thread: b
     await writer.close()
     throw error
   }
+}
+
+/** Opens the registry in `folder` for who mostly reads: where this user may not write, all that writes throws REGISTRY_REFUSED. Throws NOT_FOUND, and makes nothing, where there is none. */
+export async function openForReading(folder: string): Promise<Registry> {
+  const file = join(folder, 'varve.db')
+  try {
+    statSync(file)
+    refuseMount(folder, statfsSync(folder).type)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code !== 'ENOENT') throw translate(error)
+    throw new VarveError('NOT_FOUND', `no registry in ${folder}`, { hint: 'record something first with varve put or varve run, or name the folder with --data or --config' })
+  }
+  return openOn(mayWrite(file) ? inThread(new SyncConnection(file)) : onlyReading(file))
 }
 
 /** Throws REGISTRY_REFUSED when `type`, the `f_type` of `folder`, is that of a network mount. */
