@@ -39,6 +39,7 @@ export function compose(clock: Clock, surroundings: Environment, screen: Screen)
   })
   return {
     registry: async (folder, create) => (create ? openRegistry(folder, false) : (await import('./registry/open.ts')).openForReading(folder)),
+    registryAside: async (folder) => (await import('./registry/aside.ts')).makeAside(folder),
     lagMs: async (watch) => (await import('./storage/open.ts')).lagOf(watch),
     daemonRuns: async (folder) => (await import('./registry/lock.ts')).daemonRuns(folder),
     lookParts: (registry, tell, verbose) => lookParts(registry, tell, verbose ? spoken(screen) : SILENT),

@@ -29,7 +29,7 @@ const NETWORK_MOUNTS = new Map([
 export async function openRegistry(folder: string, options: { readonly thread: boolean }): Promise<Registry> {
   try {
     mkdirSync(folder, { recursive: true })
-    refuseMount(folder, statfsSync(folder).type)
+    refuseNetwork(folder)
   } catch (error) {
     throw translate(error)
   }
@@ -50,13 +50,18 @@ export async function openForReading(folder: string): Promise<Registry> {
   const file = join(folder, 'varve.db')
   try {
     statSync(file)
-    refuseMount(folder, statfsSync(folder).type)
+    refuseNetwork(folder)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code !== 'ENOENT') throw translate(error)
     throw new VarveError('NOT_FOUND', `no registry in ${folder}`, { hint: 'record something first with varve put or varve run, or name the folder with --data or --config' })
   }
   return openOn(mayWrite(file) ? inThread(new SyncConnection(file)) : onlyReading(file))
+}
+
+/** Throws REGISTRY_REFUSED when `folder` lies on a network mount. */
+export function refuseNetwork(folder: string): void {
+  refuseMount(folder, statfsSync(folder).type)
 }
 
 /** Throws REGISTRY_REFUSED when `type`, the `f_type` of `folder`, is that of a network mount. */
@@ -73,7 +78,8 @@ export function openRegistryIn(database: DatabaseSync): Promise<Registry> {
   return openOn(inThread(new SyncConnection(database)))
 }
 
-async function openOn(writer: Connection, reader: Connection = writer): Promise<Registry> {
+/** The registry over connections that are open; they are closed with it. */
+export async function openOn(writer: Connection, reader: Connection = writer): Promise<Registry> {
   const db = new Database(writer, reader)
   const meta = await db.read.one<{ value: string }>(`SELECT value FROM meta WHERE key = 'id'`)
   return {

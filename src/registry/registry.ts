@@ -14,6 +14,15 @@ export interface Registry extends Ledger, Catalog {
   close(): Promise<void>
 }
 
+/** A registry that nobody else knows of before `keep`. One of the two must be called. */
+export interface Aside {
+  readonly registry: Registry
+  /** Closes it and puts it in its place. False when that was taken meanwhile, or cannot be taken: then nothing of it is left. */
+  keep(): Promise<boolean>
+  /** Closes it, and leaves nothing that was made for it. */
+  drop(): Promise<void>
+}
+
 /** A wish that `path` (or WHOLE) of a watch be looked at. `hint` is the only cause that settles. */
 export interface LookRequest {
   readonly watch: string
