@@ -4,7 +4,7 @@ import type { Clock } from '../model/clock.ts'
 import type { Examination, Policy } from '../model/probe.ts'
 import type { Watch } from '../model/watch.ts'
 import type { Location } from '../model/location.ts'
-import type { Fault, Registry } from '../registry/registry.ts'
+import type { Aside, Fault, Registry } from '../registry/registry.ts'
 import type { Parts, Progress } from '../restore/restore.ts'
 import type { Access } from '../storage/storage.ts'
 import type { Screen } from './screen.ts'
@@ -25,6 +25,8 @@ export interface Context {
 export interface Opener {
   /** The registry in `folder`. With `create` false it throws NOT_FOUND, and makes nothing, where there is none. */
   registry(folder: string, create: boolean): Promise<Registry>
+  /** A registry for `folder` that is there only once it is kept; undefined where there is one. */
+  registryAside(folder: string): Promise<Aside | undefined>
   /** How long (ms) this machine may not see what another changed at a watch's location, Infinity where nobody knows; undefined where all is heard or asked anew. */
   lagMs(watch: Watch): Promise<number | undefined>
   /** Writes the registry in `folder` to a new file, whole and checked. */

@@ -23,11 +23,11 @@ export interface Connection {
 }
 
 // How long a write waits for another process: a commit of a million rows takes some seconds.
-const BUSY_MS = 30_000
+export const BUSY_MS = 30_000
 // In this thread it waits in short turns, so that the event loop goes on: who holds the lock may need it to go on, too.
 const TURN_MS = 20
 // 16 MB of pages: the inner nodes of a million entries, and memory stays flat.
-const CACHE_KB = 16_000
+export const CACHE_KB = 16_000
 // After so much a commit moves the log into the database: 16 MB, some hundred ms.
 const CHECKPOINT_PAGES = 4_000
 const STATEMENTS_MOST = 200

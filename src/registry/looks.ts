@@ -35,7 +35,7 @@ interface Begun {
 const SKIPS = '(SELECT count(*) FROM skip WHERE skip.collection = c.id AND until IS NULL) AS skips'
 
 /** See `Ledger.begin`. */
-export async function begin(db: Database, watch: string, owner: string, leaseMs: number, nowMs: number): Promise<Looking | undefined> {
+export async function begin(db: Database, watch: string, owner: string, leaseMs: number, nowMs: number, dead?: string): Promise<Looking | undefined> {
   return db.transaction(async (tx) => {
     const row = await tx.one<Begun>(
       `SELECT w.*, c.type, c.signed_by, c.head, c.entries, c.size, c.location NOT IN (w.location, coalesce(w.former, w.location)) AS foreign_head,
@@ -46,7 +46,7 @@ export async function begin(db: Database, watch: string, owner: string, leaseMs:
     if (row === undefined || row.generation <= row.committed) return undefined
     // A lease that ends later than one of now would was taken before the clock was set back.
     const until = row.lease_until ?? 0
-    if (row.owner !== null && row.owner !== owner && until > nowMs && until <= nowMs + leaseMs) return undefined
+    if (row.owner !== null && row.owner !== owner && row.owner !== dead && until > nowMs && until <= nowMs + leaseMs) return undefined
     await forget(tx, 'watch = :id AND id NOT IN (SELECT coalesce(held_look, 0) FROM watch WHERE id = :id UNION SELECT coalesce(accepted_look, 0) FROM watch WHERE id = :id)', {
       id: row.id,
     })

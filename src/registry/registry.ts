@@ -16,6 +16,15 @@ export interface Registry extends Ledger, Retention, Catalog {
   close(): Promise<void>
 }
 
+/** A registry that nobody else knows of before `keep`. One of the two must be called. */
+export interface Aside {
+  readonly registry: Registry
+  /** Closes it and puts it in its place. False when that was taken meanwhile, or cannot be taken: then nothing of it is left. */
+  keep(): Promise<boolean>
+  /** Closes it, and leaves nothing that was made for it. */
+  drop(): Promise<void>
+}
+
 /** A wish that `path` (or WHOLE) of a watch be looked at. `hint` is the only cause that settles. */
 export interface LookRequest {
   readonly watch: string
@@ -42,9 +51,9 @@ export interface Ledger {
   /**
    * Takes the lease and raises the epoch, and in the same transaction reads generation, requests and head: before the first read of storage.
    * Undefined when the watch is not dirty, not enrolled, or leased by another owner whose lease has not expired (one that ends later than a lease of now would
-   * has: the clock was set back). A watch without trouble is `looking` from now on; one in trouble stays what it is until a look ends well.
+   * has: the clock was set back; so has that of `dead`, an owner that is known to have died). A watch without trouble is `looking` from now on; one in trouble stays what it is until a look ends well.
    */
-  begin(watch: string, owner: string, leaseMs: number, nowMs: number): Promise<Looking | undefined>
+  begin(watch: string, owner: string, leaseMs: number, nowMs: number, dead?: string): Promise<Looking | undefined>
   /** The same for `put`: no watch, no lease; the base check alone. Makes entity, project, collection and a run. Throws CONFLICT for a collection watched at another location. */
   beginPut(order: PutOrder, nowMs: number): Promise<Looking>
   /** Prolongs the lease. False when the look was overtaken: it must stop. */
@@ -138,6 +147,8 @@ export interface WatchRow {
   readonly retryAt?: number
   /** Failures in a row. */
   readonly attempts: number
+  /** Who looks at it, and until when nobody else may. */
+  readonly owner?: string
   readonly leaseUntil?: number
   /** Start of the last whole look that was recorded, and how long it took. */
   readonly lastScanAt?: number

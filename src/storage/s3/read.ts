@@ -41,6 +41,17 @@ export async function headOne(bucket: Bucket, location: Location, path: string, 
   return foundOf(head, path, reference)
 }
 
+/** What has this key, or had it; undefined where nothing has, or nobody says. */
+export async function whatIsAt(bucket: Bucket, key: string, signal: AbortSignal): Promise<'object' | 'deleted object' | undefined> {
+  try {
+    await bucket.head(key, false, signal)
+    return 'object'
+  } catch (error) {
+    signal.throwIfAborted()
+    return isMarked(error) ? 'deleted object' : undefined
+  }
+}
+
 /** Where encryption keys may not be used, a HEAD that asks for checksums is denied while a plain one is not. */
 export async function withChecksums(bucket: Bucket, key: string, signal: AbortSignal): Promise<HeadObjectCommandOutput> {
   try {
