@@ -26,7 +26,7 @@ async function varve(...words: string[]): Promise<{ exit: number; stdout: string
 test('help is asked for on stdout with 0, and shows the common options with every verb', async () => {
   const all = await varve('--help')
   expect(all).toMatchObject({ exit: 0, stderr: '' })
-  const verbs = ['run', 'check', 'put', 'ls', 'log', 'show', 'files', 'history', 'diff', 'alias', 'scan', 'accept', 'status']
+  const verbs = ['run', 'check', 'put', 'ls', 'log', 'show', 'files', 'history', 'diff', 'alias', 'scan', 'accept', 'status', 'rm', 'prune', 'export', 'import', 'backup', 'restore-registry', 'fsck']
   for (const verb of verbs) expect(all.stdout).toContain(`  ${verb} `)
   const one = await varve('log', '--help')
   expect(one.stdout).toContain('--config <file>')
@@ -45,6 +45,10 @@ test.each([
   [['put', 'data/']],
   [['put', 'data/', '--name', 'a/b', '--type', 't', '--max-objects', '0']],
   [['alias', 'move', 'a/b:v1', 'x']],
+  [['prune', 'a/b']],
+  [['export', 'a/b:v1', '--format', 'csv']],
+  [['import', 'file']],
+  [['backup']],
 ])('%j is wrong usage: exit 2 and one line on stderr', async (words) => {
   const { exit, stdout, stderr } = await varve(...words)
   expect(exit).toBe(2)
