@@ -33,7 +33,10 @@ async function varveWith(over: Partial<Opener>, ...words: string[]): Promise<End
 test('help is asked for on stdout with 0, and shows the common options with every verb', async () => {
   const all = await varve('--help')
   expect(all).toMatchObject({ exit: 0, stderr: '' })
-  const verbs = ['run', 'check', 'put', 'ls', 'log', 'show', 'files', 'history', 'diff', 'alias', 'scan', 'accept', 'status', 'resolve', 'use', 'finish', 'lineage']
+  const verbs = [
+    'run', 'check', 'put', 'ls', 'log', 'show', 'files', 'history', 'diff', 'alias', 'scan', 'accept', 'status', 'resolve', 'use', 'finish', 'lineage', 'get', 'verify',
+    'rm', 'prune', 'export', 'import', 'backup', 'restore-registry', 'fsck',
+  ]
   for (const verb of verbs) expect(all.stdout).toContain(`  ${verb} `)
   const one = await varve('log', '--help')
   expect(one.stdout).toContain('--config <file>')
@@ -52,6 +55,10 @@ test.each([
   [['put', 'data/']],
   [['put', 'data/', '--name', 'a/b', '--type', 't', '--max-objects', '0']],
   [['alias', 'move', 'a/b:v1', 'x']],
+  [['prune', 'a/b']],
+  [['export', 'a/b:v1', '--format', 'csv']],
+  [['import', 'file']],
+  [['backup']],
 ])('%j is wrong usage: exit 2 and one line on stderr', async (words) => {
   const { exit, stdout, stderr } = await varve(...words)
   expect(exit).toBe(2)

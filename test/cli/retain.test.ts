@@ -105,6 +105,35 @@ describe('rm', () => {
   })
 })
 
+describe('beside a running daemon', () => {
+  test('what is removed is found again, a backup is taken, and nothing is put in its place', async () => {
+    const where = fresh()
+    mkdirSync(join(where, 'tree'))
+    writeFileSync(join(where, 'tree/a'), '1')
+    writeFileSync(join(where, 'varve.yaml'), 'data: data\nlisten: off\ndefaults: { settle: 100ms }\nwatch:\n  - { name: tree, location: tree/, artifact: p/x, type: d }\n')
+    const child = start(where, 'run')
+    const end = ended(child)
+    try {
+      await says(child, /p\/x:v0 /, 60_000)
+      const second = says(child, /p\/x:v1 /, 60_000)
+      writeFileSync(join(where, 'tree/a'), '22')
+      await second
+      const third = says(child, /p\/x:v2 {2}\+0 ~1 -0/, 60_000)
+      await said(where, 'rm', 'p/x:v1')
+      await third
+      await said(where, 'backup', join(where, 'backup'))
+      expect(await varve(where, 'restore-registry', join(where, 'backup'), '--force')).toMatchObject({ exit: 1, stderr: expect.stringMatching(/^varve: a daemon works on /) })
+      expect(await said(where, 'fsck')).toBe('sound\n')
+      expect(await versions(where, 'p/x')).toEqual(['v2', 'v0'])
+    } finally {
+      child.kill('SIGTERM')
+      await end
+    }
+    await said(where, 'restore-registry', join(where, 'backup'), '--force')
+    expect(await versions(where, 'p/x')).toEqual(['v2', 'v0'])
+  }, 240_000)
+})
+
 describe('prune', () => {
   test.each<readonly [readonly string[], readonly string[]]>([
     [['--keep-last', '1'], ['v0', 'v3']],
