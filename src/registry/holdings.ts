@@ -61,13 +61,17 @@ export class Holdings {
     return places
   }
 
-  /** Every row that may carry one of these digests: current ones first. No index serves this question, since it is rare and each commit would pay for one. */
+  /** Rows that may carry one of these digests, current ones first; of a content that a million rows have (nothing at all, say) a few. No index serves this question, since it is rare and each commit would pay for one. */
   async #rowsWith(names: readonly string[]): Promise<readonly Holding[]> {
     const carries = `(digest IN (SELECT text FROM wanted) OR identity IN (SELECT text || ' ' || size FROM wanted)
       OR (checksums IS NOT NULL AND EXISTS (SELECT 1 FROM json_each(checksums) c WHERE c.key || ':' || c.value IN (SELECT text FROM wanted))))`
     const rows = await this.#read.all<{ tuple: string }>(
       `WITH wanted(text) AS MATERIALIZED (SELECT DISTINCT value FROM json_each(:texts))
-       SELECT ${TUPLE} AS tuple FROM (SELECT ${COLUMNS} FROM head WHERE ${carries} UNION ALL SELECT ${PAST_COLUMNS} FROM past WHERE ${carries})`,
+       SELECT ${TUPLE} AS tuple FROM (
+         SELECT *, row_number() OVER (PARTITION BY digest, size ORDER BY gone) AS turn FROM (
+           SELECT ${COLUMNS}, 0 AS gone FROM head WHERE ${carries}
+           UNION ALL SELECT ${PAST_COLUMNS}, 1 AS gone FROM past WHERE ${carries} GROUP BY location, path, pin, digest, size))
+       WHERE turn <= ${2 * PLACES_MOST} ORDER BY gone`,
       { texts: JSON.stringify(names.flatMap(notations)) },
     )
     return this.#holdings(rows.map(({ tuple }) => JSON.parse(tuple) as Tuple))

@@ -13,6 +13,7 @@ import { extrasOf, removeExtras } from './extras.ts'
 import type { Extra } from './extras.ts'
 import { Fetcher } from './fetch.ts'
 import { Pages } from './pages.ts'
+import type { Page } from './pages.ts'
 import { Planner } from './plan.ts'
 import { Readers } from './readers.ts'
 import type { Source } from './readers.ts'
@@ -102,6 +103,8 @@ class Getting {
     } finally {
       room.leave()
     }
+    // A walk has threads of its own.
+    await this.#threads.close()
     await this.#remember(draft, room)
     return this.#end(weighed)
   }
@@ -178,7 +181,7 @@ class Getting {
     fine = true,
   ): Promise<void> {
     let last: Promise<void> = Promise.resolve()
-    for await (const { from, holdings } of this.#pages.all()) {
+    for await (const { from, holdings } of this.#slices()) {
       const wanted: { holding: Holding; fate: 'fetch' | 'replace'; sources: readonly Source[]; i: number }[] = []
       for (const [i, holding] of holdings.entries()) {
         const fate = weighed.fateOf(from + i)
@@ -196,6 +199,12 @@ class Getting {
       this.#deleted = gone.length
       await this.#tell?.(gone)
     }
+  }
+
+  /** Less than a page is under way at a time: what lives long fills memory. */
+  async *#slices(): AsyncGenerator<Page> {
+    for await (const { from, holdings } of this.#pages.all())
+      for (let at = 0; at < holdings.length; at += BROUGHT_AT_ONCE) yield { from: from + at, holdings: holdings.slice(at, at + BROUGHT_AT_ONCE) }
   }
 
   async #finish(weighed: Weighed, from: number, holdings: readonly Holding[], ready: ReadonlyMap<number, Brought | Promise<Brought>>, draft: Draft | undefined, fine: boolean): Promise<void> {
@@ -247,6 +256,8 @@ class Getting {
     return { name: this.#name(), entries, fetched: this.#fetched, fetchedBytes: this.#fetchedBytes, kept: this.#kept, deleted: this.#deleted }
   }
 }
+
+const BROUGHT_AT_ONCE = 1_000
 
 // Of a store's racy window: FAT counts 2 s.
 const RACY_MS = 2_000

@@ -7,6 +7,8 @@ import type { Answer, Task } from './local.ts'
 const THREADS_MOST = 8
 // The next task lies ready while the answer to the last one crosses the threads.
 const TASKS_PER_THREAD = 2
+// What a thread makes lives for one task: with room for more it would only come to it later.
+const YOUNG_MB = 8
 
 interface Job {
   readonly task: Task
@@ -67,7 +69,7 @@ export class Threads {
 
   #start(): Hand {
     // Compiled, the worker's name ends otherwise, and no compiler sees it here.
-    const worker = new Worker(new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url), { execArgv: [] })
+    const worker = new Worker(new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url), { execArgv: [], resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB } })
     const hand: Hand = { worker, jobs: [] }
     let trouble: unknown
     worker.on('message', (reply: Reply) => {
