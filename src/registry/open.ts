@@ -2,6 +2,7 @@ import { mkdirSync, statfsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { VarveError } from '../model/errors.ts'
+import { auditing } from './audit.ts'
 import { catalog } from './catalog.ts'
 import { inThread, SyncConnection } from './connection.ts'
 import type { Connection } from './connection.ts'
@@ -85,6 +86,7 @@ async function openOn(writer: Connection, reader: Connection = writer): Promise<
     release: (looking, verdict) => release(db, looking, verdict),
     setHearing: (watches_, source, told) => setHearing(db, watches_, source, told),
     accept: (watch, nowMs) => accept(db, watch, nowMs),
+    ...auditing(db),
     ...catalog(db),
     watchViews: (nowMs) => watchViews(db, nowMs),
   }

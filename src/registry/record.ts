@@ -6,6 +6,7 @@ import type { Fenced } from './looks.ts'
 import type { Looking, Outcome, Recorded } from './registry.ts'
 import { demand, strengthOf } from './requests.ts'
 import { locationFor } from './rows.ts'
+import { UNPINNED } from './restorability.ts'
 import { forget } from './scratch.ts'
 import { versionAt } from './versions.ts'
 
@@ -50,6 +51,7 @@ async function writeVersion(tx: Statements, looking: Looking, row: Fenced, outco
     await tx.all(`DELETE FROM head WHERE collection = :collection AND path IN (SELECT path FROM scratch WHERE look = :look AND op = 'remove')`, { look, collection })
   }
   await copyStaged(tx, `op IN ('add', 'modify', 'refresh')`, named, looking)
+  if (row.head !== null) await writeRefuges(tx, looking.id, row.collection)
   await tx.all(
     `INSERT INTO version(collection, number, run, created_at, cause, digest, entries, size, changes, certificate, description)
      VALUES (:collection, :number, :run, :nowMs, :cause, :digest, :entries, :size, :changes, :certificate, :description)`,
@@ -77,6 +79,25 @@ async function writeVersion(tx: Statements, looking: Looking, row: Fenced, outco
     watch: row.watch,
   })
   for (const { id } of others) await demand(tx, id, new Map([[WHOLE, strengthOf('put')]]), nowMs)
+}
+
+// Older rows of a changed path that are compared with what came: a revert goes back a few steps, and a commit must not pay for a long history.
+const REVERTS_MOST = 8
+
+/** Bytes without a pin are lost with what held them, unless this very commit shows them at another path (a move), or at their own again (a revert). The audit finds the rest. */
+async function writeRefuges(tx: Statements, look: number, collection: number): Promise<void> {
+  const named = { look, collection }
+  if ((await tx.one(`SELECT 1 FROM past WHERE collection = :collection AND ${UNPINNED} LIMIT 1`, { collection })) === undefined) return
+  await tx.all(
+    `INSERT OR REPLACE INTO fate(collection, path, since, until, fate, pinned, refuge, refuge_path)
+     WITH came AS MATERIALIZED (SELECT identity, path, pin FROM scratch WHERE look = :look AND op IN ('add', 'modify') GROUP BY identity)
+     SELECT p.collection, p.path, p.since, p.until, iif(came.pin IS NULL, 'mutable', 'elsewhere'), 0, iif(came.pin IS NULL, :collection, NULL), iif(came.pin IS NULL, came.path, NULL)
+     FROM scratch s CROSS JOIN past p ON p.collection = :collection AND p.path = s.path
+       AND p.since IN (SELECT o.since FROM past o WHERE o.collection = :collection AND o.path = s.path ORDER BY o.since DESC LIMIT ${REVERTS_MOST})
+     JOIN came ON came.identity = p.identity
+     WHERE s.look = :look AND s.op IN ('add', 'modify', 'remove') AND p.pin IS NULL AND p.latest_pin IS NULL`,
+    named,
+  )
 }
 
 /** Staged rows are as the head will hold them, but for what only the commit knows: since when, and from where. */

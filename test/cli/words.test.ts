@@ -13,6 +13,7 @@ const VERSION: VersionView = {
     startedAt: '2026-01-02T03:04:04.000Z', endedAt: '2026-01-02T03:04:05.000Z', kind: 'scan', seen: 3, recorded: 3, skipped: [], skippedByReason: {},
     filtered: 0, changedUnderLook: [], consistent: true, requests: 0, notes: [],
   },
+  restorability: { state: 'pinned', lost: 0 },
 }
 
 test.each([

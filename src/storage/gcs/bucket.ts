@@ -21,7 +21,7 @@ const BYTES_MOST = 64 * 1024 * 1024
 const ROW = 'name,generation,size,md5Hash,crc32c,etag'
 
 /**
- * The two questions that are ever asked of a bucket. The client library's own listing makes an object of many fields of each row, cannot be
+ * What is ever asked of a bucket's objects. The client library's own listing makes an object of many fields of each row, cannot be
  * aborted, does not tell its requests, and replaces what looks like a template in a key: so its credentials are used, and its JSON is read here.
  */
 export class Bucket {
@@ -41,6 +41,18 @@ export class Bucket {
   async list(prefix: string, token: string | undefined, most: number, counter: Counter, signal: AbortSignal): Promise<Page> {
     const query = { prefix, maxResults: `${most}`, fields: `kind,nextPageToken,items(${ROW})`, ...(token === undefined ? {} : { pageToken: token }) }
     return parsePage(await this.#ask('', query, counter, signal))
+  }
+
+  /** A page of all generations of the objects under `prefix`, from the name `from` on. Throws STORAGE_INVALID for a page that is not whole. */
+  async generations(prefix: string, from: string, token: string | undefined, counter: Counter, signal: AbortSignal): Promise<Page> {
+    const fields = `kind,nextPageToken,items(${ROW},timeCreated,timeDeleted)`
+    const query = { prefix, startOffset: from, versions: 'true', maxResults: '1000', fields, ...(token === undefined ? {} : { pageToken: token }) }
+    return parsePage(await this.#ask('', query, counter, signal))
+  }
+
+  /** One generation of an object. */
+  async generation(key: string, generation: string, counter: Counter, signal: AbortSignal): Promise<ObjectRow> {
+    return parseObject(await this.#ask(`/${encodeURIComponent(key)}`, { generation, fields: `kind,${ROW}` }, counter, signal))
   }
 
   async get(key: string, counter: Counter, signal: AbortSignal): Promise<ObjectRow> {
