@@ -60,6 +60,12 @@ export function formatChanges({ added, modified, removed, moved }: Changes): str
   return `+${added} ~${modified} -${removed}${moved === 0 ? '' : ` >${moved}`}`
 }
 
+/** `pinned`, `at risk from 2026-03-01`, `partly lost: 3 of 100`. */
+export function formatRestorability({ entries, restorability: { state, lost, atRiskFrom } }: Pick<VersionView, 'entries' | 'restorability'>): string {
+  if (state === 'partly lost') return `${state}: ${formatCount(lost)} of ${formatCount(entries)}`
+  return state === 'at risk' && atRiskFrom !== undefined ? `${state} from ${atRiskFrom.slice(0, 10)}` : state
+}
+
 /** `project/name`, with the entity in front when it is not the default one. */
 export function formatArtifact(view: { readonly artifact: string; readonly entity: string }, defaultEntity: string): string {
   return visible(view.entity === defaultEntity ? view.artifact : `${view.entity}/${view.artifact}`)

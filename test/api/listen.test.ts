@@ -36,7 +36,7 @@ function hookAt(path: string, asked: Asked, status: () => Promise<number> = asyn
 }
 
 async function listening(hooks: readonly Hook[] = [], checks: () => Promise<readonly Check[]> = async () => [], host = '127.0.0.1'): Promise<Listener> {
-  const listener = await openListener({ host, port: 0, hooks, health: { checks }, log })
+  const listener = await openListener({ host, port: 0, hooks, health: { checks }, metrics: async () => 'varve_up 1\n', log })
   open.push(listener)
   return listener
 }
@@ -173,7 +173,7 @@ describe('the address', () => {
     const other = createServer().listen(0, '127.0.0.1')
     await once(other, 'listening')
     const { port } = other.address() as AddressInfo
-    await expect(openListener({ host: '127.0.0.1', port, hooks: [], health: { checks: async () => [] }, log })).rejects.toMatchObject({
+    await expect(openListener({ host: '127.0.0.1', port, hooks: [], health: { checks: async () => [] }, metrics: async () => '', log })).rejects.toMatchObject({
       code: 'LISTEN_REFUSED', message: `cannot listen on 127.0.0.1:${port}: another process listens there`, hint: expect.stringContaining('set listen to'),
     })
     other.close()
@@ -189,7 +189,7 @@ describe('the address', () => {
 test('at its end it answers what is under way, and takes nothing more', async () => {
   let mark = (): void => undefined
   const asked = nobody()
-  const listener = await openListener({ host: '127.0.0.1', port: 0, health: { checks: async () => [] }, log, hooks: [hookAt('/hooks/one', asked, () => new Promise((resolve) => (mark = () => resolve(200))))] })
+  const listener = await openListener({ host: '127.0.0.1', port: 0, health: { checks: async () => [] }, metrics: async () => '', log, hooks: [hookAt('/hooks/one', asked, () => new Promise((resolve) => (mark = () => resolve(200))))] })
   const idle: Socket = connect(Number(new URL(listener.url).port), '127.0.0.1')
   idle.on('error', () => undefined)
   await once(idle, 'connect')
@@ -205,7 +205,7 @@ test('at its end it answers what is under way, and takes nothing more', async ()
 
 test('what is never answered does not hold the end for ever', async () => {
   const asked = nobody()
-  const listener = await openListener({ host: '127.0.0.1', port: 0, health: { checks: async () => [] }, log, hooks: [hookAt('/hooks/one', asked, () => new Promise(() => undefined))] })
+  const listener = await openListener({ host: '127.0.0.1', port: 0, health: { checks: async () => [] }, metrics: async () => '', log, hooks: [hookAt('/hooks/one', asked, () => new Promise(() => undefined))] })
   const under = post(`${listener.url}/hooks/one`, '{}').then(() => 'answered', () => 'cut off')
   while (asked.bodies.length === 0) await new Promise((resolve) => setTimeout(resolve, 5))
   await listener.close()
