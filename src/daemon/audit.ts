@@ -54,7 +54,7 @@ export function evenly(perHour: number, clock: Pick<Clock, 'monotonic' | 'sleep'
     const now = clock.monotonic()
     const startMs = Math.max(now, freeMs)
     freeMs = startMs + requests * gapMs
-    if (startMs > now) await clock.sleep(startMs - now, signal)
+    if (startMs > now) await clock.sleep(Math.ceil(startMs - now), signal)
     signal.throwIfAborted()
   }
 }
@@ -80,7 +80,7 @@ async function pass(parts: AuditParts, { everyMs, openInventory }: AuditOrder, t
       if (last === undefined) break
       const told = await judge(rows, stores, spend, signal)
       const lostMs = clock.monotonic()
-      const fates = await withRefuges(registry, told)
+      const fates = await withRefuges(registry, turn, told)
       after = { path: last.holding.path, since: last.since }
       await registry.recordFates(turn, fates.filter(([row, fate]) => JSON.stringify(fate) !== JSON.stringify(row.fate)), after)
       await clock.sleep((readMs + clock.monotonic() - lostMs) * REST, signal)
@@ -144,9 +144,9 @@ async function believed(missing: readonly AuditRow[], inventory: Inventory, stor
 }
 
 /** What its own place lost may be elsewhere. */
-async function withRefuges(registry: Auditing, told: readonly (readonly [AuditRow, Said])[]): Promise<readonly (readonly [AuditRow, Fate | undefined])[]> {
+async function withRefuges(registry: Auditing, turn: AuditTurn, told: readonly (readonly [AuditRow, Said])[]): Promise<readonly (readonly [AuditRow, Fate | undefined])[]> {
   const missing = told.flatMap(([row, said]) => (said === 'missing' ? [row] : []))
-  const refuges = new Map((missing.length === 0 ? [] : await registry.refuges(missing)).map((refuge, at) => [missing[at], refuge]))
+  const refuges = new Map((missing.length === 0 ? [] : await registry.refuges(turn, missing)).map((refuge, at) => [missing[at], refuge]))
   return told.flatMap(([row, said]): (readonly [AuditRow, Fate | undefined])[] => {
     if (said === 'unasked') return []
     if (said !== 'missing') return [[row, said]]

@@ -13,7 +13,7 @@ export function auditing(db: Database): Auditing {
   return {
     nextAudit: (everyMs, nowMs) => nextAudit(db, everyMs, nowMs),
     auditRows: (turn, after, heads, limit) => auditRows(db, held, turn, after, heads, limit),
-    refuges: (rows) => refuges(db, held, rows),
+    refuges: (turn, rows) => refuges(db, held, turn, rows),
     recordFates: (turn, fates, after) => recordFates(db, turn, fates, after),
     endAudit: (turn, told) => endAudit(db, turn, told),
   }
@@ -79,23 +79,24 @@ async function auditRows(db: Database, held: Holdings, { collection }: AuditTurn
   })
 }
 
-async function refuges(db: Database, held: Holdings, rows: readonly AuditRow[]): Promise<readonly (Refuge | undefined)[]> {
+async function refuges(db: Database, held: Holdings, turn: AuditTurn, rows: readonly AuditRow[]): Promise<readonly (Refuge | undefined)[]> {
   const wanted = new Map<string, number[]>()
   rows.forEach(({ holding }, at) => {
     for (const name of namesOf(holding)) wanted.set(name, [...(wanted.get(name) ?? []), at])
   })
-  const own = 'collection, since'
   const believed = `NOT (${UNPINNED}) AND NOT EXISTS (SELECT 1 FROM fate f WHERE f.collection = past.collection AND f.path = past.path AND f.since = past.since
     AND f.fate IN ('lost', 'elsewhere', 'mutable'))`
   const found = await db.read.all<{ tuple: string; collection: number; since: number }>(
-    `${WANTED} SELECT ${HOLDING_TUPLE} AS tuple, ${own} FROM (SELECT ${HOLDING_COLUMNS}, ${own} FROM head WHERE ${CARRIES}
-       UNION ALL SELECT ${PAST_COLUMNS}, ${own} FROM past WHERE ${CARRIES} AND ${believed})`,
+    `${WANTED} SELECT ${HOLDING_TUPLE} AS tuple, collection, since FROM (SELECT ${HOLDING_COLUMNS}, collection, since FROM head WHERE ${CARRIES}
+       UNION ALL SELECT ${PAST_COLUMNS}, collection, since FROM past WHERE ${CARRIES} AND ${believed})`,
     { texts: textsOf([...wanted.keys()]) },
   )
   const holdings = await held.made(found.map(({ tuple }) => JSON.parse(tuple) as HoldingTuple))
+  const own = new Set(rows.map(({ holding: { path }, since }) => `${since} ${path}`))
   const best: (Refuge | undefined)[] = rows.map(() => undefined)
   holdings.forEach((holding, i) => {
     const { collection, since } = found[i] as { collection: number; since: number }
+    if (collection === turn.collection && own.has(`${since} ${holding.path}`)) return
     const pinned = (holding.content.pin ?? holding.latestPin) !== undefined
     for (const at of new Set(namesOf(holding).flatMap((name) => wanted.get(name) ?? []))) {
       if (best[at]?.pinned === true || isSameVersion((rows[at] as AuditRow).holding, holding)) continue

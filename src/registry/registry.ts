@@ -242,8 +242,8 @@ export interface Auditing {
   nextAudit(everyMs: number, nowMs: number): Promise<AuditTurn | undefined>
   /** Rows that later versions closed, behind `after` in the order of path and version, at most `limit`; with `heads` those of the head, too. */
   auditRows(turn: AuditTurn, after: AuditPoint | undefined, heads: boolean, limit: number): Promise<readonly AuditRow[]>
-  /** For each of `rows`, in their order: what else is believed to hold the same bytes now, one with a pin where there is one. Reads every row of the registry once. */
-  refuges(rows: readonly AuditRow[]): Promise<readonly (Refuge | undefined)[]>
+  /** For each of `rows`, in their order: what else (none of them) is believed to hold the same bytes now, one with a pin where there is one. Reads every row of the registry once. */
+  refuges(turn: AuditTurn, rows: readonly AuditRow[]): Promise<readonly (Refuge | undefined)[]>
   /** Writes down what became of rows (undefined: what is believed without an audit), and that all up to `after` were asked. A row, or a refuge, that is no longer there is left out. */
   recordFates(turn: AuditTurn, fates: readonly (readonly [AuditRow, Fate | undefined])[], after: AuditPoint): Promise<void>
   /** Ends the pass. Answers the versions that are in another state than at the end of the pass before (the first time: those that are at risk or lost), in their order. */
