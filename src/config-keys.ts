@@ -1,7 +1,6 @@
 // The kinds of values that a configuration holds. Each message says what is wrong and what to write; it never repeats a value that may hold a secret.
-import ms from 'ms'
 import { z } from 'zod'
-import { nameTrouble } from './config-terms.ts'
+import { durationMs, nameTrouble } from './config-terms.ts'
 import { describe, isFailure } from './model/errors.ts'
 import { parseLocation } from './model/location.ts'
 
@@ -35,11 +34,6 @@ export function durationTrouble(value: string, shortestMs: number): string | und
   const length = durationMs(value)
   if (Number.isNaN(length)) return `not a duration with its unit; ${DURATION_HINT}`
   return length >= shortestMs && length <= 365 * DAY_MS ? undefined : `the duration is out of bounds; ${DURATION_HINT}`
-}
-
-/** Whole milliseconds of `5s`, `1.5h`, `2 days`; NaN for anything else, a number without unit included. */
-export function durationMs(value: string): number {
-  return /^\d+(\.\d+)?\s*[a-z]+$/i.test(value) && value.length <= 100 ? Math.round(ms(value as ms.StringValue) ?? Number.NaN) : Number.NaN
 }
 
 /** `50%` as 0.5; NaN for anything else. */

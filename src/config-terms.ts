@@ -1,4 +1,5 @@
 // What the hall speaks in: the shapes of a configuration and its surroundings, what holds unsaid, and which names are legal.
+import ms from 'ms'
 import { VarveError } from './model/errors.ts'
 import type { CollectionName, Watch } from './model/watch.ts'
 
@@ -99,6 +100,11 @@ export function nameTrouble(name: string): string | undefined {
 export function aliasTrouble(alias: string): string | undefined {
   if (alias === 'latest' || /^v\d+$/.test(alias)) return `the alias ${alias} is given by Varve itself; choose another`
   return /\s/.test(alias) ? `the alias ${JSON.stringify(alias)} holds a space` : nameTrouble(alias)?.replace(/\bname\b/, 'alias')
+}
+
+/** Whole milliseconds of `5s`, `1.5h`, `2 days`; NaN for anything else, a number without unit included. */
+export function durationMs(value: string): number {
+  return /^\d+(\.\d+)?\s*[a-z]+$/i.test(value) && value.length <= 100 ? Math.round(ms(value as ms.StringValue) ?? Number.NaN) : Number.NaN
 }
 
 /** `127.0.0.1:7373` or `[::1]:7373` as host and port; undefined for anything else. */

@@ -5,7 +5,7 @@ import { LOG_LEVELS, plainEndpoint } from './config-terms.ts'
 import type { Config, Environment } from './config-terms.ts'
 
 export type { Config, Environment } from './config-terms.ts'
-export { DEFAULTS, aliasTrouble, nameTrouble, parseCollection } from './config-terms.ts'
+export { DEFAULTS, aliasTrouble, durationMs, nameTrouble, parseCollection } from './config-terms.ts'
 
 /** The only reading of `process.env`. An empty variable counts as unset. */
 export function environment(env: Readonly<Record<string, string | undefined>> = process.env): Environment {

@@ -1,6 +1,7 @@
-import { parseCollection } from '../config.ts'
+import { nameTrouble, parseCollection } from '../config.ts'
 import { VarveError } from '../model/errors.ts'
 import type { CollectionName } from '../model/watch.ts'
+import type { RunName } from '../registry/registry.ts'
 
 /** Reads `project/name`. Throws USAGE, also when a version is given. */
 export function parseArtifact(text: string, defaultEntity: string): CollectionName {
@@ -16,4 +17,19 @@ export function parseVersion(text: string, defaultEntity: string): { collection:
   if (version === '' || version.includes(':'))
     throw new VarveError('USAGE', `${text} names no version`, { hint: 'write project/name:v3 or project/name:ALIAS' })
   return { collection: parseCollection(colon < 0 ? text : text.slice(0, colon), defaultEntity), version }
+}
+
+// As long as any name that somebody typed, and not a document.
+const RUN_CHARACTERS_MOST = 256
+
+/** Reads the name of a run (any text that is not empty, 256 characters at the most) and `project` or `entity/project`, where it is given. Throws USAGE. */
+export function parseRun(name: string, project: string | undefined, defaultEntity: string): RunName {
+  if (name === '' || name.length > RUN_CHARACTERS_MOST)
+    throw new VarveError('USAGE', `the name of a run has ${name.length} characters`, { hint: `give it 1 to ${RUN_CHARACTERS_MOST}` })
+  if (project === undefined) return { name }
+  const parts = project.split('/')
+  const [entity, shelf] = parts.length === 1 ? [defaultEntity, ...parts] : parts
+  const trouble = parts.length > 2 ? 'too many parts' : [entity, shelf].map((part) => nameTrouble(part ?? '')).find((one) => one !== undefined)
+  if (trouble !== undefined) throw new VarveError('USAGE', `${JSON.stringify(project)} names no project: ${trouble}`, { hint: 'write project or entity/project' })
+  return { name, project: { entity: entity ?? '', project: shelf ?? '' } }
 }

@@ -1,12 +1,19 @@
 import { readFileSync } from 'node:fs'
 import { inspect } from 'node:util'
-import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import { Command, CommanderError, InvalidArgumentError, Option as CommandOption } from 'commander'
 import { describe, FAILURES, isFailure, scrub } from '../model/errors.ts'
 import type { Context, Options } from './context.ts'
+import type { Format } from './formats.ts'
+import type { LineageOptions } from './lineage.ts'
 import type { PutOptions } from './put.ts'
+import type { ResolveOptions } from './resolve.ts'
 import type { ScanOptions } from './scan.ts'
 import type { ShowOptions } from './show.ts'
+import type { FinishOptions, UseOptions } from './use.ts'
 import { visible } from './words.ts'
+
+// Those of `resolve`, which is loaded only when it runs.
+const FORMATS: readonly Format[] = ['wandb', 'csv', 'json', 'webdataset']
 
 const EXIT = { failed: 1, usage: 2, compared: 3, SIGINT: 130, SIGTERM: 143, EPIPE: 0 } as const
 
@@ -69,6 +76,7 @@ function describeProgram(context: Context, running: Running): Command {
   }
   describeDaemon(verb, context)
   describeReading(verb, context)
+  describeUse(verb, context)
   describeAliases(program, context, running)
   return program
 }
@@ -109,6 +117,8 @@ const putting: Option = (command) =>
     .option('--alias <alias>', 'besides latest; may be given again', (alias: string, before: readonly string[] = []) => [...before, alias])
     .option('--max-objects <count>', 'fail above so many objects (10000)', positive)
     .option('--description <text>', 'kept with the version')
+    .option('--run <run>', 'the run that made it, made where it is missing')
+    .option('--project <project>', "the run's, else the artifact's own")
 
 function positive(text: string): number {
   const count = Number(text)
@@ -129,6 +139,26 @@ function describeReading(verb: Verb, context: Context): void {
   verb('diff <version> <other>', 'what turns project/name:v1 into v2 (exit 1 when they differ)', [data, json],
     async (options, version, other) => (await import('./diff.ts')).diff(context, version, other, options))
 }
+
+function describeUse(verb: Verb, context: Context): void {
+  verb<ResolveOptions>('resolve <version>', 'the exact version that project/name:ALIAS names now, or its entries for a loader', [resolving, data, json],
+    async (options, version) => (await import('./resolve.ts')).resolve(context, version, options))
+  verb<UseOptions>('use <version>', 'write down that a run uses a version', [using, data, json],
+    async (options, version) => (await import('./use.ts')).use(context, version, options))
+  verb<FinishOptions>('finish <run>', 'a run has ended: nothing marks it any more', [finishing, data, json],
+    async (options, run) => (await import('./use.ts')).finish(context, run, options))
+  verb<LineageOptions>('lineage <version>', 'the runs that made and used a version, up and down', [depth, data, json],
+    async (options, version) => (await import('./lineage.ts')).lineage(context, version, options))
+}
+
+const resolving: Option = (command) =>
+  command
+    .option('--wait-settled <duration>', 'wait until no change that was heard is left to be recorded, at most so long: 30m')
+    .addOption(new CommandOption('--format <format>', 'list its entries with their pins').choices(FORMATS).conflicts('json'))
+const project: Option = (command) => command.option('--project <project>', "the run's, else the artifact's own")
+const using: Option = (command) => project(command.requiredOption('--run <run>', 'made where it is missing'))
+const finishing: Option = (command) => command.option('--project <project>', 'where several have a run of that name').option('--failed', 'it ended badly')
+const depth: Option = (command) => command.option('--depth <edges>', 'how far to go (10)', positive)
 
 function describeAliases(program: Command, context: Context, running: Running): void {
   const alias = program.command('alias').description('move an alias')

@@ -8,9 +8,9 @@ import type { Location } from '../model/location.ts'
 import { formatCollection } from '../model/watch.ts'
 import type { CollectionName, Watch } from '../model/watch.ts'
 import type { Context, Options } from './context.ts'
-import { parseArtifact } from './names.ts'
+import { parseArtifact, parseRun } from './names.ts'
 import { placeOf } from './place.ts'
-import { tellOn } from './tell.ts'
+import { markedLine, tellOn } from './tell.ts'
 import { formatArtifact, formatVersion } from './words.ts'
 
 // How long what moves under the look is left to come to rest before it is looked at again.
@@ -22,6 +22,8 @@ export interface PutOptions extends Options {
   readonly alias?: readonly string[]
   readonly maxObjects?: number
   readonly description?: string
+  readonly run?: string
+  readonly project?: string
 }
 
 /** Looks at a location once and records it; prints the version made, or the one found when nothing differs. */
@@ -33,6 +35,9 @@ export async function put(context: Context, uri: string, options: PutOptions): P
   if (typeTrouble !== undefined) throw new VarveError('USAGE', typeTrouble, { hint: 'give another type' })
   const trouble = aliases.map((alias) => aliasTrouble(alias)).find((one) => one !== undefined)
   if (trouble !== undefined) throw new VarveError('USAGE', trouble, trouble.includes('; ') ? {} : { hint: 'give another alias' })
+  if (options.run === undefined && options.project !== undefined)
+    throw new VarveError('USAGE', '--project is where a run belongs, and no run is named', { hint: 'name it with --run, or leave --project out' })
+  const run = options.run === undefined ? undefined : parseRun(options.run, options.project, place.defaultEntity)
   const watch = watchFor(uri, collection, options, context, place.config)
   const [location] = watch.locations
   if (location.scheme === 'file' && `${place.dataFolder}/`.startsWith(location.prefix))
@@ -43,17 +48,19 @@ export async function put(context: Context, uri: string, options: PutOptions): P
     type: options.type,
     aliases,
     ...(options.description !== undefined && { description: options.description }),
+    ...(run !== undefined && { run }),
   }
   const registry = await context.opener.registry(place.dataFolder, true)
   try {
     const parts = context.opener.lookParts(registry, tellOn(context.screen), options.verbose === true)
-    const { version, created } = await putOnce(parts, order, watch, context.signal).catch((error: unknown) => {
+    const { version, created, marked } = await putOnce(parts, order, watch, context.signal).catch((error: unknown) => {
       // A put has no watch that could accept: the person who held it back is the one who asks.
       throw isFailure(error, 'HELD') ? new VarveError('HELD', error.message, { hint: 'nothing was recorded', cause: error }) : error
     })
     if (options.json === true) await context.screen.json([version])
     else if (created) await context.screen.print(formatVersion(version, place.defaultEntity))
     else await context.screen.print(`unchanged: ${formatArtifact(version, place.defaultEntity)}:${version.version}`)
+    for (const one of marked) context.screen.note(markedLine(one, place.defaultEntity))
   } finally {
     context.screen.settle()
     await registry.close()

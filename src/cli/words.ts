@@ -1,5 +1,5 @@
 // What people read: sizes, times and names as words. Programs get `--json`.
-import type { Changes, VersionView } from '../model/version.ts'
+import type { Changes, MarkView, RunView, VersionView } from '../model/version.ts'
 
 const UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB', 'EB']
 
@@ -64,6 +64,28 @@ export function formatChanges({ added, modified, removed, moved }: Changes): str
 export function formatRestorability({ entries, restorability: { state, lost, atRiskFrom } }: Pick<VersionView, 'entries' | 'restorability'>): string {
   if (state === 'partly lost') return `${state}: ${formatCount(lost)} of ${formatCount(entries)}`
   return state === 'at risk' && atRiskFrom !== undefined ? `${state} from ${atRiskFrom.slice(0, 10)}` : state
+}
+
+/** `entity/project/name:v3`: means the same whatever the configuration says, and every command takes it. */
+export function formatExact({ entity, artifact, version }: { readonly entity: string; readonly artifact: string; readonly version: string }): string {
+  return visible(`${entity}/${artifact}:${version}`)
+}
+
+/** `run train-7 (vision, running)`, `watch mnist`, or `put-3` for a put that named no run. */
+export function formatRun({ name, kind, entity, project, state }: RunView, defaultEntity: string): string {
+  if (kind !== 'run') return kind === 'watch' ? `watch ${visible(name)}` : visible(name)
+  return `run ${visible(name)} (${visible(entity === defaultEntity ? project : `${entity}/${project}`)}, ${state})`
+}
+
+// A line stays a line: `--json` names a thousand.
+const PATHS_MOST = 3
+
+/** `2 entries of demo/files:v3 changed with v4: a.txt, b.txt`; changed or gone, the first few by name. */
+export function formatMark(mark: MarkView, defaultEntity: string): string {
+  const paths = mark.paths.slice(0, PATHS_MOST).map(visible).join(', ')
+  const more = mark.entries - Math.min(mark.paths.length, PATHS_MOST)
+  const version = `${formatArtifact(mark, defaultEntity)}:${mark.version}`
+  return `${plural(mark.entries, 'entry', 'entries')} of ${version} changed with ${mark.by}: ${paths}${more > 0 ? ` and ${formatCount(more)} more` : ''}`
 }
 
 /** `project/name`, with the entity in front when it is not the default one. */

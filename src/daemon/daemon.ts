@@ -1,6 +1,6 @@
 /** The door of `daemon`: the loop. Hear, request, look, record; and the same way for one look by hand. */
 import { describe, isFailure, VarveError } from '../model/errors.ts'
-import type { VersionView } from '../model/version.ts'
+import type { Marked, VersionView } from '../model/version.ts'
 import { WHOLE } from '../model/watch.ts'
 import type { Watch } from '../model/watch.ts'
 import type { PutOrder, WatchRow } from '../registry/registry.ts'
@@ -126,15 +126,22 @@ async function rowOf(parts: LookParts, watch: Watch): Promise<WatchRow> {
 // A put that another commit overtook looks again at once; three in a row is a fight that a person must end.
 const PUT_TRIES = 3
 
+export interface Put {
+  readonly version: VersionView
+  /** False: its content was there already. */
+  readonly created: boolean
+  readonly marked: readonly Marked[]
+}
+
 /** Looks at `order.location` once and records it: the version made, or the one found. `watch` says how to look. Throws what stopped it; then nothing is recorded. */
-export async function putOnce(parts: LookParts, order: PutOrder, watch: Watch, signal: AbortSignal): Promise<{ version: VersionView; created: boolean }> {
+export async function putOnce(parts: LookParts, order: PutOrder, watch: Watch, signal: AbortSignal): Promise<Put> {
   for (let tries = 1; ; tries++) {
     const looking = await parts.registry.beginPut(order, parts.clock.now())
     try {
       const recorded = await look(parts, watch, looking, signal)
       if (recorded.kind !== 'overtaken') {
         if (recorded.version === undefined) throw new VarveError('EMPTY', 'nothing was found to record')
-        return { version: recorded.version, created: recorded.kind === 'recorded' }
+        return { version: recorded.version, created: recorded.kind === 'recorded', marked: recorded.kind === 'recorded' ? recorded.marked : [] }
       }
     } catch (error) {
       await parts.registry.release(looking, { state: 'dirty', reason: describe(error) }, parts.clock.now())

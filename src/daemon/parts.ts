@@ -1,5 +1,5 @@
 import type { Clock } from '../model/clock.ts'
-import type { StateChange, VersionView } from '../model/version.ts'
+import type { Marked, StateChange, VersionView } from '../model/version.ts'
 import type { Watch } from '../model/watch.ts'
 import type { Queue } from '../queue/queue.ts'
 import type { Registry } from '../registry/registry.ts'
@@ -41,8 +41,8 @@ export interface Log {
 
 /** What people see happen. */
 export interface Tell {
-  /** A new version. */
-  recorded(watch: string, version: VersionView): void
+  /** A new version, and which running runs it marked. */
+  recorded(watch: string, version: VersionView, marked: readonly Marked[]): void
   /** A watch came into another state, with the reason. */
   state(watch: string, state: string, reason: string | undefined, action: string | undefined): void
   /** Versions that an audit found in another state than before. */

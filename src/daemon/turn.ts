@@ -29,7 +29,7 @@ export async function turn(parts: LookParts, watch: Watch, signal: AbortSignal):
   const startedAt = clock.now()
   try {
     const recorded = await look(parts, watch, looking, lease.signal)
-    if (recorded.kind === 'recorded') parts.tell.recorded(watch.name, recorded.version)
+    if (recorded.kind === 'recorded') parts.tell.recorded(watch.name, recorded.version, recorded.marked)
     else if (recorded.kind === 'overtaken') parts.log.info({ watch: watch.name, epoch: looking.epoch }, 'overtaken: nothing was recorded')
   } catch (error) {
     await giveUp(parts, watch, row, { looking, startedAt }, signal.aborted ? undefined : error)

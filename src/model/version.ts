@@ -86,6 +86,78 @@ export interface StateChange {
   readonly now: Restorability
 }
 
+/** An outside job, or what stands for one: a watch, or a put that named no run. */
+export interface RunView {
+  readonly name: string
+  readonly entity: string
+  readonly project: string
+  readonly kind: 'run' | 'watch' | 'put'
+  /** Of a `run` alone: running until somebody says that it has ended. */
+  readonly state?: RunState
+  readonly createdAt: string
+  readonly finishedAt?: string
+}
+
+export type RunState = 'running' | 'finished' | 'failed'
+
+/** What a commit changed or removed of a version: of the bytes under it, where that version was recorded. */
+export interface MarkView {
+  readonly artifact: string
+  readonly entity: string
+  /** The version whose entries those were. */
+  readonly version: string
+  /** The version whose commit it was. */
+  readonly by: string
+  readonly at: string
+  readonly entries: number
+  /** The first 1,000, in path order. */
+  readonly paths: readonly string[]
+}
+
+/** A commit that changed what running runs use. */
+export interface Marked extends MarkView {
+  readonly runs: number
+  /** Of the first 20, in order. */
+  readonly names: readonly string[]
+}
+
+/** A run after somebody said something about it, with what changed under it while it ran, oldest first. */
+export interface MarkedRun extends RunView {
+  readonly marks: readonly MarkView[]
+}
+
+/** What `use` prints: exactly what was used, and by which run. */
+export interface UseView {
+  readonly artifact: string
+  readonly entity: string
+  readonly version: string
+  readonly digest: string
+  readonly run: RunView
+}
+
+/** One edge of a lineage: a run that made a version (`output`) or used it (`input`). */
+export interface EdgeView {
+  /** `up` leads to what a version came from, `down` to what came of it. */
+  readonly direction: 'up' | 'down'
+  /** Edges from the version that was asked for to the far end of this one, at the least: 1 for its own. */
+  readonly depth: number
+  readonly edge: 'input' | 'output'
+  readonly version: LineageVersion
+  readonly run: RunView
+  /** Of an input: what changed under the run while it ran, oldest first. */
+  readonly marks?: readonly MarkView[]
+}
+
+/** A version as a lineage names it. One that was removed has no digest any more. */
+export interface LineageVersion {
+  readonly artifact: string
+  readonly entity: string
+  readonly version: string
+  readonly type: string
+  readonly digest?: string
+  readonly createdAt?: string
+}
+
 /** One object of a version, as `files` prints it, in path order. */
 export interface EntryView {
   readonly path: string

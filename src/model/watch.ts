@@ -1,9 +1,13 @@
 import type { Location } from './location.ts'
 
-/** All versions of one thing: `entity/project/collection`. */
-export interface CollectionName {
+/** A shelf of collections and runs. */
+export interface ProjectName {
   readonly entity: string
   readonly project: string
+}
+
+/** All versions of one thing: `entity/project/collection`. */
+export interface CollectionName extends ProjectName {
   readonly collection: string
 }
 

@@ -17,7 +17,7 @@ const PAGE = 5_000
 const VERSIONS_PAGE = 100
 
 /** The reading half of the registry, over committed rows alone. */
-export function catalog(db: Database): Omit<Catalog, 'watchViews'> {
+export function catalog(db: Database): Omit<Catalog, 'lineage' | 'watchViews' | 'watchesOf'> {
   const entries = new Entries(db.read)
   const held = new Holdings(db.read)
   return {

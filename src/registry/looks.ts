@@ -3,7 +3,7 @@ import { VarveError } from '../model/errors.ts'
 import { formatLocation, locationIdentity } from '../model/location.ts'
 import { WHOLE } from '../model/watch.ts'
 import type { Database, Statements } from './database.ts'
-import { formatStored, locationOf, placeOf, runOf } from './places.ts'
+import { formatStored, locationOf, namedRun, placeOf, runOf } from './places.ts'
 import { present } from './present.ts'
 import type { Looking, PutOrder, Verdict } from './registry.ts'
 import { CAUSES, demand, strengthOf } from './requests.ts'
@@ -137,7 +137,7 @@ export async function beginPut(db: Database, order: PutOrder, nowMs: number): Pr
         collection: place.id,
         location,
         base: row.head,
-        run: await runOf(tx, place.project, 'put', nowMs),
+        run: order.run === undefined ? await runOf(tx, place.project, 'put', nowMs) : await namedRun(tx, order.run, order.collection, nowMs),
         signsAs,
         aliases: JSON.stringify(order.aliases),
         description: order.description ?? null,
@@ -145,7 +145,7 @@ export async function beginPut(db: Database, order: PutOrder, nowMs: number): Pr
       },
     )
     const id = look?.id ?? 0
-    await tx.all(`UPDATE run SET name = 'put-' || id WHERE id = (SELECT run FROM look WHERE id = :id)`, { id })
+    await tx.all(`UPDATE run SET name = 'put-' || id WHERE id = (SELECT run FROM look WHERE id = :id) AND state IS NULL`, { id })
     return present({
       id,
       epoch: 0,
@@ -250,12 +250,13 @@ export async function release(db: Database, looking: Looking, verdict: Verdict):
   })
 }
 
-/** A put that recorded nothing leaves no run, and no collection that it alone had made. */
+/** A put that recorded nothing leaves no run and no collection that it alone had made. */
 async function forgetPut(tx: Statements, { id }: Looking): Promise<void> {
   const look = await tx.one<{ run: number; collection: number }>('SELECT run, collection FROM look WHERE id = :id', { id })
   if (look === undefined) return
   await forget(tx, 'id = :id', { id })
-  await tx.all('DELETE FROM run WHERE id = :run AND NOT EXISTS (SELECT 1 FROM version WHERE version.run = :run)', { run: look.run })
+  const elsewhere = ['version', 'edge', 'look'].map((table) => `NOT EXISTS (SELECT 1 FROM ${table} WHERE ${table}.run = :run)`).join(' AND ')
+  await tx.all(`DELETE FROM run WHERE id = :run AND ${elsewhere}`, { run: look.run })
   await tx.all(
     `DELETE FROM collection WHERE id = :collection AND next = 0 AND NOT EXISTS (SELECT 1 FROM watch WHERE watch.collection = :collection)
      AND NOT EXISTS (SELECT 1 FROM look WHERE look.collection = :collection)`,

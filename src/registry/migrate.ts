@@ -2,10 +2,11 @@ import type { DatabaseSync } from 'node:sqlite'
 import { VarveError } from '../model/errors.ts'
 import { FIRST } from './migrations/0001-first.ts'
 import { PLACES } from './migrations/0002-places.ts'
+import { LINEAGE } from './migrations/0003-lineage.ts'
 import { FATES } from './migrations/0004-fates.ts'
 
 /** In the order in which they were made. A migration that was released is never changed: the next one mends it. */
-const MIGRATIONS: readonly string[] = [FIRST, PLACES, FATES]
+const MIGRATIONS: readonly string[] = [FIRST, PLACES, LINEAGE, FATES]
 
 /** Brings the schema up to date, all or nothing; costs one small read where it is. Throws REGISTRY_REFUSED for a database of a newer Varve. */
 export function migrate(database: DatabaseSync): void {

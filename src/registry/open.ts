@@ -8,13 +8,15 @@ import { inThread, SyncConnection } from './connection.ts'
 import type { Connection } from './connection.ts'
 import { Database } from './database.ts'
 import { translate } from './failures.ts'
+import { lineage } from './lineage.ts'
 import { accept, begin, beginPut, extend, release, renew } from './looks.ts'
 import { record } from './record.ts'
 import type { Registry } from './registry.ts'
 import { request } from './requests.ts'
 import { directories, hasRowsUnder, rowsAt, rowsBetween, rowsIn, skipsIn } from './rows.ts'
 import { removedBeyondAccepted, stage, tally } from './staging.ts'
-import { enroll, watchRow, watchRows, watchViews, setHearing } from './watches.ts'
+import { endRun, use } from './uses.ts'
+import { enroll, watchesOf, watchRow, watchRows, watchViews, setHearing } from './watches.ts'
 
 // `f_type` of statfs(2) and linux/magic.h: file systems whose locks and syncs another machine answers for, or nobody.
 const NETWORK_MOUNTS = new Map([
@@ -87,7 +89,11 @@ async function openOn(writer: Connection, reader: Connection = writer): Promise<
     setHearing: (watches_, source, told) => setHearing(db, watches_, source, told),
     accept: (watch, nowMs) => accept(db, watch, nowMs),
     ...auditing(db),
+    use: (name, version, run, nowMs) => use(db, name, version, run, nowMs),
+    endRun: (run, state, nowMs) => endRun(db, run, state, nowMs),
     ...catalog(db),
+    lineage: (name, version, depth) => lineage(db, name, version, depth),
     watchViews: (nowMs) => watchViews(db, nowMs),
+    watchesOf: (name) => watchesOf(db, name),
   }
 }

@@ -1,7 +1,8 @@
 import { areaOf, formatLocations, locationsIdentity } from '../model/location.ts'
 import type { Location } from '../model/location.ts'
-import type { CollectionName } from '../model/watch.ts'
+import type { CollectionName, ProjectName } from '../model/watch.ts'
 import type { Statements } from './database.ts'
+import type { RunName } from './registry.ts'
 
 /** What a look must know of its collection. */
 export interface Place {
@@ -17,11 +18,7 @@ export interface Place {
  * of another type than `type`.
  */
 export async function placeOf(tx: Statements, name: CollectionName, type: string, keeper: string | null): Promise<Place> {
-  const entity = await made(tx, 'INSERT INTO entity(name) VALUES (:name) ON CONFLICT DO UPDATE SET name = name RETURNING id', { name: name.entity })
-  const project = await made(tx, 'INSERT INTO project(entity, name) VALUES (:entity, :name) ON CONFLICT DO UPDATE SET name = name RETURNING id', {
-    entity,
-    name: name.project,
-  })
+  const project = await projectOf(tx, name)
   const place = await tx.one<Place>(
     `INSERT INTO collection(project, name, type) VALUES (:project, :name, :type)
      ON CONFLICT DO UPDATE SET type = iif(next = 0
@@ -31,6 +28,12 @@ export async function placeOf(tx: Statements, name: CollectionName, type: string
   )
   if (place === undefined) throw new Error('a collection was not made')
   return place
+}
+
+/** The project, made with its entity where they are missing. */
+export async function projectOf(tx: Statements, { entity, project }: ProjectName): Promise<number> {
+  const owner = await made(tx, 'INSERT INTO entity(name) VALUES (:name) ON CONFLICT DO UPDATE SET name = name RETURNING id', { name: entity })
+  return made(tx, 'INSERT INTO project(entity, name) VALUES (:owner, :name) ON CONFLICT DO UPDATE SET name = name RETURNING id', { owner, name: project })
 }
 
 /** The id that stands for these locations together: of one, what stands in its rows; of several, each row has that of the one it belongs to. */
@@ -58,6 +61,16 @@ export function formatStored(json: string): string {
 /** A new run of the project. */
 export function runOf(tx: Statements, project: number, name: string, nowMs: number): Promise<number> {
   return made(tx, 'INSERT INTO run(project, name, created_at) VALUES (:project, :name, :nowMs) RETURNING id', { project, name, nowMs })
+}
+
+/** The run that people call `name`: of its project, else of the one of `otherwise`; made where it is missing, and then it runs. */
+export async function namedRun(tx: Statements, { name, project }: RunName, otherwise: ProjectName, nowMs: number): Promise<number> {
+  return made(
+    tx,
+    `INSERT INTO run(project, name, created_at, state) VALUES (:project, :name, :nowMs, 'running')
+     ON CONFLICT (name, project) WHERE state IS NOT NULL DO UPDATE SET name = name RETURNING id`,
+    { project: await projectOf(tx, project ?? otherwise), name, nowMs },
+  )
 }
 
 async function made(tx: Statements, text: string, named: Readonly<Record<string, string | number>>): Promise<number> {

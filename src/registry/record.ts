@@ -3,11 +3,13 @@ import type { LastLook, VersionView } from '../model/version.ts'
 import type { Database, Named, Statements } from './database.ts'
 import { fenced } from './looks.ts'
 import type { Fenced } from './looks.ts'
+import { markRuns } from './marks.ts'
 import type { Looking, Outcome, Recorded } from './registry.ts'
 import { demand, strengthOf } from './requests.ts'
 import { locationFor } from './rows.ts'
 import { UNPINNED } from './restorability.ts'
 import { forget } from './scratch.ts'
+import { writeOutput } from './uses.ts'
 import { versionAt } from './versions.ts'
 
 /** See `Ledger.record`. */
@@ -24,9 +26,10 @@ export async function record(db: Database, looking: Looking, outcome: Outcome, n
     // What a put names is named also where its content was there already; a watch moves its aliases only with a new version, so that a person may move them between.
     if (differs || (row.watch === null && row.head !== null)) await writeAliases(tx, row, differs ? row.next : (row.head ?? 0))
     if (row.watch !== null) await writeWatch(tx, looking, row.watch, outcome, differs, nowMs)
-    else if (!differs) await tx.all('DELETE FROM run WHERE id = :run', { run: row.run })
+    else await writeRun(tx, row, differs, nowMs)
+    const marked = differs && row.head !== null ? await markRuns(tx, row.collection, row.next, nowMs) : []
     await forget(tx, 'id = :id OR watch = :watch', { id: looking.id, watch: row.watch ?? 0 })
-    if (differs) return { kind: 'recorded', version: await versionOf(tx, row.collection, row.next) }
+    if (differs) return { kind: 'recorded', version: await versionOf(tx, row.collection, row.next), marked }
     return row.head === null ? { kind: 'same' } : { kind: 'same', version: await versionOf(tx, row.collection, row.head) }
   })
 }
@@ -138,6 +141,12 @@ async function writeAliases(tx: Statements, { collection, aliases }: Fenced, num
     'INSERT INTO alias(collection, name, number) SELECT :collection, value, :number FROM json_each(:aliases) WHERE true ON CONFLICT DO UPDATE SET number = excluded.number',
     { collection, aliases, number },
   )
+}
+
+/** Of a put: a run that people name has made the content, also where it was there already; any other that made no version goes. */
+async function writeRun(tx: Statements, { run, collection, next, head }: Fenced, differs: boolean, nowMs: number): Promise<void> {
+  if (differs || head !== null) await writeOutput(tx, run, collection, differs ? next : (head ?? 0), nowMs)
+  if (!differs) await tx.all('DELETE FROM run WHERE id = :run AND state IS NULL', { run })
 }
 
 async function writeWatch(tx: Statements, looking: Looking, watch: number, outcome: Outcome, differs: boolean, nowMs: number): Promise<void> {

@@ -6,8 +6,10 @@
 import type { Content, Holding, Row, Skip, SkipReason } from '../model/entry.ts'
 import type { Loss } from '../model/errors.ts'
 import type { Location } from '../model/location.ts'
-import type { Certificate, Changes, ChangeView, CollectionView, EntryView, LastLook, RestorabilityState, StateChange, VersionView, WatchView } from '../model/version.ts'
-import type { Cause, CollectionName, Watch, WatchState } from '../model/watch.ts'
+import type {
+  Certificate, Changes, ChangeView, CollectionView, EdgeView, EntryView, LastLook, Marked, MarkedRun, RestorabilityState, RunState, StateChange, UseView, VersionView, WatchView,
+} from '../model/version.ts'
+import type { Cause, CollectionName, ProjectName, Watch, WatchState } from '../model/watch.ts'
 
 export interface Registry extends Ledger, Auditing, Catalog {
   /** Made with the database: two installs on one Redis do not meet. */
@@ -81,7 +83,8 @@ export interface Ledger {
    * Hop 4, one transaction: lease and epoch ours and head = base, also when nothing differs; else it writes nothing and answers `overtaken`.
    * With differences: version base + 1, its rows, aliases, run; WHOLE for every other watch of the collection. Then `committedGeneration`, the covered
    * requests go by generation, and what changed under the look is requested anew (generation + 1) in the same transaction. The lease is given back.
-   * Fingerprints, directory signatures, skip rows and `latestPin` are stored in either case.
+   * Fingerprints, directory signatures, skip rows and `latestPin` are stored in either case. A run that a put names has made the version, also where its content was there
+   * already. Running runs that use a version of which rows were closed are marked: nothing is read for that where nobody uses the collection.
    */
   record(looking: Looking, findings: Outcome, nowMs: number): Promise<Recorded>
   /** A look that recorded nothing: writes the watch's state with reason and action, gives the lease back, deletes no request. Does nothing when overtaken. */
@@ -91,6 +94,19 @@ export interface Ledger {
   /** Lets a held watch's next look through as far as it removes nothing beyond what the held look removed (and takes its root). Requests WHOLE, cause `cli`. Throws CONFLICT when
    * its last verdict brought no `held`. */
   accept(watch: string, nowMs: number): Promise<void>
+  /**
+   * Writes down that a run uses a version; once, however often it is said. The run is made where it is missing, in its project or the artifact's own. It runs from now on, until
+   * `endRun`, with all that it ever used.
+   */
+  use(collection: CollectionName, version: string, run: RunName, nowMs: number): Promise<UseView>
+  /** Nothing marks it any more. Without a project it is the only run of that name: throws CONFLICT when there are several, NOT_FOUND when there is none. */
+  endRun(run: RunName, state: Exclude<RunState, 'running'>, nowMs: number): Promise<MarkedRun>
+}
+
+/** A run that people name: unique within its project. */
+export interface RunName {
+  readonly name: string
+  readonly project?: ProjectName
 }
 
 /** Paths with `after` < path ≤ `upTo` (no `upTo`: to the end), of those that begin with `within` if it is there. */
@@ -175,6 +191,8 @@ export interface PutOrder {
   readonly type: string
   readonly aliases: readonly string[]
   readonly description?: string
+  /** Who made it; in the artifact's own project unless it says another. */
+  readonly run?: RunName
 }
 
 /** One staged finding. `put` adds or modifies; `refresh` is the same content with newer stamps (`pin` here becomes `latestPin`). */
@@ -220,7 +238,7 @@ export interface Outcome {
 }
 
 export type Recorded =
-  | { readonly kind: 'recorded'; readonly version: VersionView }
+  | { readonly kind: 'recorded'; readonly version: VersionView; readonly marked: readonly Marked[] }
   /** Nothing differs from the head (undefined: there is none yet, state `empty`). */
   | { readonly kind: 'same'; readonly version?: VersionView }
   | { readonly kind: 'overtaken' }
@@ -334,6 +352,13 @@ export interface Catalog {
   addAlias(collection: CollectionName, version: string, alias: string): Promise<void>
   /** Throws NOT_FOUND when that version does not bear it. */
   removeAlias(collection: CollectionName, version: string, alias: string): Promise<void>
+  /**
+   * Pages of edges, nearest first: up, the runs that made the version, what they used, and so on; then down, the runs that used it, what they made, and so on. Each edge comes once in each
+   * direction, so what is reached by two ways has two edges, and a cycle ends. At most `depth` edges away.
+   */
+  lineage(collection: CollectionName, version: string, depth: number): AsyncIterable<readonly EdgeView[]>
   /** All enrolled watches, in name order. */
   watchViews(nowMs: number): Promise<readonly WatchView[]>
+  /** The enrolled watches that keep this collection. */
+  watchesOf(collection: CollectionName): Promise<readonly WatchRow[]>
 }

@@ -3,8 +3,9 @@ import { VarveError } from '../model/errors.ts'
 import { locationsIdentity } from '../model/location.ts'
 import type { LastLook, WatchView } from '../model/version.ts'
 import { WHOLE } from '../model/watch.ts'
-import type { Watch, WatchState } from '../model/watch.ts'
+import type { CollectionName, Watch, WatchState } from '../model/watch.ts'
 import type { Database, Statements } from './database.ts'
+import { collectionOf } from './lookup.ts'
 import { formatStored, locationOf, placeOf, runOf } from './places.ts'
 import type { Place } from './places.ts'
 import { present } from './present.ts'
@@ -118,6 +119,12 @@ export async function watchRows(db: Database): Promise<readonly WatchRow[]> {
 export async function watchRow(db: Database, name: string): Promise<WatchRow | undefined> {
   const stored = await db.read.one<Stored>(`${STORED} AND name = :name`, { name })
   return stored === undefined ? undefined : rowOf(stored)
+}
+
+/** See `Catalog.watchesOf`. */
+export async function watchesOf(db: Database, name: CollectionName): Promise<readonly WatchRow[]> {
+  const { id } = await collectionOf(db.read, name)
+  return (await db.read.all<Stored>(`${STORED} AND collection = :id ORDER BY name`, { id })).map(rowOf)
 }
 
 function rowOf(stored: Stored): WatchRow {

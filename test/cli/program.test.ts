@@ -26,7 +26,7 @@ async function varve(...words: string[]): Promise<{ exit: number; stdout: string
 test('help is asked for on stdout with 0, and shows the common options with every verb', async () => {
   const all = await varve('--help')
   expect(all).toMatchObject({ exit: 0, stderr: '' })
-  const verbs = ['run', 'check', 'put', 'ls', 'log', 'show', 'files', 'history', 'diff', 'alias', 'scan', 'accept', 'status']
+  const verbs = ['run', 'check', 'put', 'ls', 'log', 'show', 'files', 'history', 'diff', 'alias', 'scan', 'accept', 'status', 'resolve', 'use', 'finish', 'lineage']
   for (const verb of verbs) expect(all.stdout).toContain(`  ${verb} `)
   const one = await varve('log', '--help')
   expect(one.stdout).toContain('--config <file>')
@@ -69,7 +69,8 @@ test.each([
   expect(readdirSync(folder)).toEqual(['varve.db'])
 })
 
-test.each([['ls'], ['log', 'a/b'], ['show', 'a/b:v0'], ['files', 'a/b:v0'], ['history', 'a/b', 'x'], ['alias', 'add', 'a/b:v0', 'x']])(
+test.each([['ls'], ['log', 'a/b'], ['show', 'a/b:v0'], ['files', 'a/b:v0'], ['history', 'a/b', 'x'], ['alias', 'add', 'a/b:v0', 'x'], ['resolve', 'a/b'],
+  ['use', 'a/b', '--run', 'r'], ['finish', 'r'], ['lineage', 'a/b']])(
   'reading where there is no registry says so and makes nothing: %j', async (...words) => {
     const { exit, stdout, stderr } = await varve(...words, '--data', join(folder, 'absent'))
     expect({ exit, stdout }).toEqual({ exit: 1, stdout: '' })

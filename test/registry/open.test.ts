@@ -6,6 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { daemonRuns, lockDaemon } from '../../src/registry/lock.ts'
+import { FIRST } from '../../src/registry/migrations/0001-first.ts'
+import { PLACES } from '../../src/registry/migrations/0002-places.ts'
 import { openRegistry as openIn, openRegistryIn, refuseMount } from '../../src/registry/open.ts'
 import type { Registry } from '../../src/registry/registry.ts'
 import { translate } from '../../src/registry/failures.ts'
@@ -58,6 +60,25 @@ describe('opening', () => {
     database.exec('PRAGMA user_version = 99')
     database.close()
     expect(await failure(openRegistry(where, { thread }))).toMatchObject({ code: 'REGISTRY_REFUSED', message: expect.stringMatching(/schema 99/), hint: expect.stringMatching(/newer Varve/) })
+  })
+  test('a registry that knows no lineage yet keeps what it has, and learns it', async () => {
+    const where = fresh()
+    mkdirSync(where, { recursive: true })
+    const database = new DatabaseSync(join(where, 'varve.db'))
+    database.exec(`${FIRST} ${PLACES} PRAGMA user_version = 2;
+      INSERT INTO entity VALUES (1, 'local'); INSERT INTO project VALUES (1, 1, 'vision'); INSERT INTO run VALUES (1, 1, 'mnist', 5), (2, 1, 'mnist', 6);
+      INSERT INTO collection(id, project, name, type, next, head) VALUES (1, 1, 'mnist', 'dataset', 1, 0);
+      INSERT INTO version VALUES (1, 0, 2, 7, 'hint', 'varve1:', 0, 0, '{}', '{}', NULL)`)
+    database.close()
+    const registry = await openRegistry(where, { thread: false })
+    try {
+      await registry.use(MNIST, 'v0', { name: 'mnist' }, NOW)
+      const edges: string[] = []
+      for await (const page of registry.lineage(MNIST, 'v0', 9)) edges.push(...page.map(({ edge, run }) => `${edge} ${run.kind} ${run.name}`))
+      expect(edges).toEqual(['output watch mnist', 'input run mnist'])
+    } finally {
+      await registry.close()
+    }
   })
   test.each([true, false])('a file that is no database, or a folder that cannot be made, is refused (thread: %s)', async (thread) => {
     const where = fresh()

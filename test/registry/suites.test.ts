@@ -8,6 +8,7 @@ import { openRegistry, openRegistryIn } from '../../src/registry/open.ts'
 import type { Registry } from '../../src/registry/registry.ts'
 import { catalogSuite } from '../suite/registry-catalog.ts'
 import { entriesSuite } from '../suite/registry-entries.ts'
+import { lineageSuite } from '../suite/registry-lineage.ts'
 import { modelSuite } from '../suite/registry-model.ts'
 import { ledgerSuite } from '../suite/registry.ts'
 import type { OpenRegistry } from '../suite/registry.ts'
@@ -37,4 +38,5 @@ describe.each(WAYS)('a registry %s', (name, way) => {
   entriesSuite(open)
   catalogSuite(open)
   modelSuite(open)
+  lineageSuite(open)
 })
