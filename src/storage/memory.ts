@@ -2,7 +2,9 @@ import { hash } from 'node:crypto'
 import type { Content, Listed, Skip, SkipReason } from '../model/entry.ts'
 import { VarveError } from '../model/errors.ts'
 import { comparePaths } from '../model/location.ts'
-import type { ChangeSource, Found, Hint, Root, Span, Store } from './storage.ts'
+import { memoryReader } from './memory-reader.ts'
+import type { Kept } from './memory-reader.ts'
+import type { ChangeSource, Found, Hint, Reader, Root, Span, Store } from './storage.ts'
 
 /** What lies at a path: an object, or something that is no entry. */
 type Lying = { readonly kind: 'object'; readonly listed: Listed; readonly content: Content } | { readonly kind: 'skip'; readonly reason: SkipReason }
@@ -28,8 +30,12 @@ export class Memory {
   beforePage: (page: number) => Promise<'cut' | undefined> | 'cut' | undefined = () => undefined
   /** Called while an object is read by `find` or `inspect`, after its first stat: what it changes there is torn. */
   whileRead: (path: string) => Promise<void> | void = () => undefined
+  /** What a reader hands on of an object's bytes: a test may flip, cut or add some. */
+  served: (path: string, bytes: Uint8Array) => Uint8Array = (_path, bytes) => bytes
   readonly #options: MemoryOptions
   readonly #lying = new Map<string, Lying>()
+  /** What readers see: the object versions of each path, newest first; a delete marker is without bytes. */
+  readonly #kept = new Map<string, Kept[]>()
   #paths: readonly string[] | undefined
   #puts = 0
 
@@ -44,17 +50,31 @@ export class Memory {
     const pin = this.#options.versioned ? { pin: `versionId:${stamp}` } : {}
     const etag = this.#options.contentListed ? { etag: digest.slice('etag:'.length) } : {}
     const sizeBytes = Buffer.byteLength(bytes)
-    this.#lay(path, { kind: 'object', listed: { path, sizeBytes, fingerprint: stamp }, content: { digest, ...etag, ...pin } })
+    const content = { digest, ...etag, ...pin }
+    this.#lay(path, { kind: 'object', listed: { path, sizeBytes, fingerprint: stamp }, content })
+    this.#keep(path, { bytes: Buffer.from(bytes), content, fingerprint: stamp })
+  }
+
+  /** The object version is there no more: it expired. The newest stays. */
+  expire(path: string, pin: string): void {
+    this.#kept.set(path, (this.#kept.get(path) ?? []).filter(({ content }, at) => at === 0 || content?.pin !== pin))
+  }
+
+  /** All versions of an object go to a storage class from which they must be thawed; without one they come back. */
+  archive(path: string, storageClass?: string): void {
+    this.#kept.set(path, (this.#kept.get(path) ?? []).map(({ archived: _, ...kept }) => ({ ...kept, ...(storageClass !== undefined && { archived: storageClass }) })))
   }
 
   /** Puts something there that is no entry. */
   skip(path: string, reason: SkipReason): void {
+    this.#kept.delete(path)
     this.#lay(path, { kind: 'skip', reason })
   }
 
   /** True when something was there. */
   remove(path: string): boolean {
     this.#paths = undefined
+    this.#keep(path, undefined)
     return this.#lying.delete(path)
   }
 
@@ -81,6 +101,22 @@ export class Memory {
       inspect: (listed, _startMs, signal) => this.#read(listed.map(({ path }) => path), signal),
       close: async () => undefined,
     }
+  }
+
+  /** Opens the bytes of what lies on it; full keys begin with `prefix`. */
+  reader(prefix = ''): Reader {
+    return memoryReader({
+      kept: (key) => (key.startsWith(prefix) ? (this.#kept.get(key.slice(prefix.length)) ?? []) : []),
+      root: (signal) => void this.#root(signal),
+      served: (key, bytes) => this.served(key.slice(prefix.length), bytes),
+    })
+  }
+
+  #keep(path: string, kept: Kept | undefined): void {
+    const older = this.#options.versioned ? (this.#kept.get(path) ?? []) : []
+    const all = kept === undefined && older.length === 0 ? [] : [kept ?? {}, ...older]
+    if (all.length === 0) this.#kept.delete(path)
+    else this.#kept.set(path, all)
   }
 
   #lay(path: string, lying: Lying): void {

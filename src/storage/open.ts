@@ -2,7 +2,7 @@
 import type { Clock } from '../model/clock.ts'
 import type { Location, Scheme } from '../model/location.ts'
 import type { Watch } from '../model/watch.ts'
-import type { Access, ChangeSource, Inventory, Log, Store } from './storage.ts'
+import type { Access, ChangeSource, Inventory, Log, Reader, Store } from './storage.ts'
 
 const openWeb = async (location: Location, { http }: Watch, memo: string | undefined): Promise<Store> => (await import('./http/store.ts')).openHttpStore(location, http, memo)
 
@@ -33,6 +33,21 @@ function openOne(location: Location, watch: Watch, memo: string | undefined): Pr
 export async function openInventory(location: Location, access: Access): Promise<Inventory | undefined> {
   if (location.scheme === 's3') return (await import('./s3/inventory.ts')).openS3Inventory(location, access.s3)
   return location.scheme === 'gs' ? (await import('./gcs/inventory.ts')).openGcsInventory(location, access.gcs) : undefined
+}
+
+const readWeb = async (location: Location, { http }: Access): Promise<Reader> => (await import('./http/reader.ts')).openHttpReader(location, http)
+
+const READERS: Readonly<Record<Scheme, (location: Location, access: Access) => Promise<Reader>>> = {
+  s3: async (location, { s3 }) => (await import('./s3/reader.ts')).openS3Reader(location, s3),
+  gs: async (location, { gcs }) => (await import('./gcs/reader.ts')).openGcsReader(location, gcs),
+  file: async () => (await import('./file/reader.ts')).openFileReader(),
+  http: readWeb,
+  https: readWeb,
+}
+
+/** Opens the bytes of all that lies where `location` does: in its bucket, or on this machine; of a web server its one object. Asks nothing yet. Throws USAGE when `access` does not say enough. */
+export function openReader(location: Location, access: Access): Promise<Reader> {
+  return READERS[location.scheme](location, access)
 }
 
 /**

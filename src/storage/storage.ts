@@ -3,6 +3,7 @@
  * locks or reconfigures what it looks at (law 10). Every method throws VarveError, translated in one `failures.ts` per scheme.
  */
 import type { Content, Listed, Skip } from '../model/entry.ts'
+import type { VarveError } from '../model/errors.ts'
 import type { Kept, Terms } from '../model/lifecycle.ts'
 import type { Scheme } from '../model/location.ts'
 import type { Watch } from '../model/watch.ts'
@@ -93,9 +94,9 @@ export type Found =
 export interface Reader {
   /**
    * What stands at each of `keys` now, each once, in their order (given in path order). Costs follow what is least: pages of a listing where the keys lie close, a HEAD or stat
-   * for each where not. `held` is absent where nothing is there.
+   * for each where not. `held` is absent where nothing is there, or where that cannot be told of this key alone: then `failed` says why (LOCATION_DENIED, STORAGE_UNAVAILABLE).
    */
-  standing(keys: readonly string[], signal: AbortSignal): AsyncIterable<{ readonly key: string; readonly held?: Held }>
+  standing(keys: readonly string[], signal: AbortSignal): AsyncIterable<Standing>
   /** The object versions of `key` that can still be named, newest first (delete markers left out); of a store that keeps none, the one that stands there. Empty: nothing is there. */
   versions(key: string, signal: AbortSignal): Promise<readonly Held[]>
   /**
@@ -128,6 +129,13 @@ export interface KeptVersion extends Kept {
   readonly content?: Content
 }
 
+/** What stands at a key. */
+export interface Standing {
+  readonly key: string
+  readonly held?: Held
+  readonly failed?: VarveError
+}
+
 /** With whose credentials, and where, the bytes of a location are asked for. */
 export type Access = Pick<Watch, 's3' | 'gcs' | 'http'>
 
@@ -147,7 +155,7 @@ export interface Held {
 export interface Wanted {
   /** As recorded: `versionId:…`, `generation:…`. Absent: the current object. */
   readonly pin?: string
-  /** Only if it bears this ETag: what was planned is what is read. */
+  /** Only if it bears this ETag: what was planned is what is read. Not asked of a generation (GCS), whose ETag moves with metadata while its bytes never do. */
   readonly etag?: string
   /** Bytes `from` ≤ i < `upTo`; the whole when absent. */
   readonly range?: { readonly from: number; readonly upTo: number }

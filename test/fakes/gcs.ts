@@ -3,8 +3,10 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { crc32 } from 'node:zlib'
+import { crc32, gunzipSync } from 'node:zlib'
 import { comparePaths } from '../../src/model/location.ts'
+import { sendBytes } from './body.ts'
+import type { Spoil } from './body.ts'
 
 /** What a request can meet. The first are failures that GCS knows; the others are answers that must not be believed. */
 export type Fault =
@@ -12,7 +14,7 @@ export type Fault =
   | 'cut' | 'torn' | 'short' | 'other-document' | 'no-kind' | 'no-list' | 'not-utf8' | 'empty-token' | 'descending' | 'foreign' | 'from-the-start' | 'again' | 'same-token'
   | 'empty' | 'no-name' | 'no-generation' | 'no-size' | 'no-etag' | 'no-checksum'
 
-export type Kind = 'list' | 'get' | 'about' | 'notified'
+export type Kind = 'list' | 'get' | 'media' | 'about' | 'notified'
 
 interface Held {
   readonly key: string
@@ -24,6 +26,8 @@ interface Held {
   readonly composite: boolean
   /** Under a key of the customer's own: without any checksum. */
   readonly sealed: boolean
+  /** Stored packed: unpacked for whoever does not say that he takes it as it is. */
+  readonly packed: boolean
 }
 
 /** A small GCS of one bucket, `fake`, by its JSON API: etags move with metadata as Google's do. It keeps every key as it is, and misbehaves on demand. */
@@ -34,11 +38,15 @@ export class FakeGcs {
   versioned = false
   /** What it says of the notifications of the bucket. */
   notifications: readonly unknown[] = []
+  /** What becomes of the bytes of an object. */
+  spoil: (key: string) => Spoil | undefined = () => undefined
   /** Every request that came in, in order, and the query of each. */
   readonly requests: Kind[] = []
   readonly queries: URLSearchParams[] = []
   readonly #server: Server
   readonly #objects = new Map<string, Held>()
+  /** Old generations, where they are kept, newest first. */
+  readonly #past = new Map<string, Held[]>()
   #generations = 1_700_000_000_000_000
   #tokens = 0
 
@@ -65,12 +73,15 @@ export class FakeGcs {
     await once(this.#server, 'close')
   }
 
-  put(key: string, bytes: string, how: { readonly composite?: boolean; readonly sealed?: boolean } = {}): void {
-    const { composite = false, sealed = false } = how
-    this.#objects.set(key, { key, bytes: Buffer.from(bytes), generation: ++this.#generations, metageneration: 1, storageClass: 'STANDARD', composite, sealed })
+  put(key: string, bytes: string | Buffer, how: { readonly composite?: boolean; readonly sealed?: boolean; readonly packed?: boolean } = {}): void {
+    const { composite = false, sealed = false, packed = false } = how
+    this.remove(key)
+    this.#objects.set(key, { key, bytes: Buffer.from(bytes), generation: ++this.#generations, metageneration: 1, storageClass: 'STANDARD', composite, sealed, packed })
   }
 
   remove(key: string): void {
+    const held = this.#objects.get(key)
+    if (held !== undefined && this.versioned) this.#past.set(key, [held, ...(this.#past.get(key) ?? [])])
     this.#objects.delete(key)
   }
 
@@ -93,7 +104,7 @@ export class FakeGcs {
     const url = request.url as string
     const query = new URLSearchParams(url.split('?')[1] ?? '')
     const [, bucket = '', key] = /^\/storage\/v1\/b\/([^/?]*)(?:\/o(?:\/([^?]*))?|\/notificationConfigs)?(?:\?|$)/.exec(url) ?? []
-    const kind: Kind = /\/notificationConfigs(\?|$)/.test(url) ? 'notified' : !/^\/storage\/v1\/b\/[^/?]*\/o/.test(url) ? 'about' : key === undefined ? 'list' : 'get'
+    const kind: Kind = /\/notificationConfigs(\?|$)/.test(url) ? 'notified' : !/^\/storage\/v1\/b\/[^/?]*\/o/.test(url) ? 'about' : key === undefined ? 'list' : query.get('alt') === 'media' ? 'media' : 'get'
     const nth = this.requests.filter((one) => one === kind).length
     this.requests.push(kind)
     this.queries.push(query)
@@ -105,20 +116,45 @@ export class FakeGcs {
     if (bucket !== 'fake') return fail(response, 404, 'notFound', 'The specified bucket does not exist.')
     if (kind === 'about') return send(response, Buffer.from(JSON.stringify({ kind: 'storage#bucket', ...(this.versioned && { versioning: { enabled: true } }) })), fault)
     if (kind === 'notified') return send(response, Buffer.from(JSON.stringify({ kind: 'storage#notifications', items: this.notifications })), fault)
-    const document = key === undefined ? this.#page(query, fault) : this.#object(decodeURIComponent(key), fault)
+    if (kind === 'media') return this.#media(decodeURIComponent(key as string), query, request, response)
+    const document = key === undefined ? this.#page(query, fault) : this.#object(decodeURIComponent(key), query, fault)
     if (document === undefined) return fail(response, 404, 'notFound', `No such object: fake/${key}`)
     send(response, Buffer.from(JSON.stringify(document)), fault)
   }
 
-  #object(key: string, fault: Fault | undefined): unknown {
-    const held = this.#objects.get(key)
+  #held(key: string, query: URLSearchParams): Held | undefined {
+    const generation = query.get('generation')
+    const live = this.#objects.get(key)
+    return generation === null ? live : [...(live === undefined ? [] : [live]), ...(this.#past.get(key) ?? [])].find((one) => `${one.generation}` === generation)
+  }
+
+  #media(key: string, query: URLSearchParams, request: IncomingMessage, response: ServerResponse): void {
+    const held = this.#held(key, query)
+    if (held === undefined) return fail(response, 404, 'notFound', `No such object: fake/${key}`)
+    const row = rowOf(held, undefined)
+    const asItIs = held.packed && /gzip/.test(String(request.headers['accept-encoding'] ?? ''))
+    const sums = [['crc32c', row['crc32c']], ['md5', row['md5Hash']]].flatMap(([name, sum]) => (sum === undefined ? [] : [`${String(name)}=${String(sum)}`])).join(',')
+    const headers = {
+      etag: etagOf(held), 'x-goog-generation': `${held.generation}`, 'x-goog-stored-content-length': `${held.bytes.length}`,
+      'x-goog-stored-content-encoding': held.packed ? 'gzip' : 'identity', ...(sums !== '' && { 'x-goog-hash': sums }), ...(asItIs && { 'content-encoding': 'gzip' }),
+    }
+    const bytes = held.packed && !asItIs ? gunzipSync(held.bytes) : held.bytes
+    if (!sendBytes(response, { bytes, headers, range: request.headers.range, spoil: this.spoil(key) })) fail(response, 416, 'requestedRangeNotSatisfiable', 'The range is not there.')
+  }
+
+  #object(key: string, query: URLSearchParams, fault: Fault | undefined): unknown {
+    const held = this.#held(key, query)
     if (held === undefined) return undefined
     return { ...rowOf(held, fault), kind: fault === 'no-kind' ? undefined : fault === 'other-document' ? 'storage#bucket' : 'storage#object' }
   }
 
   #page(query: URLSearchParams, fault: Fault | undefined): unknown {
     const prefix = query.get('prefix') ?? ''
-    const rows = [...this.#objects.values()].filter(({ key }) => key.startsWith(prefix)).sort((a, b) => comparePaths(a.key, b.key))
+    const offset = query.get('startOffset') ?? ''
+    const past = query.get('versions') === 'true' ? [...this.#past.values()].flat().map((held) => ({ ...held, gone: true })) : []
+    const rows = [...past, ...this.#objects.values()]
+      .filter(({ key }) => key.startsWith(prefix) && comparePaths(key, offset) >= 0)
+      .sort((a, b) => comparePaths(a.key, b.key) || a.generation - b.generation)
     const from = fault === 'from-the-start' ? 0 : Number.parseInt(query.get('pageToken') ?? '0', 10)
     const size = Math.min(this.pageSize, Number(query.get('maxResults') ?? 1_000))
     const end = fault === 'empty' ? from : from + size
@@ -136,6 +172,7 @@ export class FakeGcs {
 function rowOf(held: Held, fault: Fault | undefined): Record<string, unknown> {
   const { key, bytes, generation, metageneration, storageClass, composite, sealed } = held
   const row: Record<string, unknown> = {
+    ...('gone' in held && { timeDeleted: '2026-01-01T00:00:00.000Z' }),
     kind: 'storage#object', name: key, generation: `${generation}`, metageneration: `${metageneration}`, size: `${bytes.length}`, storageClass, etag: etagOf(held),
     ...(sealed ? {} : { crc32c: crc32cOf(bytes) }), ...(sealed || composite ? {} : { md5Hash: createHash('md5').update(bytes).digest('base64') }),
   }

@@ -4,6 +4,8 @@ import { createServer } from 'node:http'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { comparePaths } from '../../src/model/location.ts'
+import { sendBytes } from './body.ts'
+import type { Spoil } from './body.ts'
 
 /** What a request can meet. The first six are failures that S3 knows; the others are listings that must not be believed. */
 export type Fault =
@@ -20,7 +22,22 @@ interface Version {
   readonly bytes: Buffer
   readonly etag: string
   readonly writtenMs: number
+  readonly how: How
 }
+
+/** What else an object has. */
+export interface How {
+  readonly storageClass?: string
+  /** The tier of an INTELLIGENT_TIERING object that is archived. */
+  readonly tier?: string
+  /** A copy of what is archived lies ready. */
+  readonly restored?: boolean
+  readonly encryption?: string
+  readonly partBytes?: number
+}
+
+const FROZEN = ['GLACIER', 'DEEP_ARCHIVE']
+const RESTORED = 'ongoing-request="false", expiry-date="Fri, 01 Jan 2027 00:00:00 GMT"'
 
 /** A small S3 of one bucket, `fake`, that lists, answers HEADs and GETs, and misbehaves on demand. It keeps every key as it is. */
 export class FakeS3 {
@@ -36,6 +53,8 @@ export class FakeS3 {
   fault: (kind: Kind, nth: number) => Fault | undefined = () => undefined
   /** How far its clock is ahead. */
   aheadMs = 0
+  /** What becomes of the bytes of an object. */
+  spoil: (key: string) => Spoil | undefined = () => undefined
   /** What an error says besides its code. */
   message = ''
   /** What it says of the notifications of the bucket: XML. */
@@ -75,8 +94,8 @@ export class FakeS3 {
   }
 
   /** Writes an object; its ETag is the MD5 of its bytes, or another, as after an upload in parts. */
-  put(key: string, bytes: string, etag: string = createHash('md5').update(bytes).digest('hex')): void {
-    this.#write(key, false, Buffer.from(bytes), etag)
+  put(key: string, bytes: string | Buffer, etag: string = createHash('md5').update(bytes).digest('hex'), how: How = {}): void {
+    this.#write(key, false, Buffer.from(bytes), etag, how)
   }
 
   remove(key: string): void {
@@ -89,11 +108,11 @@ export class FakeS3 {
     this.#keys.delete(key)
   }
 
-  #write(key: string, marker: boolean, bytes: Buffer, etag: string): void {
+  #write(key: string, marker: boolean, bytes: Buffer, etag: string, how: How = {}): void {
     const older = this.versioned ? (this.#keys.get(key) ?? []).map((version) => ({ ...version, latest: false })) : []
     const id = this.versioned ? `v${++this.#writes}` : 'null'
     // A second passes between any two writes, since that is all that a HEAD tells.
-    this.#keys.set(key, [{ key, id, marker, latest: true, bytes, etag, writtenMs: (this.#clockMs += 1_000) }, ...older])
+    this.#keys.set(key, [{ key, id, marker, latest: true, bytes, etag, writtenMs: (this.#clockMs += 1_000), how }, ...older])
   }
 
   #answer(request: IncomingMessage, response: ServerResponse): void {
@@ -113,7 +132,7 @@ export class FakeS3 {
     if (failure !== undefined) return fail(request, response, ...failure, this.message)
     if (bucket !== 'fake') return fail(request, response, 404, 'NoSuchBucket')
     if (kind === 'bucket') return void response.writeHead(200).end()
-    if (kind === 'head') return this.#head(key, request, response)
+    if (kind === 'head') return this.#head(key, url.searchParams, request, response)
     if (kind === 'get') return this.#get(key, url.searchParams.get('versionId'), request, response)
     if (kind === 'versioning') return void response.end(`<VersioningConfiguration>${this.versioned ? '<Status>Enabled</Status>' : ''}</VersioningConfiguration>`)
     if (kind === 'notification') return void response.end(`<NotificationConfiguration>${this.notifications}</NotificationConfiguration>`)
@@ -123,32 +142,46 @@ export class FakeS3 {
     response.write(page.slice(0, page.length / 2), () => response.destroy())
   }
 
-  #head(key: string, request: IncomingMessage, response: ServerResponse): void {
-    const version = this.#keys.get(key)?.[0]
+  #head(key: string, query: URLSearchParams, request: IncomingMessage, response: ServerResponse): void {
+    const version = this.#version(key, query.get('versionId'))
     if (version === undefined || version.marker) return void response.writeHead(404, version === undefined ? {} : { 'x-amz-delete-marker': 'true' }).end()
-    response.setHeader('content-length', version.bytes.length)
-    response.setHeader('etag', `"${version.etag}"`)
-    response.setHeader('last-modified', new Date(version.writtenMs).toUTCString())
-    if (this.versioned) response.setHeader('x-amz-version-id', version.id)
-    if (request.headers['x-amz-checksum-mode'] === 'ENABLED') {
-      response.setHeader('x-amz-checksum-sha256', createHash('sha256').update(version.bytes).digest('base64'))
-      if (this.checksumType !== 'untold') response.setHeader('x-amz-checksum-type', this.checksumType)
-    }
-    response.writeHead(200).end()
+    const { etag, bytes, how: { partBytes } } = version
+    if (mismatches(request, etag)) return fail(request, response, 412, 'PreconditionFailed')
+    const parts = /-(\d+)$/.exec(etag)?.[1]
+    const part = query.has('partNumber') && partBytes !== undefined ? { 'content-length': `${partBytes}`, ...(parts !== undefined && { 'x-amz-mp-parts-count': parts }) } : {}
+    response.writeHead(200, { ...this.#shown(version, request), 'content-length': `${bytes.length}`, ...part }).end()
   }
 
-  /** Of a range only the first byte is ever asked for. */
   #get(key: string, id: string | null, request: IncomingMessage, response: ServerResponse): void {
-    const version = this.#keys.get(key)?.find((one) => id === null || one.id === id)
-    if (version === undefined || version.marker) return fail(request, response, 404, 'NoSuchKey')
-    if (request.headers.range === undefined) return void response.end(version.bytes)
-    if (version.bytes.length === 0) return fail(request, response, 416, 'InvalidRange')
-    response.writeHead(206, { 'content-range': `bytes 0-0/${version.bytes.length}` }).end(version.bytes.subarray(0, 1))
+    const version = this.#version(key, id)
+    if (version === undefined) return fail(request, response, 404, id === null ? 'NoSuchKey' : 'NoSuchVersion')
+    if (version.marker) return fail(request, response, id === null ? 404 : 405, id === null ? 'NoSuchKey' : 'MethodNotAllowed')
+    const { etag, bytes, how: { storageClass = '', tier, restored = false } } = version
+    if (mismatches(request, etag)) return fail(request, response, 412, 'PreconditionFailed')
+    if (!restored && (tier !== undefined || FROZEN.includes(storageClass))) return fail(request, response, 403, 'InvalidObjectState')
+    const headers = this.#shown(version, request)
+    if (!sendBytes(response, { bytes, headers, range: request.headers.range, spoil: this.spoil(key) })) fail(request, response, 416, 'InvalidRange')
+  }
+
+  #version(key: string, id: string | null): Version | undefined {
+    const versions = this.#keys.get(key)
+    return id === null ? versions?.[0] : versions?.find((one) => one.id === id)
+  }
+
+  #shown({ etag, id, bytes, writtenMs, how: { storageClass, tier, restored, encryption } }: Version, request: IncomingMessage): Record<string, string> {
+    const summed = request.headers['x-amz-checksum-mode'] === 'ENABLED'
+    return {
+      etag: `"${etag}"`, 'last-modified': new Date(writtenMs).toUTCString(),
+      ...(this.versioned && { 'x-amz-version-id': id }),
+      ...(summed && { 'x-amz-checksum-sha256': createHash('sha256').update(bytes).digest('base64'), ...(this.checksumType !== 'untold' && { 'x-amz-checksum-type': this.checksumType }) }),
+      ...(storageClass !== undefined && { 'x-amz-storage-class': storageClass }), ...(tier !== undefined && { 'x-amz-archive-status': tier }),
+      ...(restored === true && { 'x-amz-restore': RESTORED }), ...(encryption !== undefined && { 'x-amz-server-side-encryption': encryption }),
+    }
   }
 
   #page(kind: 'versions' | 'objects', query: URLSearchParams, fault: Fault | undefined): string {
     const rows = this.#rows(kind, query.get('prefix') ?? '')
-    const from = fault === 'from-the-start' ? 0 : this.#position(kind, rows, query)
+    const from = fault === 'from-the-start' ? 0 : this.#position(kind, rows, query, query.get('start-after') ?? '')
     const size = Math.min(this.pageSize, Number(query.get('max-keys') ?? 1_000))
     const begin = fault === 'repeat' ? Math.max(0, from - 2) : from
     const end = fault === 'empty' ? from : from + size
@@ -180,9 +213,9 @@ export class FakeS3 {
   }
 
   /** The row at which the page begins. Tokens are positions, with a number behind that makes each a new one. */
-  #position(kind: 'versions' | 'objects', rows: readonly Version[], query: URLSearchParams): number {
+  #position(kind: 'versions' | 'objects', rows: readonly Version[], query: URLSearchParams, after: string): number {
     const token = query.get(kind === 'objects' ? 'continuation-token' : 'version-id-marker')
-    if (token === null) return 0
+    if (token === null) return after === '' ? 0 : rows.filter(({ key }) => comparePaths(key, after) <= 0).length
     const marker = query.get('key-marker')
     const position = Number.parseInt(token, 10)
     if (Number.isNaN(position)) return 0
@@ -196,13 +229,19 @@ export class FakeS3 {
     const owner = '<Owner><ID>1</ID><DisplayName>fake</DisplayName></Owner>'
     if (row.marker) return `<DeleteMarker>${key}${state}${owner}</DeleteMarker>`
     const name = kind === 'versions' ? 'Version' : 'Contents'
-    return `<${name}>${key}<ETag>&quot;${row.etag}&quot;</ETag><Size>${row.bytes.length}</Size>${state}${owner}<StorageClass>STANDARD</StorageClass></${name}>`
+    const { storageClass = 'STANDARD', restored = false } = row.how
+    const ready = restored ? '<RestoreStatus><IsRestoreInProgress>false</IsRestoreInProgress><RestoreExpiryDate>2027-01-01T00:00:00.000Z</RestoreExpiryDate></RestoreStatus>' : ''
+    return `<${name}>${key}<ETag>&quot;${row.etag}&quot;</ETag><Size>${row.bytes.length}</Size>${state}${owner}<StorageClass>${storageClass}</StorageClass>${ready}</${name}>`
   }
 
   #written(key: string): string {
     if (this.encodes) return encodeURIComponent(key).replaceAll('%20', '+').replaceAll('%2F', '/')
     return key.replace(/[&<>\u0000-\u001f]/g, (character) => `&#${character.codePointAt(0)};`)
   }
+}
+
+function mismatches({ headers }: IncomingMessage, etag: string): boolean {
+  return headers['if-match'] !== undefined && headers['if-match'] !== `"${etag}"`
 }
 
 function kindOf(request: IncomingMessage, key: string, query: URLSearchParams): Kind {

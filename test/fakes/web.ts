@@ -4,6 +4,8 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { IncomingHttpHeaders, IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { sendBytes } from './body.ts'
+import type { Spoil } from './body.ts'
 
 /** What was asked of it. */
 export interface Asked {
@@ -16,7 +18,7 @@ export type Answering = (request: IncomingMessage, response: ServerResponse) => 
 
 /** What there is, and which of it is shown. */
 export interface Served {
-  body: string
+  body: string | Buffer
   /** The ETag; without one, none is shown. */
   etag?: string | undefined
   modified?: Date | undefined
@@ -26,13 +28,15 @@ export interface Served {
   length?: boolean
   /** False: conditional requests are answered as if they were none. */
   conditions?: boolean
+  /** What becomes of the bytes. Also: ranges and If-Match are known. */
+  ranges?: { readonly spoil?: Spoil | undefined }
 }
 
 // Long enough ago that nothing is young.
 const OLD = new Date('2026-01-01T00:00:00Z')
 
 /** `"md5"` of the body: as S3 and many frameworks make it. */
-export function tagOf(body: string): string {
+export function tagOf(body: string | Buffer): string {
   return `"${hash('md5', body, 'hex')}"`
 }
 
@@ -66,7 +70,7 @@ export class Web {
   }
 
   /** Puts other bytes there; the ETag is that of their content, and the time a second later. */
-  put(body: string): void {
+  put(body: string | Buffer): void {
     const { etag, modified } = this.served
     this.served = { ...this.served, body, etag: etag === undefined ? undefined : tagOf(body), modified: modified === undefined ? undefined : new Date(modified.getTime() + 1_000) }
   }
@@ -91,6 +95,7 @@ export function serve(served: Served, request: IncomingMessage, response: Server
     response.writeHead(304, shown).end()
     return
   }
+  if (served.ranges !== undefined) return sendRange(served, shown, request, response)
   response.writeHead(200, { 'content-type': 'text/csv', ...(length && { 'content-length': Buffer.byteLength(body) }), ...shown, ...headers })
   if (request.method === 'HEAD') response.end()
   else if (length) response.end(body)
@@ -98,6 +103,14 @@ export function serve(served: Served, request: IncomingMessage, response: Server
     response.write(body)
     response.end()
   }
+}
+
+function sendRange({ body, etag, ranges }: Served, shown: Readonly<Record<string, string>>, request: IncomingMessage, response: ServerResponse): void {
+  const { 'if-match': match, 'if-range': unless, range } = request.headers
+  if (match !== undefined && match !== etag) return void response.writeHead(412).end()
+  const whole = unless !== undefined && unless !== etag
+  const sent = sendBytes(response, { bytes: Buffer.from(body), range: whole ? undefined : range, spoil: ranges?.spoil, headers: { 'content-type': 'application/octet-stream', ...shown } })
+  if (!sent) response.writeHead(416).end()
 }
 
 /** By ETag, compared weakly, else by a time that is no earlier: RFC 9110 §13.1. */

@@ -27,6 +27,17 @@ export function fileFailure(error: unknown, path: string): VarveError {
   return new VarveError('STORAGE_UNAVAILABLE', `${path} does not answer: ${message}`, { cause: error, hint: 'look at the disk or file server; it is tried again' })
 }
 
+/** What is to be read is no regular file, or is not there (any more). */
+export function noFile(path: string, cause?: unknown): VarveError {
+  return new VarveError('NOT_FOUND', `${path} is not there, or is no file`, { cause })
+}
+
+/** Says what the system said about a file that was to be read. What is a VarveError already stays as it is. */
+export function pieceFailure(error: unknown, path: string): VarveError {
+  const { code = '' } = error as NodeJS.ErrnoException
+  return !isFailure(error) && /^(ENOENT|ENOTDIR|ENXIO|EISDIR|ELOOP|ENAMETOOLONG|ERR_INVALID_ARG_VALUE)$/.test(code) ? noFile(path, error) : fileFailure(error, path)
+}
+
 /** `words` says what; it was silent for `ms`. */
 export function silent(words: string, point: string, ms: number): VarveError {
   const hint = `bring the file server or its network back: it is tried again and goes on by itself; if it is gone for good: umount -f -l ${point}`

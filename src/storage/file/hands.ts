@@ -1,7 +1,7 @@
 import type { SkipReason } from '../../model/entry.ts'
 import type { Location } from '../../model/location.ts'
 import type { Root } from '../storage.ts'
-import type { Read, ReadTask, Walked, WalkTask } from './pack.ts'
+import type { Piece, PieceTask, Read, ReadTask, StandTask, Walked, WalkTask } from './pack.ts'
 
 /** Calls at once where each waits for a server. A wait of 1 ms then costs 16 µs, about what a call costs the processor; more threads would wait for that. */
 export const CALLS_AT_ONCE = 64
@@ -38,6 +38,14 @@ export interface Hands {
   stat(task: StatTask): Promise<Stated>
   walk(task: WalkTask): Promise<Walked>
   read(task: ReadTask): Promise<Read>
+  /** Outcome `read` for each regular file, with its numbers and no digest; `torn` where nothing could be told. */
+  stand(task: StandTask): Promise<Read>
   /** Resolves soon, whatever hangs; tasks that are not done reject. */
   close(): Promise<void>
+}
+
+/** Those of a process of its own, which reads what must not be opened in this one. */
+export interface FarHands extends Hands {
+  /** Throws NOT_FOUND for what is no regular file. */
+  piece(task: PieceTask): Promise<Piece>
 }

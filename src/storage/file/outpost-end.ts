@@ -3,8 +3,8 @@ import type { Root } from '../storage.ts'
 import { fileFailure } from './failures.ts'
 import type { Stated } from './hands.ts'
 import type { FarTask, Order, Report } from './outpost.ts'
-import type { Read, Walked } from './pack.ts'
-import { readWide, rootWide, statWide, walkWide, withPulse } from './wide.ts'
+import type { Piece, Read, Walked } from './pack.ts'
+import { pieceWide, readWide, rootWide, standWide, statWide, walkWide, withPulse } from './wide.ts'
 import type { Pulse } from './wide.ts'
 
 // Often enough that a long file is never taken for a hang.
@@ -36,9 +36,11 @@ setInterval(() => {
   if (alive.length > 0) report({ alive })
 }, SIGN_EVERY_MS)
 
-function perform(task: FarTask): Promise<Root | Stated | Walked | Read> {
+function perform(task: FarTask): Promise<Root | Stated | Walked | Read | Piece> {
   if (task.kind === 'walk') return walkWide(task)
   if (task.kind === 'read') return readWide(task)
+  if (task.kind === 'stand') return standWide(task)
+  if (task.kind === 'piece') return pieceWide(task)
   return task.kind === 'stat' ? statWide(task) : rootWide(task)
 }
 

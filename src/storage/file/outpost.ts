@@ -7,12 +7,12 @@ import { VarveError } from '../../model/errors.ts'
 import type { FailureCode } from '../../model/errors.ts'
 import { closed, fileFailure, silent, stuck } from './failures.ts'
 import { CALLS_AT_ONCE } from './hands.ts'
-import type { Hands, RootTask, StatTask } from './hands.ts'
+import type { FarHands, RootTask, StatTask } from './hands.ts'
 import { mountWords } from './mounts.ts'
 import type { Mount } from './mounts.ts'
-import type { ReadTask, WalkTask } from './pack.ts'
+import type { PieceTask, ReadTask, StandTask, WalkTask } from './pack.ts'
 
-export type FarTask = RootTask | StatTask | WalkTask | ReadTask
+export type FarTask = RootTask | StatTask | WalkTask | ReadTask | StandTask | PieceTask
 
 /** What the process is told. */
 export interface Order {
@@ -61,7 +61,7 @@ interface Job {
 const outposts = new Map<string, Outpost>()
 
 /** Hands in the outpost of `mount`, which all stores on it share; its process ends some time after the last of them. */
-export function handsIn(mount: Mount, patience: Patience): Hands {
+export function handsIn(mount: Mount, patience: Patience): FarHands {
   // The id alone may have been another mount's before.
   const key = `${mount.id} ${mountWords(mount)}`
   const outpost = outposts.get(key) ?? new Outpost(mount, patience, () => outposts.delete(key))
@@ -76,6 +76,8 @@ export function handsIn(mount: Mount, patience: Patience): Hands {
     stat: (task) => run(task),
     walk: (task) => run(task),
     read: (task) => run(task),
+    stand: (task) => run(task),
+    piece: (task) => run(task),
     close: async () => outpost.leave(owner),
   }
 }

@@ -54,6 +54,28 @@ export interface Read {
   readonly digests: Uint8Array
 }
 
+/** What stands at some absolute paths is to be told: nothing is opened. */
+export interface StandTask {
+  readonly kind: 'stand'
+  /** Joined by NUL. */
+  readonly paths: string
+}
+
+/** A piece of a file is to be read. */
+export interface PieceTask {
+  readonly kind: 'piece'
+  readonly path: string
+  readonly from: number
+  readonly length: number
+}
+
+/** A piece, and the file's size and fingerprint when it was read. Shorter than asked: the file ended. */
+export interface Piece {
+  readonly bytes: Uint8Array
+  readonly size: number
+  readonly fingerprint: string
+}
+
 /** `lost+found`, silly-renamed NFS files and the snapshot folders of filers hold no data of the user's. */
 export function isLeftOut(name: string): boolean {
   return name === 'lost+found' || name === '.snapshot' || name === '.zfs' || name.startsWith('.nfs')
@@ -107,6 +129,18 @@ export class Answers implements Read {
 
   stat(index: number, { size, mtimeNs, ctimeNs, ino }: BigIntStats): void {
     this.numbers.set([size, mtimeNs, ctimeNs, ino], index * FIELDS)
+  }
+
+  stand(index: number, seen: Looked): void {
+    if (typeof seen === 'string') return this.settle(index, seen)
+    this.stat(index, seen)
+    this.settle(index, 'read')
+  }
+
+  /** What tells of more than the path is left to whoever asks for it alone. */
+  unknown(index: number, error: unknown): void {
+    if (isDenied(error)) this.settle(index, 'unreadable')
+    else this.settle(index, (error as NodeJS.ErrnoException).code === 'ELOOP' ? 'loop' : 'torn')
   }
 }
 

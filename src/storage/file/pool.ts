@@ -7,10 +7,10 @@ import type { Hands, RootTask, Stated, StatTask } from './hands.ts'
 import type { Mount } from './mounts.ts'
 import { handsIn } from './outpost.ts'
 import type { Patience } from './outpost.ts'
-import type { Read, ReadTask, Walked, WalkTask } from './pack.ts'
+import type { Read, ReadTask, StandTask, Walked, WalkTask } from './pack.ts'
 import { rootOf } from './root.ts'
 
-export type Task = WalkTask | ReadTask
+export type Task = WalkTask | ReadTask | StandTask
 /** `waits`: nothing was done, for calls wait there for that mount. */
 export type Answer = { readonly result: Walked | Read } | { readonly failed: Failed } | { readonly waits: Mount }
 
@@ -81,6 +81,10 @@ export class Pool implements Hands {
     return this.#run(task) as Promise<Read>
   }
 
+  stand(task: StandTask): Promise<Read> {
+    return this.#run(task) as Promise<Read>
+  }
+
   /** Ends the workers, whatever they do; tasks that are not done reject. */
   async close(): Promise<void> {
     this.#closed = true
@@ -145,5 +149,6 @@ export class Pool implements Hands {
 }
 
 function askFar(far: Hands, task: Task): Promise<Walked | Read> {
-  return task.kind === 'walk' ? far.walk(task) : far.read(task)
+  if (task.kind === 'walk') return far.walk(task)
+  return task.kind === 'read' ? far.read(task) : far.stand(task)
 }

@@ -14,7 +14,7 @@ import { Pool } from './pool.ts'
 import { findAll, inspectAll } from './read.ts'
 
 // The coarsest clock of a file system in use (FAT) ticks every 2 s: two changes within one tick may leave the same times.
-const GUARD_MS = 2_000
+export const GUARD_MS = 2_000
 
 // Walking and hashing use a core each; more than a few would fight over directory locks and memory, and the rest of the machine has work too.
 const WORKERS_MOST = 4
@@ -107,7 +107,7 @@ class FileStore implements Store {
 }
 
 /** What `work` comes to, but no later than `signal` aborts. */
-function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+export function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const abort = (): void => reject(signal.reason as Error)
     if (signal.aborted) abort()

@@ -6,8 +6,8 @@ import { kindOfStat } from './block.ts'
 import { isStale } from './failures.ts'
 import { heldBy, Mounts, mountWords } from './mounts.ts'
 import type { Mount } from './mounts.ts'
-import { bar, CHILDREN_MOST, DIRECTORIES_MOST, isLeftOut, lost, Packer, percented, targetOf, unseen } from './pack.ts'
-import type { Looked, Walked, WalkTask } from './pack.ts'
+import { Answers, bar, CHILDREN_MOST, DIRECTORIES_MOST, isLeftOut, lost, Packer, percented, targetOf, unseen } from './pack.ts'
+import type { Looked, Read, StandTask, Walked, WalkTask } from './pack.ts'
 
 /** Thrown where calls wait for a server, a daemon or a turning disk rather than for the processor: synchronous threads are the wrong hands for that. */
 export class Waits extends Error {
@@ -95,6 +95,21 @@ export function look(path: string): Looked {
   }
   if (seen === undefined) return 'absent'
   return seen.isSymbolicLink() ? follow(path) : (kindOfStat(seen) ?? seen)
+}
+
+/** See `Hands.stand`. */
+export function stand(task: StandTask): Read {
+  const paths = task.paths.split('\0')
+  const answers = new Answers(paths.length)
+  for (const [index, path] of paths.entries()) {
+    try {
+      answers.stand(index, look(path))
+    } catch (error) {
+      if (error instanceof Waits) throw error
+      answers.unknown(index, error)
+    }
+  }
+  return answers
 }
 
 let mounts: Mounts | undefined

@@ -10,11 +10,11 @@ import { promisify } from 'node:util'
 import type { Root } from '../storage.ts'
 import { fingerprintOf, kindOfStat } from './block.ts'
 import type { Outcome } from './block.ts'
-import { fileFailure, isStale } from './failures.ts'
+import { fileFailure, isStale, noFile, pieceFailure } from './failures.ts'
 import { CALLS_AT_ONCE } from './hands.ts'
 import type { RootTask, Stated, StatTask } from './hands.ts'
 import { Answers, bar, CHILDREN_MOST, isDenied, isLeftOut, lost, Packer, percented, targetOf, unseen, verdict, wayTo } from './pack.ts'
-import type { Looked, Read, ReadTask, Walked, WalkTask } from './pack.ts'
+import type { Looked, Piece, PieceTask, Read, ReadTask, StandTask, Walked, WalkTask } from './pack.ts'
 import { rootOf } from './root.ts'
 
 // Looks that are ahead of the one whose turn it is: no thread is idle, and a folder of a million files is not in memory at once.
@@ -199,6 +199,43 @@ async function barrier(prefix: string, path: string, known: Map<string, Promise<
     if (barred !== undefined) return barred
   }
   return undefined
+}
+
+/** See `Hands.stand`. */
+export async function standWide(task: StandTask): Promise<Read> {
+  const paths = task.paths.split('\0')
+  const answers = new Answers(paths.length)
+  const next = looksAhead(paths)
+  for (const index of paths.keys()) {
+    const seen = await next()
+    if (typeof seen === 'object' && 'error' in seen) answers.unknown(index, seen.error)
+    else answers.stand(index, seen)
+  }
+  return answers
+}
+
+/** See `FarHands.piece`. Nothing is left open between two pieces: whoever goes away leaves nothing behind. */
+export async function pieceWide({ path, from, length }: PieceTask): Promise<Piece> {
+  try {
+    const kind = kindOfStat(await ask(() => calls.stat(path, BIG)))
+    const piece = kind !== undefined ? undefined : await opened(path, async (file): Promise<Piece | undefined> => {
+      const seen = await ask(() => calls.fstat(file, BIG))
+      if (kindOfStat(seen) !== undefined) return undefined
+      const size = Number(seen.size)
+      const bytes = Buffer.allocUnsafe(Math.max(0, Math.min(length, size - from)))
+      let got = 0
+      while (got < bytes.length) {
+        const { bytesRead } = await ask(() => calls.read(file, bytes, got, Math.min(CHUNK_BYTES, bytes.length - got), from + got))
+        if (bytesRead === 0) break
+        got += bytesRead
+      }
+      return { bytes: bytes.subarray(0, got), size, fingerprint: fingerprintOf(seen) }
+    })
+    if (piece === undefined) throw noFile(path)
+    return piece
+  } catch (error) {
+    throw pieceFailure(error, path)
+  }
 }
 
 interface Wanted {

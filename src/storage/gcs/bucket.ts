@@ -1,4 +1,7 @@
 import { isUtf8 } from 'node:buffer'
+import { request as requestPlain } from 'node:http'
+import type { IncomingMessage } from 'node:http'
+import { request as requestSecure } from 'node:https'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { VarveError } from '../../model/errors.ts'
 import type { Gate } from './config.ts'
@@ -20,8 +23,17 @@ const ANSWER_MOST_MS = 60_000
 const BYTES_MOST = 64 * 1024 * 1024
 const ROW = 'name,generation,size,md5Hash,crc32c,etag'
 
+/** Where a listing begins, and whether it shows old generations. */
+export interface Asked {
+  readonly prefix: string
+  readonly token?: string | undefined
+  /** The first name that is shown. */
+  readonly from?: string
+  readonly versions?: true
+}
+
 /**
- * What is ever asked of a bucket's objects. The client library's own listing makes an object of many fields of each row, cannot be
+ * The few questions that are ever asked of a bucket. The client library's own listing makes an object of many fields of each row, cannot be
  * aborted, does not tell its requests, and replaces what looks like a template in a key: so its credentials are used, and its JSON is read here.
  */
 export class Bucket {
@@ -39,31 +51,35 @@ export class Bucket {
 
   /** A page of the objects under `prefix` as they are now, at most `most`. Throws STORAGE_INVALID for a page that is not whole. */
   async list(prefix: string, token: string | undefined, most: number, counter: Counter, signal: AbortSignal): Promise<Page> {
-    const query = { prefix, maxResults: `${most}`, fields: `kind,nextPageToken,items(${ROW})`, ...(token === undefined ? {} : { pageToken: token }) }
-    return parsePage(await this.#ask('', query, counter, signal))
+    return this.page({ prefix, token }, most, counter, signal)
   }
 
-  /** A page of all generations of the objects under `prefix`, from the name `from` on. Throws STORAGE_INVALID for a page that is not whole. */
-  async generations(prefix: string, from: string, token: string | undefined, counter: Counter, signal: AbortSignal): Promise<Page> {
-    const fields = `kind,nextPageToken,items(${ROW},timeCreated,timeDeleted)`
-    const query = { prefix, startOffset: from, versions: 'true', maxResults: '1000', fields, ...(token === undefined ? {} : { pageToken: token }) }
-    return parsePage(await this.#ask('', query, counter, signal))
+  /** The same from a name on, or with old generations. */
+  async page({ prefix, token, from, versions }: Asked, most: number, counter: Counter, signal: AbortSignal): Promise<Page> {
+    const fields = `kind,nextPageToken,items(${ROW}${versions === true ? ',timeCreated,timeDeleted' : ''})`
+    const place = { ...(token !== undefined && { pageToken: token }), ...(from !== undefined && { startOffset: from }), ...(versions === true && { versions: 'true' }) }
+    return parsePage(await this.#text('', { prefix, maxResults: `${most}`, fields, ...place }, counter, signal))
   }
 
-  /** One generation of an object. */
-  async generation(key: string, generation: string, counter: Counter, signal: AbortSignal): Promise<ObjectRow> {
-    return parseObject(await this.#ask(`/${encodeURIComponent(key)}`, { generation, fields: `kind,${ROW}` }, counter, signal))
+  async get(key: string, counter: Counter, signal: AbortSignal, generation?: string): Promise<ObjectRow> {
+    return parseObject(await this.#text(pathOf(key), { fields: `kind,${ROW}`, ...(generation !== undefined && { generation }) }, counter, signal))
   }
 
-  async get(key: string, counter: Counter, signal: AbortSignal): Promise<ObjectRow> {
-    return parseObject(await this.#ask(`/${encodeURIComponent(key)}`, { fields: `kind,${ROW}` }, counter, signal))
+  /** An answer with the bytes as they are stored, packed ones too: its head has come, and whoever does not read its body destroys it. */
+  async media(key: string, generation: string | undefined, range: string | undefined, signal: AbortSignal): Promise<IncomingMessage> {
+    const query = { alt: 'media', ...(generation !== undefined && { generation }) }
+    return this.#ask(pathOf(key), query, signal, { requests: 0 }, (url, headers, bound) => bytesAt(url, { ...Object.fromEntries(headers), 'accept-encoding': 'gzip', ...(range !== undefined && { range }) }, bound))
   }
 
   close(): void {
     this.#closing.abort(new Error('the store was closed'))
   }
 
-  async #ask(path: string, query: Readonly<Record<string, string>>, counter: Counter, signal: AbortSignal): Promise<string> {
+  #text(path: string, query: Readonly<Record<string, string>>, counter: Counter, signal: AbortSignal): Promise<string> {
+    return this.#ask(path, query, signal, counter, (url, headers, bound) => answerOf(url, headers, AbortSignal.any([bound, AbortSignal.timeout(ANSWER_MOST_MS)])))
+  }
+
+  async #ask<T>(path: string, query: Readonly<Record<string, string>>, signal: AbortSignal, counter: Counter, send: (url: string, headers: Headers, bound: AbortSignal) => Promise<T>): Promise<T> {
     const paid = this.#project === undefined ? query : { ...query, userProject: this.#project }
     const url = `${this.#gate.endpoint}/storage/v1/b/${encodeURIComponent(this.#name)}/o${path}?${new URLSearchParams(paid).toString()}`
     const either = AbortSignal.any([signal, this.#closing.signal])
@@ -72,7 +88,7 @@ export class Bucket {
       either.throwIfAborted()
       try {
         counter.requests++
-        return await answerOf(url, headers, AbortSignal.any([either, AbortSignal.timeout(ANSWER_MOST_MS)]))
+        return await send(url, headers, either)
       } catch (error) {
         either.throwIfAborted()
         const wait = RETRY_MS[tries]
@@ -83,19 +99,44 @@ export class Bucket {
   }
 }
 
+function pathOf(key: string): string {
+  return `/${encodeURIComponent(key)}`
+}
+
+/** An answer with status 200 or 206, by Node itself: fetch unpacks what is stored packed, and its bytes would be others. Each has a connection of its own, which ends with it. */
+function bytesAt(url: string, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    const fail = (error: unknown): void => reject(signal.aborted ? signal.reason : error)
+    const sent = (url.startsWith('https:') ? requestSecure : requestPlain)(url, { headers, signal, agent: false })
+    const timer = setTimeout(() => sent.destroy(new Error(`nothing came for ${ANSWER_MOST_MS / 1_000} s`)), ANSWER_MOST_MS)
+    sent.on('response', (message) => {
+      clearTimeout(timer)
+      message.on('error', () => undefined)
+      const status = message.statusCode ?? 0
+      if (status === 200 || status === 206) return resolve(message)
+      bodyOf(message).then((body) => refusalOf(status, body), () => new Refusal(status, '', '')).then(fail)
+    })
+    sent.on('error', (error) => {
+      clearTimeout(timer)
+      fail(error)
+    })
+    sent.end()
+  })
+}
+
 /** The body of an answer with status 200. A redirect is no answer: requests go where the configuration says alone. */
 async function answerOf(url: string, headers: Headers, signal: AbortSignal): Promise<string> {
   const response = await fetch(url, { headers, signal, redirect: 'manual' })
-  const body = await bodyOf(response)
+  const body = await bodyOf(response.body ?? [])
   if (response.status !== 200) throw refusalOf(response.status, body)
   if (!isUtf8(body)) throw broken('it is not UTF-8')
   return body.toString('utf8')
 }
 
-async function bodyOf(response: Response): Promise<Buffer> {
+async function bodyOf(body: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<Buffer> {
   const chunks: Uint8Array[] = []
   let size = 0
-  for await (const chunk of response.body ?? []) {
+  for await (const chunk of body) {
     size += chunk.length
     if (size > BYTES_MOST) throw broken(`it has more than ${BYTES_MOST} bytes`)
     chunks.push(chunk)

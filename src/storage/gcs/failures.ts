@@ -46,6 +46,14 @@ export function gcsFailure(error: unknown, place: string, permission: string): V
   return say('STORAGE_UNAVAILABLE', `does not answer as it should (${status}${reason === '' ? '' : ` ${reason}`}${message === '' ? '' : `: ${message}`})`, LASTS)
 }
 
+/** Says why the bytes of `place`, one generation when it is `pinned`, could not be opened. */
+export function openFailure(error: unknown, place: string, pinned: boolean): VarveError {
+  const status = error instanceof Refusal ? error.status : 0
+  if (status === 404 || status === 410) return new VarveError('NOT_FOUND', `${place} ${pinned ? 'has no such generation any more' : 'is not there'}`, { cause: error })
+  if (status === 412 || status === 416) return new VarveError('OVERTAKEN', `${place} is not what was planned to be read: other bytes stand there now`, { cause: error })
+  return gcsFailure(error, place, 'storage.objects.get')
+}
+
 /** Why no token could be had: nobody answered, or there is nothing to ask for one with. */
 export function credentialsFailure(error: unknown, place: string): VarveError {
   const { code, status } = error as ClientError

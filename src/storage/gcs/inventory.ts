@@ -18,6 +18,7 @@ import type { ObjectRow, Page } from './page.ts'
 
 // So many pages in a row without any wanted key: the next is asked for where the next key is.
 const IDLE_PAGES = 2
+const PAGE = 1_000
 
 /** Opens the bucket of `location`. Asks it nothing yet. */
 export async function openGcsInventory(location: Location, access: GcsAccess): Promise<Inventory> {
@@ -63,7 +64,7 @@ class GcsInventory implements Inventory {
       found.clear()
       // Empty pages come where much was deleted: only what goes on may begin anew.
       for (let token: string | undefined; from < keys.length && (idle < IDLE_PAGES || keys[from] === begins); ) {
-        const page: Page = await this.#asked('storage.objects.list', spend, signal, (counter) => this.#bucket.generations(shared, begins, token, counter, signal))
+        const page: Page = await this.#asked('storage.objects.list', spend, signal, (counter) => this.#bucket.page({ prefix: shared, from: begins, token, versions: true }, PAGE, counter, signal))
         const wanted = new Set(keys.slice(from))
         const rows = page.rows.filter(({ key }) => wanted.has(key))
         for (const row of rows) found.set(row.key, [...(found.get(row.key) ?? []), row])
@@ -82,7 +83,7 @@ class GcsInventory implements Inventory {
 
   async isThere(key: string, pin: string, spend: Spend, signal: AbortSignal): Promise<boolean> {
     try {
-      await this.#asked('storage.objects.get', spend, signal, (counter) => this.#bucket.generation(key, pin.slice('generation:'.length), counter, signal))
+      await this.#asked('storage.objects.get', spend, signal, (counter) => this.#bucket.get(key, counter, signal, pin.slice('generation:'.length)))
       return true
     } catch (error) {
       if ((error as Error).cause instanceof Refusal && ((error as Error).cause as Refusal).status === 404) return false

@@ -10,6 +10,8 @@ export interface ObjectRow {
   /** Base64. Composite objects, and those of multipart uploads, have none; those under a customer's own key have neither checksum. */
   readonly md5: string | undefined
   readonly crc32c: string | undefined
+  /** The one that is answered when none is asked for: another has a time at which it was replaced or deleted. */
+  readonly live: boolean
   /** When it was written, and when it ceased to be the one that is answered (wall ms), where that was asked for. */
   readonly writtenMs?: number
   readonly replacedMs?: number
@@ -55,7 +57,7 @@ function rowOf(row: unknown): ObjectRow {
   if (typeof size !== 'string' || !/^\d{1,15}$/.test(size)) throw broken(`it shows no size ${of}`)
   if (typeof etag !== 'string' || etag === '') throw broken(`it shows no etag ${of}`)
   const times = { ...(timeCreated !== undefined && { writtenMs: time(timeCreated, of) }), ...(timeDeleted !== undefined && { replacedMs: time(timeDeleted, of) }) }
-  return { key: name, generation, sizeBytes: Number(size), etag, md5: checksum(md5Hash, of), crc32c: checksum(crc32c, of), ...times }
+  return { key: name, generation, sizeBytes: Number(size), etag, md5: checksum(md5Hash, of), crc32c: checksum(crc32c, of), live: timeDeleted === undefined, ...times }
 }
 
 function time(value: unknown, of: string): number {

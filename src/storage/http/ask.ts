@@ -43,14 +43,14 @@ export class Asker {
     this.#bounds = bounds
   }
 
-  /** The answer that is no redirect. Throws LOCATION_DENIED for a redirect that is not to be followed, STORAGE_INVALID for one that leads nowhere. */
-  async ask(method: 'HEAD' | 'GET', condition: Condition | undefined, signal: AbortSignal): Promise<Answer> {
+  /** The answer that is no redirect; `more` headers go to whoever is asked. Throws LOCATION_DENIED for a redirect that is not to be followed, STORAGE_INVALID for one that leads nowhere. */
+  async ask(method: 'HEAD' | 'GET', condition: Condition | undefined, signal: AbortSignal, more: Readonly<Record<string, string>> = {}): Promise<Answer> {
     const met = new Set<string>()
     for (let at = this.#url; ; ) {
       met.add(at.href)
       const answeredBy = digestOf([at.origin, at.pathname])
       const conditional = condition?.answeredBy === answeredBy ? condition.headers : {}
-      const message = await this.#once(method, at, { ...HEADERS, ...conditional }, signal)
+      const message = await this.#once(method, at, { ...HEADERS, ...more, ...conditional }, signal)
       const status = message.statusCode ?? 0
       if (!REDIRECTS.has(status)) return { status, message, answeredBy }
       message.destroy()

@@ -48,3 +48,10 @@ export function statusFailure(status: number, place: string): VarveError {
     return say('STORAGE_UNAVAILABLE', 'is not served just now', 'it is tried again; check the server if it lasts')
   return say('STORAGE_INVALID', 'is answered with a status that makes no version', 'open the URL and see what the server says; nothing was recorded')
 }
+
+/** Says what a status other than 200 and 206 means for who wants the bytes of `place`. */
+export function openFailure(status: number, place: string): VarveError {
+  if (status === 404 || status === 410) return new VarveError('NOT_FOUND', `${place} is ${status === 404 ? 'not there' : 'gone for good'} (${status})`)
+  if (status === 412 || status === 416) return new VarveError('OVERTAKEN', `${place} is not what was planned to be read: other bytes stand there now (${status})`)
+  return statusFailure(status, place)
+}

@@ -58,7 +58,7 @@ export function isStrong(etag: string | undefined): etag is string {
 }
 
 /** Without W/ and quotes. */
-function tagOf(etag: string): string {
+export function tagOf(etag: string): string {
   return strip(etag.replace(/^w\//i, ''))
 }
 

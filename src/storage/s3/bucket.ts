@@ -1,8 +1,8 @@
 import { addAbortSignal } from 'node:stream'
 import type { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
-import { HeadObjectCommand, ListObjectsV2Command, ListObjectVersionsCommand } from '@aws-sdk/client-s3'
-import type { HeadObjectCommandOutput, S3Client } from '@aws-sdk/client-s3'
+import { GetObjectCommand, HeadObjectCommand, ListObjectsV2Command, ListObjectVersionsCommand } from '@aws-sdk/client-s3'
+import type { GetObjectCommandInput, GetObjectCommandOutput, HeadObjectCommandInput, HeadObjectCommandOutput, S3Client } from '@aws-sdk/client-s3'
 import { parsePage } from './page.ts'
 import type { Page } from './page.ts'
 
@@ -17,7 +17,10 @@ export interface Cursor {
   readonly nextVersion?: string
 }
 
-/** The three questions that are ever asked of a bucket. Each throws what the SDK throws. */
+/** Which object version, and on what condition. */
+export type Which = Pick<GetObjectCommandInput & HeadObjectCommandInput, 'VersionId' | 'IfMatch' | 'PartNumber' | 'Range'>
+
+/** The few questions that are ever asked of a bucket. Each throws what the SDK throws. */
 export class Bucket {
   readonly #client: S3Client
   readonly #name: string
@@ -27,10 +30,10 @@ export class Bucket {
     this.#name = name
   }
 
-  /** A page of all versions and delete markers under `prefix`. Throws STORAGE_INVALID for a page that is not whole. */
-  async versions(prefix: string, cursor: Cursor, counter: Counter, signal: AbortSignal): Promise<Page> {
+  /** A page of all versions and delete markers under `prefix`, at most `most`. Throws STORAGE_INVALID for a page that is not whole. */
+  async versions(prefix: string, cursor: Cursor, counter: Counter, signal: AbortSignal, most = 1_000, asked: Asked = {}): Promise<Page> {
     const { next: KeyMarker, nextVersion: VersionIdMarker } = cursor
-    const command = new ListObjectVersionsCommand({ Bucket: this.#name, Prefix: prefix, EncodingType: 'url', KeyMarker, VersionIdMarker })
+    const command = new ListObjectVersionsCommand({ Bucket: this.#name, Prefix: prefix, EncodingType: 'url', KeyMarker, VersionIdMarker, MaxKeys: most, ...optional(asked) })
     const taken: Taken = { text: '' }
     command.middlewareStack.addRelativeTo(takeBody(taken, counter, signal), TAKING)
     await this.#client.send(command, { abortSignal: signal })
@@ -38,22 +41,50 @@ export class Bucket {
   }
 
   /** A page of the objects under `prefix` as they are now, at most `most`. Throws STORAGE_INVALID for a page that is not whole. */
-  async objects(prefix: string, cursor: Cursor, counter: Counter, signal: AbortSignal, most = 1_000): Promise<Page> {
+  async objects(prefix: string, cursor: Cursor, counter: Counter, signal: AbortSignal, most = 1_000, asked: Asked = {}): Promise<Page> {
     const { next: ContinuationToken } = cursor
-    const command = new ListObjectsV2Command({ Bucket: this.#name, Prefix: prefix, EncodingType: 'url', ContinuationToken, MaxKeys: most })
+    const { after: StartAfter } = asked
+    const command = new ListObjectsV2Command({ Bucket: this.#name, Prefix: prefix, EncodingType: 'url', ContinuationToken, MaxKeys: most, StartAfter, ...optional(asked) })
     const taken: Taken = { text: '' }
     command.middlewareStack.addRelativeTo(takeBody(taken, counter, signal), TAKING)
     await this.#client.send(command, { abortSignal: signal })
     return parsePage(taken.text, 'ListBucketResult')
   }
 
-  async head(key: string, checksums: boolean, signal: AbortSignal): Promise<HeadObjectCommandOutput> {
-    const command = new HeadObjectCommand({ Bucket: this.#name, Key: key, ...(checksums && { ChecksumMode: 'ENABLED' }) })
+  async head(key: string, checksums: boolean, signal: AbortSignal, which: Which = {}): Promise<HeadObjectCommandOutput> {
+    const command = new HeadObjectCommand({ Bucket: this.#name, Key: key, ...which, ...(checksums && { ChecksumMode: 'ENABLED' }) })
     return this.#client.send(command, { abortSignal: signal })
+  }
+
+  /** The head of an answer, and its body as it comes: whoever does not read it to the end destroys it. `signal` ends it until then. */
+  async get(key: string, which: Which, signal: AbortSignal): Promise<GetObjectCommandOutput & { readonly Body: Readable }> {
+    const command = new GetObjectCommand({ Bucket: this.#name, Key: key, ...which })
+    // Asked of the SDK it would digest the bytes as well, and throw what is for others to tell. Of a range some stores tell the checksum of the part.
+    if (which.Range === undefined) command.middlewareStack.add(asksForChecksums, { step: 'build', name: 'varveAsksForChecksums' })
+    return (await this.#client.send(command, { abortSignal: signal })) as GetObjectCommandOutput & { readonly Body: Readable }
   }
 
   close(): void {
     this.#client.destroy()
+  }
+}
+
+/** What else a listing is asked. */
+interface Asked {
+  /** Only what follows this key. */
+  readonly after?: string
+  /** With what was restored from an archive. */
+  readonly restored?: true
+}
+
+function optional({ restored }: Asked): { OptionalObjectAttributes?: 'RestoreStatus'[] } {
+  return restored === undefined ? {} : { OptionalObjectAttributes: ['RestoreStatus'] }
+}
+
+function asksForChecksums<Arguments extends { request?: unknown }, Result>(next: (args: Arguments) => Promise<Result>) {
+  return (args: Arguments): Promise<Result> => {
+    Object.assign((args.request as { headers: Record<string, string> }).headers, { 'x-amz-checksum-mode': 'ENABLED' })
+    return next(args)
   }
 }
 

@@ -10,12 +10,27 @@ const CONNECT_MS = 5_000
 // A socket that says nothing for so long is dead. A page takes well below a second to begin, and flows from then on.
 const SILENT_MS = 30_000
 
+const LISTENS: Wire = { socketTimeout: SILENT_MS }
+/**
+ * For bodies: a socket whose reader is busy for a while says nothing either, so that only the head of an answer is bounded here. Each body that is not read to its end holds a connection;
+ * a request that waits for one must not be taken for a silent store.
+ */
+export const FOR_BODIES: Wire = { socketTimeout: 0, requestTimeout: SILENT_MS, throwOnRequestTimeout: true, httpAgent: { maxSockets: 512 }, httpsAgent: { maxSockets: 512 } }
+
+interface Wire {
+  readonly socketTimeout: number
+  readonly requestTimeout?: number
+  readonly throwOnRequestTimeout?: boolean
+  readonly httpAgent?: { readonly maxSockets: number }
+  readonly httpsAgent?: { readonly maxSockets: number }
+}
+
 /**
  * A client with the identity of the access, and the SDK's own region where it names none. Where an endpoint is given buckets are
  * addressed by path, unless the access says otherwise, and the region may be unknown. Checksums are only asked for where required: many stores
  * know no others. Throws USAGE when no region is known.
  */
-export async function connectS3(place: string, access: S3Access): Promise<S3Client> {
+export async function connectS3(place: string, access: S3Access, wire: Wire = LISTENS): Promise<S3Client> {
   const { endpoint, region, profile, pathStyle } = access
   const config: S3ClientConfig = {
     credentials: identityOf(access),
@@ -23,7 +38,7 @@ export async function connectS3(place: string, access: S3Access): Promise<S3Clie
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
     followRegionRedirects: false,
-    requestHandler: { connectionTimeout: CONNECT_MS, socketTimeout: SILENT_MS },
+    requestHandler: { connectionTimeout: CONNECT_MS, ...wire },
     forcePathStyle: pathStyle ?? endpoint !== undefined,
     ...(endpoint === undefined ? {} : { endpoint }),
     ...(profile === undefined ? {} : { profile }),

@@ -60,6 +60,21 @@ export function awsFailure(error: unknown, place: string, permission: string): V
   return say('STORAGE_UNAVAILABLE', `does not answer as it should (${detail})`, 'check endpoint and network if it lasts')
 }
 
+/** Says why the bytes of `place`, one object version when it is `pinned`, could not be opened. */
+export function openFailure(error: unknown, place: string, pinned: boolean): VarveError {
+  const { name = '' } = error as SdkError
+  const status = statusOf(error)
+  const say = (known: FailureCode, words: string, hint?: string): VarveError => new VarveError(known, `${place} ${words}`, { cause: error, ...(hint !== undefined && { hint }) })
+  if (name === 'InvalidObjectState') return say('ARCHIVED', 'is archived', 'have it restored from its archive first, then it can be read')
+  // What is no version id at all some refuse as an argument. 405: the version is a delete marker.
+  const noSuch = name !== 'NoSuchBucket' && (status === 404 || status === 405 || (pinned && status === 400 && /^Invalid(Argument|Version)/.test(name)))
+  if (noSuch) return say('NOT_FOUND', pinned ? 'has no such version any more' : 'is not there')
+  if (status === 412 || status === 416) return say('OVERTAKEN', 'is not what was planned to be read: other bytes stand there now')
+  if (/^KMS\./.test(name) || (status === 400 && name === 'InvalidRequest'))
+    return say('LOCATION_DENIED', `cannot be decrypted (${name})`, 'allow kms:Decrypt on its key to the identity that Varve runs as; what a key of the customer encrypts (SSE-C) Varve cannot read')
+  return awsFailure(error, place, pinned ? 's3:GetObjectVersion' : 's3:GetObject')
+}
+
 /** Who is denied, and why, where a denial says so. Source: the IAM user guide ("Troubleshoot access denied error messages"). */
 export function whoIsDenied(error: unknown): string | undefined {
   const [, who, why] = /User: (arn:\S+) is not authorized.*?(?: because (.*))?$/s.exec((error as SdkError).message ?? '') ?? []

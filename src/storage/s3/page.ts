@@ -16,6 +16,10 @@ export interface PageRow {
   readonly etag: string
   /** As the store writes it: ISO 8601. */
   readonly lastModified: string
+  /** Absent where the store does not say. */
+  readonly storageClass: string | undefined
+  /** A copy of what is archived lies ready for a while; only where it was asked for. */
+  readonly restored: boolean
 }
 
 /** A page: what it holds, and where the next begins when there is one. */
@@ -83,7 +87,8 @@ function parseRow(row: string, encoded: boolean, versions: boolean): PageRow {
   if (!/^\d+$/.test(size)) throw broken(`it shows no size for ${JSON.stringify(key)}`)
   if (etag === '' && !marker) throw broken(`it shows no ETag for ${JSON.stringify(key)}`)
   const versionId = field(row, 'VersionId') || undefined
-  return { key, garbled, marker, latest: latest === 'true', versionId, sizeBytes: Number(size), etag, lastModified }
+  const storageClass = field(row, 'StorageClass')
+  return { key, garbled, marker, latest: latest === 'true', versionId, sizeBytes: Number(size), etag, lastModified, storageClass, restored: row.includes('<RestoreExpiryDate>') }
 }
 
 function field(row: string, name: string): string | undefined {

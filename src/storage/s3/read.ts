@@ -41,7 +41,7 @@ export async function headOne(bucket: Bucket, location: Location, path: string, 
 }
 
 /** Where encryption keys may not be used, a HEAD that asks for checksums is denied while a plain one is not. */
-async function withChecksums(bucket: Bucket, key: string, signal: AbortSignal): Promise<HeadObjectCommandOutput> {
+export async function withChecksums(bucket: Bucket, key: string, signal: AbortSignal): Promise<HeadObjectCommandOutput> {
   try {
     return await bucket.head(key, true, signal)
   } catch (error) {
@@ -70,11 +70,13 @@ function foundOf(head: HeadObjectCommandOutput, path: string, reference: string)
   return { kind: 'entry', listed: { path, sizeBytes, fingerprint: fingerprintOf(head.LastModified.toISOString(), etag), content } }
 }
 
+type Summed = Pick<HeadObjectCommandOutput, 'ChecksumType' | 'ChecksumCRC32' | 'ChecksumCRC32C' | 'ChecksumCRC64NVME' | 'ChecksumSHA1' | 'ChecksumSHA256'>
+
 /**
  * Checksums over the whole object. Those over parts say as little of the content as a multipart ETag; a store that tells no type has them over
  * parts only there.
  */
-function checksumsOf(head: HeadObjectCommandOutput, etag: string): Record<string, string> | undefined {
+export function checksumsOf(head: Summed, etag: string): Record<string, string> | undefined {
   if (head.ChecksumType === undefined ? etag.includes('-') : head.ChecksumType !== 'FULL_OBJECT') return undefined
   const known = {
     crc32: head.ChecksumCRC32,
