@@ -9,7 +9,7 @@ import type { Watch } from '../model/watch.ts'
 import type { Auditing, AuditPoint, AuditRow, AuditTurn, Fate } from '../registry/registry.ts'
 import type { Access, Inventory, Spend } from '../storage/storage.ts'
 import type { Log, Tell } from './parts.ts'
-import { verdictOf } from './verdict.ts'
+import { isArchived, verdictOf } from './verdict.ts'
 
 /** How the audit runs. */
 export interface AuditOrder {
@@ -87,6 +87,7 @@ async function pass(parts: AuditParts, { everyMs, openInventory }: AuditOrder, t
       signal.throwIfAborted()
     }
     const retry = stores.trouble ? { retryAt: clock.now() + Math.min(everyMs, RETRY_MS) } : {}
+    if (stores.archived > 0) stores.notes.add(`of what was replaced since, ${stores.archived} lie in an archive class: they must be thawed before they can be restored`)
     const changes = await registry.endAudit(turn, { notes: [...stores.notes], unkept, heads, ...retry })
     if (changes.length === 0) return
     parts.log.warn({ artifact: turn.artifact, entity: turn.entity, versions: changes.length, changes: changes.slice(0, 100) }, 'versions can be restored otherwise than before')
@@ -122,6 +123,7 @@ async function judgeAt(rows: readonly AuditRow[], { inventory, terms }: Store, s
     for await (const { key, versions } of inventory.kept([...byKey.keys()].sort(comparePaths), spend, signal))
       for (const row of byKey.get(key) ?? []) {
         const verdict = verdictOf(row, versions, terms)
+        if (isArchived(row, versions)) stores.archived++
         if (verdict === 'missing') missing.push(row)
         else said.set(row, verdict)
       }
@@ -170,6 +172,8 @@ function placeOf({ scheme, endpoint, bucket }: Location): string {
 class Stores {
   readonly notes = new Set<string>()
   trouble = false
+  /** Rows whose bytes must be thawed. */
+  archived = 0
   readonly #parts: AuditParts
   readonly #open: AuditOrder['openInventory']
   readonly #spend: Spend

@@ -125,6 +125,8 @@ export interface Inventory {
 export type Spend = (requests: number) => Promise<void>
 
 export interface KeptVersion extends Kept {
+  /** Its class must be thawed before its bytes can be had. */
+  readonly archived: boolean
   /** Of a delete marker: nothing. `content.pin` is the version's own. */
   readonly content?: Content
 }

@@ -19,6 +19,8 @@ export class FakeVersions {
   failure: Error | undefined
   /** Keys that no listing shows. */
   readonly hidden = new Set<string>()
+  /** Keys whose versions must be thawed. */
+  readonly archived = new Set<string>()
   /** When each request was made, by `clock`. */
   readonly requests: number[] = []
   readonly #clock: () => number
@@ -84,7 +86,7 @@ export class FakeVersions {
       room -= versions.length
       yield {
         key,
-        versions: versions.map(({ id, text, writtenMs }) => ({ marker: text === undefined, sizeBytes: text?.length ?? 0, writtenMs, ...(text !== undefined && { content: contentOf(text, id) }) })),
+        versions: versions.map(({ id, text, writtenMs }) => ({ marker: text === undefined, archived: this.archived.has(key), sizeBytes: text?.length ?? 0, writtenMs, ...(text !== undefined && { content: contentOf(text, id) }) })),
       }
     }
   }

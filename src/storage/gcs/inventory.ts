@@ -112,7 +112,7 @@ class GcsInventory implements Inventory {
 /** Newest first. Nothing marks a deletion here: where the newest is no longer current, one is put in. */
 function versionsOf(rows: readonly ObjectRow[]): readonly KeptVersion[] {
   const sorted = rows.toSorted((a, b) => (BigInt(a.generation) < BigInt(b.generation) ? 1 : -1))
-  const versions = sorted.map((row): KeptVersion => ({ marker: false, sizeBytes: row.sizeBytes, writtenMs: row.writtenMs ?? 0, content: listedOf(row, '').content ?? { digest: `etag:${row.etag}` } }))
+  const versions = sorted.map((row): KeptVersion => ({ marker: false, archived: false, sizeBytes: row.sizeBytes, writtenMs: row.writtenMs ?? 0, content: listedOf(row, '').content ?? { digest: `etag:${row.etag}` } }))
   const replacedMs = sorted[0]?.replacedMs
-  return replacedMs === undefined ? versions : [{ marker: true, sizeBytes: 0, writtenMs: replacedMs }, ...versions]
+  return replacedMs === undefined ? versions : [{ marker: true, archived: false, sizeBytes: 0, writtenMs: replacedMs }, ...versions]
 }

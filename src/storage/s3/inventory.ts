@@ -15,6 +15,7 @@ import { awsFailure, isRefused, statusOf } from './failures.ts'
 import { expiriesOf } from './lifecycle.ts'
 import { pinOf } from './list.ts'
 import type { Page, PageRow } from './page.ts'
+import { FROZEN } from './reader.ts'
 
 // So many pages in a row without any wanted key: asking for each key by itself costs no more.
 const IDLE_PAGES = 2
@@ -73,8 +74,9 @@ class S3Inventory implements Inventory {
       const rows = page.rows.filter(({ key }) => wanted.has(key))
       for (const row of rows) found.set(row.key, [...(found.get(row.key) ?? []), row])
       cursor = nextOf(page, cursor)
-      // What lies before the place where the next page begins has been told whole.
-      for (let key = keys[from]; key !== undefined && (cursor?.next === undefined || comparePaths(key, cursor.next) < (cursor.nextVersion === undefined ? 1 : 0)); key = keys[++from]) {
+      // Of the last key of a page the next may tell more. It is read from the rows: in the markers of MinIO there is more than a key.
+      const last = page.rows.reduce((most, { key }) => (comparePaths(most, key) < 0 ? key : most), '')
+      for (let key = keys[from]; key !== undefined && (cursor === undefined || comparePaths(key, last) < 0); key = keys[++from]) {
         yield { key, versions: versionsOf(found.get(key) ?? []) }
         found.delete(key)
       }
@@ -141,10 +143,13 @@ function nextOf({ next, nextVersion, truncated }: Page, before: Cursor): Cursor 
   return { next, ...(nextVersion !== undefined && { nextVersion }) }
 }
 
-/** Newest first: some stores write delete markers apart. */
+/** Newest first, each once: some stores write delete markers apart, and some repeat the last row of a page on the next. */
 function versionsOf(rows: readonly PageRow[]): readonly KeptVersion[] {
-  const aged = rows.map((row) => ({ row, writtenMs: Date.parse(row.lastModified) }))
+  const once = [...new Map(rows.map((row) => [row.versionId, row])).values()]
+  const aged = once.map((row) => ({ row, writtenMs: Date.parse(row.lastModified) }))
   aged.sort((a, b) => Number(b.row.latest) - Number(a.row.latest) || b.writtenMs - a.writtenMs)
-  return aged.map(({ row: { etag, marker, sizeBytes, versionId }, writtenMs }) =>
-    ({ marker, sizeBytes, writtenMs, ...(!marker && { content: { digest: `etag:${etag}`, etag, ...pinOf(versionId) } }) }))
+  return aged.map(({ row: { etag, marker, restored, sizeBytes, storageClass = '', versionId }, writtenMs }) => {
+    const content = marker ? {} : { content: { digest: `etag:${etag}`, etag, ...pinOf(versionId) } }
+    return { marker, sizeBytes, writtenMs, archived: FROZEN.has(storageClass) && !restored, ...content }
+  })
 }
