@@ -16,6 +16,7 @@ function commandsOf({ locations, events, gcs }: Watch): string[] {
   const [, project, name] = events?.kind === 'pubsub' ? (/^projects\/([^/]+)\/subscriptions\/([^/]+)$/.exec(events.subscription) ?? []) : []
   return [
     ...buckets.map((bucket) => `gcloud storage buckets add-iam-policy-binding gs://${bucket} --member=MEMBER --role=roles/storage.objectViewer  # storage.objects.list, storage.objects.get`),
+    ...buckets.map((bucket) => `gcloud storage buckets add-iam-policy-binding gs://${bucket} --member=MEMBER --role=roles/storage.legacyBucketReader  # storage.buckets.get, for what the audit foretells`),
     ...(name === undefined ? [] : [`gcloud pubsub subscriptions add-iam-policy-binding ${name} --project=${project} --member=MEMBER --role=roles/pubsub.subscriber  # pubsub.subscriptions.consume`]),
     ...(gcs.project === undefined ? [] : [`gcloud projects add-iam-policy-binding ${gcs.project} --member=MEMBER --role=roles/serviceusage.serviceUsageConsumer  # serviceusage.services.use`]),
   ]
