@@ -8,17 +8,8 @@ import type { Location } from '../model/location.ts'
 import type { Watch } from '../model/watch.ts'
 import type { Auditing, AuditPoint, AuditRow, AuditTurn, Fate } from '../registry/registry.ts'
 import type { Access, Inventory, Spend } from '../storage/storage.ts'
-import type { Log, Tell } from './parts.ts'
+import type { AuditOrder, Log, Tell } from './parts.ts'
 import { isArchived, verdictOf } from './verdict.ts'
-
-/** How the audit runs. */
-export interface AuditOrder {
-  /** A pass over a collection begins so long after the last one began. */
-  readonly everyMs: number
-  /** At most so many requests to stores in any hour. */
-  readonly requestsPerHour: number
-  openInventory(location: Location, access: Access): Promise<Inventory | undefined>
-}
 
 interface AuditParts {
   readonly registry: Auditing

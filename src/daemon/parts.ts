@@ -1,10 +1,10 @@
 import type { Clock } from '../model/clock.ts'
+import type { Location } from '../model/location.ts'
 import type { Marked, StateChange, VersionView } from '../model/version.ts'
 import type { Watch } from '../model/watch.ts'
 import type { Queue } from '../queue/queue.ts'
 import type { Registry } from '../registry/registry.ts'
-import type { ChangeSource, Store } from '../storage/storage.ts'
-import type { AuditOrder } from './audit.ts'
+import type { Access, ChangeSource, Inventory, Store } from '../storage/storage.ts'
 
 /** What one look needs, opened by `compose`. */
 export interface LookParts {
@@ -30,6 +30,15 @@ export interface Parts extends LookParts {
   readonly concurrency: number
   /** Absent: what became of older versions is not asked. */
   readonly audit?: AuditOrder
+}
+
+/** How the audit runs. */
+export interface AuditOrder {
+  /** A pass over a collection begins so long after the last one began. */
+  readonly everyMs: number
+  /** At most so many requests to stores in any hour. */
+  readonly requestsPerHour: number
+  openInventory(location: Location, access: Access): Promise<Inventory | undefined>
 }
 
 /** One structured line each; `fields` hold no secrets. */

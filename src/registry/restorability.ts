@@ -21,39 +21,51 @@ interface Range {
   readonly fate: 'lost' | 'elsewhere' | 'mutable' | 'risk'
   readonly pinned: number
   readonly count: number
-  readonly gone_at: number | null
+  readonly goneAt: number | null
   readonly unknown: number
 }
 
-interface Audit {
+/** What the registry knows of some versions. */
+export interface Known {
+  readonly unpinned: string
+  readonly ranges: string
+  readonly open: number | null
   readonly audited_at: number | null
-  readonly notes: string
-  readonly unkept: number
+  readonly notes: string | null
+  readonly unkept: number | null
 }
 
 /** What holds of each of `versions` of a collection: costs the rows that are lost, at risk or elsewhere in any of them, once. */
 export async function restorabilities(statements: Statements, collection: number, versions: readonly Told[]): Promise<ReadonlyMap<number, Restorability>> {
   const ordered = versions.toSorted((a, b) => a.number - b.number)
   const [first, last] = [ordered[0], ordered.at(-1)]
-  if (first === undefined || last === undefined) return new Map()
-  const bounds = { collection, first: first.number, last: last.number }
-  const unpinned = await statements.all<{ since: number; until: number; count: number }>(
-    `SELECT since, until, count(*) AS count FROM past WHERE collection = :collection AND ${UNPINNED} AND until > :first AND since <= :last GROUP BY until, since`,
-    bounds,
-  )
+  return first === undefined || last === undefined ? new Map() : restorabilitiesOf(await knownOf(statements, collection, first.number, last.number), ordered)
+}
+
+/** What is known of the versions `first` to `last`. One question, since each costs its way to the connection and back. */
+export async function knownOf(statements: Statements, collection: number, first: number, last: number): Promise<Known> {
   const range = 'since, until, fate, pinned, count(*) AS count, min(gone_at) AS gone_at, count(*) - count(gone_at) AS unknown'
-  const ranges = await statements.all<Range>(
-    `SELECT ${range} FROM fate WHERE collection = :collection AND until > :first AND since <= :last GROUP BY until, since, fate, pinned
-     UNION ALL SELECT ${range} FROM fate WHERE collection = :collection AND until IS NULL AND since <= :last GROUP BY since, fate, pinned`,
-    bounds,
-  )
-  const open = await statements.one<{ since: number | null }>(`SELECT min(since) AS since FROM head WHERE collection = :collection AND ${UNPINNED}`, { collection })
-  const audit = await statements.one<Audit>('SELECT audited_at, notes, unkept FROM audit WHERE collection = :collection', { collection })
+  return (await statements.one<Known>(
+    `SELECT (SELECT json_group_array(json_array(since, until, count)) FROM (
+         SELECT since, until, count(*) AS count FROM past WHERE collection = :collection AND ${UNPINNED} AND until > :first AND since <= :last GROUP BY until, since)) AS unpinned,
+       (SELECT json_group_array(json_object('since', since, 'until', until, 'fate', fate, 'pinned', pinned, 'count', count, 'goneAt', gone_at, 'unknown', unknown)) FROM (
+         SELECT ${range} FROM fate WHERE collection = :collection AND until > :first AND since <= :last GROUP BY until, since, fate, pinned
+         UNION ALL SELECT ${range} FROM fate WHERE collection = :collection AND until IS NULL AND since <= :last GROUP BY since, fate, pinned)) AS ranges,
+       (SELECT min(since) FROM head WHERE collection = :collection AND ${UNPINNED}) AS open, a.audited_at, a.notes, a.unkept
+     FROM (SELECT 1) LEFT JOIN audit a ON a.collection = :collection`,
+    { collection, first, last },
+  )) as Known
+}
+
+/** `ordered` by their numbers: some of those that `known` is of. */
+export function restorabilitiesOf(known: Known, ordered: readonly Told[]): ReadonlyMap<number, Restorability> {
+  const unpinned = JSON.parse(known.unpinned) as [since: number, until: number, count: number][]
+  const ranges = JSON.parse(known.ranges) as Range[]
   const numbers = ordered.map(({ number }) => number)
   const [lost, mutable, risk] = [new Steps(numbers), new Steps(numbers), new Steps(numbers)]
   const goneAt = numbers.map(() => Infinity)
-  for (const { since, until, count } of unpinned) lost.add(since, until, count)
-  for (const { since, until, fate, pinned, count, gone_at: gone, unknown } of ranges) {
+  for (const [since, until, count] of unpinned) lost.add(since, until, count)
+  for (const { since, until, fate, pinned, count, goneAt: gone, unknown } of ranges) {
     if (fate === 'lost') lost.add(since, until, count)
     // Told otherwise: so it is not lost.
     else if (pinned === 0 && until !== null) lost.add(since, until, -count)
@@ -66,7 +78,7 @@ export async function restorabilities(statements: Statements, collection: number
   const [losts, mutables, risks] = [lost.sums(), mutable.sums(), risk.sums()]
   return new Map(ordered.map((version, at) => {
     const sum = { lost: losts[at] as number, mutable: (mutables[at] as number) > 0, risk: (risks[at] as number) > 0, goneAt: goneAt[at] as number }
-    return [version.number, viewOf(version, sum, open?.since ?? Infinity, audit)]
+    return [version.number, viewOf(version, sum, known)]
   }))
 }
 
@@ -110,10 +122,10 @@ interface Sum {
   readonly goneAt: number
 }
 
-function viewOf({ number, entries, createdAt }: Told, { lost, mutable, risk, goneAt }: Sum, openSince: number, audit: Audit | undefined): Restorability {
-  const unpinned = mutable || openSince <= number || (audit?.unkept === 1 && entries > 0)
-  const auditedAt = audit === undefined || audit.audited_at === null || audit.audited_at < createdAt ? null : audit.audited_at
-  const notes = JSON.parse(audit?.notes ?? '[]') as string[]
+function viewOf({ number, entries, createdAt }: Told, { lost, mutable, risk, goneAt }: Sum, known: Known): Restorability {
+  const unpinned = mutable || (known.open ?? Infinity) <= number || (known.unkept === 1 && entries > 0)
+  const auditedAt = known.audited_at === null || known.audited_at < createdAt ? null : known.audited_at
+  const notes = JSON.parse(known.notes ?? '[]') as string[]
   const state: RestorabilityState = lost >= entries && entries > 0 ? 'lost' : lost > 0 ? 'partly lost' : risk ? 'at risk' : unpinned ? 'unpinned' : 'pinned'
   return present({
     state,

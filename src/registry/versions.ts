@@ -5,7 +5,8 @@ import type { Certificate, Changes, EntryView, Restorability, VersionView } from
 import type { Cause } from '../model/watch.ts'
 import type { Statements } from './database.ts'
 import { present } from './present.ts'
-import { restorabilities } from './restorability.ts'
+import { knownOf, restorabilitiesOf } from './restorability.ts'
+import type { Known } from './restorability.ts'
 import { contentOf } from './rows.ts'
 
 interface Stored {
@@ -34,19 +35,21 @@ const STORED = `SELECT v.number, p.name || '/' || c.name AS artifact, e.name AS 
 
 /** One version, or undefined when there is no such number. */
 export async function versionAt(statements: Statements, collection: number, number: number): Promise<VersionView | undefined> {
-  const stored = await statements.one<Stored>(`${STORED} AND v.number = :number`, { collection, number })
-  return stored === undefined ? undefined : (await viewsOf(statements, collection, [stored]))[0]
+  const [stored, known] = await Promise.all([statements.one<Stored>(`${STORED} AND v.number = :number`, { collection, number }), knownOf(statements, collection, number, number)])
+  return stored === undefined ? undefined : viewsOf(known, [stored])[0]
 }
 
 /** At most `limit` versions below the number `before`, newest first. */
 export async function versionsBefore(statements: Statements, collection: number, before: number, limit: number): Promise<readonly VersionView[]> {
   const stored = await statements.all<Stored>(`${STORED} AND v.number < :before ORDER BY v.number DESC LIMIT :limit`, { collection, before, limit })
-  return viewsOf(statements, collection, stored)
+  const [last, first] = [stored[0], stored.at(-1)]
+  return first === undefined || last === undefined ? [] : viewsOf(await knownOf(statements, collection, first.number, last.number), stored)
 }
 
-async function viewsOf(statements: Statements, collection: number, stored: readonly Stored[]): Promise<readonly VersionView[]> {
-  const known = await restorabilities(statements, collection, stored.map(({ number, entries, created_at: createdAt }) => ({ number, entries, createdAt })))
-  return stored.map((one) => viewOf(one, known.get(one.number) as Restorability))
+/** Of `stored`, newest first. */
+function viewsOf(known: Known, stored: readonly Stored[]): readonly VersionView[] {
+  const restorabilities = restorabilitiesOf(known, stored.map(({ number, entries, created_at: createdAt }) => ({ number, entries, createdAt })).toReversed())
+  return stored.map((one) => viewOf(one, restorabilities.get(one.number) as Restorability))
 }
 
 function viewOf(stored: Stored, restorability: Restorability): VersionView {

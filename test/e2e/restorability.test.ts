@@ -1,7 +1,7 @@
 // needs: minio
 // Whether older versions can still be restored, as an operator sees it.
 import { createHash } from 'node:crypto'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PutBucketLifecycleConfigurationCommand } from '@aws-sdk/client-s3'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals'
@@ -113,10 +113,13 @@ test('files that are overwritten or removed are lost at once, unless they only m
   writeFileSync(join(tree, 'a'), 'overwritten')
   expect((await put()).exit).toBe(0)
   expect(await restorabilityOf('v0')).toEqual({ state: 'partly lost', lost: 1 })
-  writeFileSync(join(tree, 'b'), 'overwritten, too')
+  renameSync(join(tree, 'b'), join(tree, 'c'))
+  expect((await put()).exit).toBe(0)
+  expect(await restorabilityOf('v0')).toEqual({ state: 'partly lost', lost: 1 })
+  writeFileSync(join(tree, 'c'), 'overwritten, too')
   expect((await put()).exit).toBe(0)
   expect(await restorabilityOf('v0')).toEqual({ state: 'lost', lost: 2 })
-  expect(await restorabilityOf('v2')).toEqual({ state: 'unpinned', lost: 0 })
+  expect(await restorabilityOf('v3')).toEqual({ state: 'unpinned', lost: 0 })
   const { stdout } = await place.varve('show', `${ART}:v0`)
-  expect(stdout).toMatch(/restorable +lost \(nothing of it can be restored\)\nlost +a: it was overwritten, and nothing else holds its bytes\nlost +b: it was overwritten/)
+  expect(stdout).toMatch(/restorable +lost \(nothing of it can be restored\)\nlost +a: it was overwritten, and nothing else holds its bytes\nlost +b: it was removed/)
 }, 60_000)

@@ -9,19 +9,13 @@ CREATE TABLE fate(
   refuge INTEGER, refuge_path TEXT, PRIMARY KEY (collection, path, since)) STRICT, WITHOUT ROWID;
 CREATE INDEX fate_ended ON fate(collection, until, since, fate, pinned, gone_at);
 CREATE INDEX fate_refuge ON fate(refuge, refuge_path) WHERE refuge IS NOT NULL;
-CREATE INDEX past_unpinned ON past(collection, until, since) WHERE pin IS NULL AND latest_pin IS NULL;
+CREATE INDEX past_unpinned ON past(collection, until, since, pin, latest_pin) WHERE pin IS NULL AND latest_pin IS NULL;
 CREATE INDEX head_unpinned ON head(collection, since) WHERE pin IS NULL AND latest_pin IS NULL;
 
-CREATE TRIGGER past_came AFTER INSERT ON past BEGIN
-  DELETE FROM fate WHERE collection = NEW.collection AND path = NEW.path AND since = NEW.since AND NEW.pin IS NULL AND NEW.latest_pin IS NULL;
-  UPDATE fate SET until = NEW.until WHERE collection = NEW.collection AND path = NEW.path AND since = NEW.since;
-  UPDATE fate SET fate = 'lost', refuge = NULL, refuge_path = NULL WHERE refuge = NEW.collection AND refuge_path = NEW.path AND pinned;
-  DELETE FROM fate WHERE refuge = NEW.collection AND refuge_path = NEW.path;
-END;
-CREATE TRIGGER past_went AFTER DELETE ON past BEGIN
+CREATE TRIGGER past_went AFTER DELETE ON past WHEN EXISTS (SELECT 1 FROM fate) BEGIN
   DELETE FROM fate WHERE collection = OLD.collection AND path = OLD.path AND since = OLD.since;
 END;
-CREATE TRIGGER head_went AFTER DELETE ON head BEGIN
+CREATE TRIGGER head_went AFTER DELETE ON head WHEN EXISTS (SELECT 1 FROM fate) BEGIN
   DELETE FROM fate WHERE collection = OLD.collection AND path = OLD.path AND since = OLD.since AND until IS NULL;
   UPDATE fate SET fate = 'lost', refuge = NULL, refuge_path = NULL WHERE refuge = OLD.collection AND refuge_path = OLD.path AND pinned;
   DELETE FROM fate WHERE refuge = OLD.collection AND refuge_path = OLD.path;
