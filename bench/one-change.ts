@@ -20,7 +20,7 @@ const watch: Watch = {
 const quiet = (): void => undefined
 const registry = await openRegistry(data, { thread: true })
 const parts = {
-  registry, clock: systemClock, owner: 'bench', log: { info: quiet, warn: quiet, error: quiet }, tell: { recorded: quiet, state: quiet, progress: quiet },
+  registry, clock: systemClock, owner: 'bench', log: { info: quiet, warn: quiet, error: quiet }, tell: { recorded: quiet, state: quiet, restorability: quiet, progress: quiet },
   openStore: (one: Watch, memo: string | undefined) => openStore(one, memo),
 }
 const signal = new AbortController().signal

@@ -144,13 +144,14 @@ async function openDaemon(config: Config, clock: Clock, surroundings: Environmen
     closing.push(() => registry.close())
     const queue = await openQueue(config, registry, clock, log)
     closing.push(() => queue.close())
-    const { lagOf, openSources } = await import('./storage/open.ts')
+    const { lagOf, openInventory, openSources } = await import('./storage/open.ts')
     // A look at a mount that hangs takes its place for as long as its watchdog waits: it must be nobody else's.
     const mayHang = (await Promise.all(config.watches.map(lagOf))).filter((lag) => lag !== undefined).length
     const { healthOf, ONLY_DAEMON, runDaemon } = await import('./daemon/daemon.ts')
     const sources = await openSources(config.watches, clock, log, surroundings.sqsEndpoint)
     const health = healthOf({ registry, queue, sources, clock, log })
-    const listener = await openListener(config, sources, health, log)
+    const { metricsOf } = await import('./api/metrics.ts')
+    const listener = await openListener(config, sources, health, metricsOf(registry, clock), log)
     if (listener !== undefined) closing.push(() => listener.close())
     const parts = {
       ...partsOf(registry, log),
@@ -160,6 +161,7 @@ async function openDaemon(config: Config, clock: Clock, surroundings: Environmen
       sources: health.sources,
       sweepMs: config.queue === 'inline' ? SWEEP_INLINE_MS : SWEEP_QUEUE_MS,
       concurrency: LOOKS_AT_ONCE + mayHang,
+      ...(config.audit !== undefined && { audit: { ...config.audit, openInventory } }),
     }
     return { registry, ...(listener !== undefined && { url: listener.url }), run: (signal) => runDaemon(parts, signal), close }
   } catch (error) {
@@ -169,12 +171,12 @@ async function openDaemon(config: Config, clock: Clock, surroundings: Environmen
 }
 
 /** The default address is a wish: where another process has it, and nobody is to post there, the daemon goes without. */
-async function openListener({ listen }: Config, sources: readonly ChangeSource[], health: Health, log: Log): Promise<Listener | undefined> {
+async function openListener({ listen }: Config, sources: readonly ChangeSource[], health: Health, metrics: () => Promise<string>, log: Log): Promise<Listener | undefined> {
   if (listen === undefined) return undefined
   const { isTold } = await import('./storage/storage.ts')
   const hooks = sources.filter(isTold)
   try {
-    return await (await import('./api/listen.ts')).openListener({ ...listen, hooks, health, log })
+    return await (await import('./api/listen.ts')).openListener({ ...listen, hooks, health, metrics, log })
   } catch (error) {
     if (listen.said || hooks.length > 0) throw error
     log.warn({ error: describe(error) }, 'nobody answers /livez and /readyz: set listen to a free address, or to off')

@@ -7,7 +7,7 @@ import { parseLocation } from './model/location.ts'
 const DAY_MS = 86_400_000
 
 // An editor sees the text before `${VAR}` is replaced: what holds one is not judged there.
-const DURATION_PATTERN = '^\\d+(\\.\\d+)?\\s*[a-zA-Z]+$|\\$\\{'
+export const DURATION_PATTERN = '^\\d+(\\.\\d+)?\\s*[a-zA-Z]+$|\\$\\{'
 export const SHARE_PATTERN = '^\\d+(\\.\\d+)?%$|\\$\\{'
 const COUNT_PATTERN = '^[1-9]\\d{0,14}$|\\$\\{'
 const FLAG_PATTERN = '^(true|false)$|\\$\\{'
@@ -27,11 +27,13 @@ export function name(what: string): z.ZodString {
 const DURATION_HINT = 'write 5s, 2m, 6h or 1d, 365d at the most'
 
 export function duration(shortestMs: number): z.ZodString {
-  return text(`a duration with its unit; ${DURATION_HINT}`, (value) => {
-    const length = durationMs(value)
-    if (Number.isNaN(length)) return `not a duration with its unit; ${DURATION_HINT}`
-    return length >= shortestMs && length <= 365 * DAY_MS ? undefined : `the duration is out of bounds; ${DURATION_HINT}`
-  }).meta({ pattern: DURATION_PATTERN })
+  return text(`a duration with its unit; ${DURATION_HINT}`, (value) => durationTrouble(value, shortestMs)).meta({ pattern: DURATION_PATTERN })
+}
+
+export function durationTrouble(value: string, shortestMs: number): string | undefined {
+  const length = durationMs(value)
+  if (Number.isNaN(length)) return `not a duration with its unit; ${DURATION_HINT}`
+  return length >= shortestMs && length <= 365 * DAY_MS ? undefined : `the duration is out of bounds; ${DURATION_HINT}`
 }
 
 /** `50%` as 0.5; NaN for anything else. */

@@ -270,7 +270,7 @@ function build(text: ConfigText, file: string, surroundings: Environment): Confi
     dataFolder: resolve(dirname(file), text.data ?? DEFAULTS.dataFolder),
     queue: text.queue === undefined || text.queue === 'inline' ? 'inline' : { url: text.queue },
     defaultEntity,
-    ...given({ listen: listenOf(text.listen) }),
+    ...given({ listen: listenOf(text.listen), audit: auditOf(text.audit) }),
     watches: text.watch.map((watch) => buildWatch({ ...text.defaults, ...given(watch) }, dirname(file), defaultEntity, surroundings)),
   })
 }
@@ -282,6 +282,11 @@ function placeless(text: ConfigText): boolean {
 function listenOf(text: string | undefined): Config['listen'] {
   const address = addressOf(text ?? DEFAULTS.listen)
   return address === undefined ? undefined : { ...address, said: text !== undefined }
+}
+
+function auditOf(text: ConfigText['audit']): Config['audit'] {
+  if (text?.every === 'off') return undefined
+  return { everyMs: lengthOf(text?.every, DEFAULTS.auditEveryMs), requestsPerHour: Number(text?.requests_per_hour ?? DEFAULTS.auditRequestsPerHour) }
 }
 
 function buildWatch(text: WatchText, folder: string, defaultEntity: string, surroundings: Environment): Watch {

@@ -2,7 +2,7 @@
 import ms from 'ms'
 import { z } from 'zod'
 import {
-  atTrouble, duration, count, flag, folderTrouble, key, list, locationTrouble, mapping, name,
+  atTrouble, duration, DURATION_PATTERN, durationTrouble, count, flag, folderTrouble, key, list, locationTrouble, mapping, name,
   pathTrouble, pattern, SHARE_PATTERN, shareTrouble, text, urlTrouble, usageTrouble,
 } from './config-keys.ts'
 import { sources } from './config-sources.ts'
@@ -72,7 +72,17 @@ export const configSchema = mapping({
   entity: key(name('the name of an entity'), `Owner of projects that name none. Default ${DEFAULTS.entity}.`),
   listen: key(
     text('an address; write 127.0.0.1:7373, or off', listenTrouble),
-    `Where the daemon answers /livez and /readyz, and webhooks. Default ${DEFAULTS.listen}; off for nowhere.`,
+    `Where the daemon answers /livez, /readyz and /metrics, and webhooks. Default ${DEFAULTS.listen}; off for nowhere.`,
+  ),
+  audit: key(
+    mapping({
+      every: key(
+        text('a duration, or off', (value) => (value === 'off' ? undefined : durationTrouble(value, 1))).meta({ pattern: `^off$|${DURATION_PATTERN}` }),
+        `How often it is asked whether older versions can still be restored. Default ${ms(DEFAULTS.auditEveryMs)}; off for never.`,
+      ),
+      requests_per_hour: key(count, `At most so many requests to stores for it. Default ${DEFAULTS.auditRequestsPerHour}.`),
+    }),
+    'The audit of older versions.',
   ),
   defaults: key(mapping(pacing), 'What holds for each watch that does not say otherwise.'),
   watch: list(watch, '- name: …').min(1, { error: 'nothing is watched; add a watch' }).meta({ description: 'What to watch, one item each.' }),

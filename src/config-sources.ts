@@ -98,7 +98,7 @@ function subscriptionTrouble(value: string): string | undefined {
 }
 
 function hookTrouble(value: string): string | undefined {
-  const taken = value === '/livez' || value === '/readyz'
+  const taken = ['/livez', '/readyz', '/metrics'].includes(value)
   // Who posts leaves segments of dots out.
   return !taken && /^(\/(?!\.\.?(\/|$))[A-Za-z0-9._~-]+)+$/.test(value) ? undefined : 'not a path of its own; write /hooks/name, of letters, digits, . _ ~ and -'
 }

@@ -15,6 +15,8 @@ export interface Config {
   readonly defaultEntity: string
   /** Where the daemon listens: the address that the operator wrote, or (`said` false) the default, without which it can do; undefined: nowhere. */
   readonly listen?: { readonly host: string; readonly port: number; readonly said: boolean }
+  /** How the audit of older versions runs; undefined: it does not. */
+  readonly audit?: { readonly everyMs: number; readonly requestsPerHour: number }
   /** In the file's order, at least one; names and collections are unique. */
   readonly watches: readonly Watch[]
 }
@@ -61,6 +63,8 @@ export const DEFAULTS = {
   removedShareMax: 0.5,
   clockSlackMs: 0,
   listen: '127.0.0.1:7373',
+  auditEveryMs: 24 * 3_600_000,
+  auditRequestsPerHour: 2_000,
 } as const
 
 /** An endpoint with and without slashes at its end is one place, so it is written without. */

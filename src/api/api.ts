@@ -1,4 +1,4 @@
-/** The door of `api`: how programs ask. A listener that answers whether the daemon is well, and takes what stores post. */
+/** The door of `api`: how programs ask. A listener that answers whether the daemon is well and what it counts, and takes what stores post. */
 import type { Health, Log } from '../daemon/daemon.ts'
 
 /** What is posted to `path` of the listener goes here. */
@@ -16,6 +16,8 @@ export interface ListenOrder {
   readonly port: number
   readonly hooks: readonly Hook[]
   readonly health: Health
+  /** What `/metrics` answers, as Prometheus reads it. */
+  metrics(): Promise<string>
   readonly log: Log
 }
 

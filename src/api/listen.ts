@@ -19,7 +19,7 @@ const CONNECTIONS_MAX = 1_000
 const CLOSE_MOST_MS = 3_000
 
 /**
- * Listens on `host` and `port`: GET `/livez` (200 while this process is alive), GET `/readyz` (200, or 503 when a check fails; the body names each), POST to the path
+ * Listens on `host` and `port`: GET `/livez` (200 while this process is alive), GET `/readyz` (200, or 503 when a check fails; the body names each), GET `/metrics` (Prometheus' text), POST to the path
  * of each hook. Nothing else. Throws LISTEN_REFUSED when it cannot have the address.
  */
 export async function openListener(order: ListenOrder): Promise<Listener> {
@@ -71,23 +71,25 @@ interface Route {
   answer(request: IncomingMessage, response: ServerResponse): Promise<void>
 }
 
-function routesOf({ hooks, health }: ListenOrder, loopback: boolean): ReadonlyMap<string, Route> {
+function routesOf({ hooks, health, metrics }: ListenOrder, loopback: boolean): ReadonlyMap<string, Route> {
   const ready = async (): Promise<[number, unknown]> => {
     const checks = await health.checks()
     const isReady = checks.every(({ ok }) => ok)
     return [isReady ? 200 : 503, { ready: isReady, checks }]
   }
-  const asked = (ask: () => Promise<[number, unknown]>): Route => ({
+  const asked = (ask: () => Promise<[number, unknown, string?]>): Route => ({
     methods: ['GET', 'HEAD'],
     async answer(request, response) {
       // A page in a browser of this machine may have had its own name point here.
       if (loopback && !isOwnName(request.headers.host ?? '')) return reply(response, 421)
-      reply(response, ...(await ask()))
+      const [status, body, type] = await ask()
+      reply(response, status, body, type === undefined ? {} : { 'content-type': type })
     },
   })
   return new Map<string, Route>([
     ['/livez', asked(async () => [200, { alive: true }])],
     ['/readyz', asked(ready)],
+    ['/metrics', asked(async () => [200, await metrics(), 'text/plain; version=0.0.4; charset=utf-8'])],
     ...hooks.map((hook) => [hook.path, { methods: ['POST'], answer: (request: IncomingMessage, response: ServerResponse) => takePost(hook, request, response) }] as const),
   ])
 }
@@ -133,7 +135,7 @@ async function bodyOf(request: IncomingMessage, response: ServerResponse): Promi
 const COMMON = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' }
 
 function reply(response: ServerResponse, status: number, body?: unknown, headers: Readonly<Record<string, string>> = {}): void {
-  const text = body === undefined ? '' : `${JSON.stringify(body)}\n`
+  const text = body === undefined ? '' : typeof body === 'string' ? body : `${JSON.stringify(body)}\n`
   const type = body === undefined ? {} : { 'content-type': 'application/json' }
   response.writeHead(status, { ...COMMON, ...type, ...headers, 'content-length': Buffer.byteLength(text) }).end(text)
   // What was not read of the request is dropped as it comes, so that its sender gets to read the answer.

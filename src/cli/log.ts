@@ -2,7 +2,7 @@ import type { VersionView } from '../model/version.ts'
 import type { Context, Options } from './context.ts'
 import { parseArtifact } from './names.ts'
 import { placeOf, reading } from './place.ts'
-import { formatChanges, formatCount, formatSize, formatWhen, visible } from './words.ts'
+import { formatChanges, formatCount, formatRestorability, formatSize, formatWhen, visible } from './words.ts'
 
 /** Prints the versions of an artifact, newest first. */
 export async function log(context: Context, artifact: string, options: Options): Promise<void> {
@@ -25,7 +25,7 @@ export async function log(context: Context, artifact: string, options: Options):
   })
 }
 
-const HEAD = ['version', 'made', 'changes', 'entries', 'size', 'cause', 'aliases']
+const HEAD = ['version', 'made', 'changes', 'entries', 'size', 'cause', 'restorable', 'aliases']
 
 function cells(view: VersionView, now: number): string[] {
   return [
@@ -35,6 +35,7 @@ function cells(view: VersionView, now: number): string[] {
     formatCount(view.entries),
     formatSize(view.sizeBytes),
     view.cause,
+    formatRestorability(view),
     view.aliases.map(visible).join(', '),
   ]
 }

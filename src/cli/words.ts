@@ -65,6 +65,12 @@ export function formatChanges({ added, modified, removed, moved }: Changes): str
   return `+${added} ~${modified} -${removed}${moved === 0 ? '' : ` >${moved}`}`
 }
 
+/** `pinned`, `at risk from 2026-03-01`, `partly lost: 3 of 100`. */
+export function formatRestorability({ entries, restorability: { state, lost, atRiskFrom } }: Pick<VersionView, 'entries' | 'restorability'>): string {
+  if (state === 'partly lost') return `${state}: ${formatCount(lost)} of ${formatCount(entries)}`
+  return state === 'at risk' && atRiskFrom !== undefined ? `${state} from ${atRiskFrom.slice(0, 10)}` : state
+}
+
 /** `entity/project/name:v3`: means the same whatever the configuration says, and every command takes it. */
 export function formatExact({ entity, artifact, version }: { readonly entity: string; readonly artifact: string; readonly version: string }): string {
   return visible(`${entity}/${artifact}:${version}`)

@@ -4,6 +4,7 @@ import type { Marked, VersionView } from '../model/version.ts'
 import { WHOLE } from '../model/watch.ts'
 import type { Watch } from '../model/watch.ts'
 import type { PutOrder, WatchRow } from '../registry/registry.ts'
+import { audit } from './audit.ts'
 import { dueAt, intervalMs, startAt } from './interval.ts'
 import { look } from './look.ts'
 import { hasDied } from './owner.ts'
@@ -12,7 +13,7 @@ import { request, router } from './router.ts'
 import { supervise } from './supervise.ts'
 import { LEASE_MS, turn } from './turn.ts'
 
-export type { Log, LookParts, Parts, Tell } from './parts.ts'
+export type { AuditOrder, Log, LookParts, Parts, Tell } from './parts.ts'
 export type { Check, Health } from './health.ts'
 export { healthOf } from './health.ts'
 export { dueAt, intervalMs } from './interval.ts'
@@ -40,7 +41,9 @@ export async function runDaemon(parts: Parts, signal: AbortSignal): Promise<void
       return undefined
     }
   }
+  const { audit: order } = parts
   await Promise.all([
+    ...(order === undefined ? [] : [supervise('audit', (stop) => audit(parts, order, stop), parts.clock, parts.log, signal)]),
     ...parts.sources.map((source) => supervise(source.name, (stop) => source.listen(emit, stop), parts.clock, parts.log, signal)),
     supervise('queue', (stop) => parts.queue.work(lookAt, parts.concurrency, stop), parts.clock, parts.log, signal),
     supervise('sweep', (stop) => sweep(parts, stop), parts.clock, parts.log, signal),

@@ -1,9 +1,10 @@
 import type { Clock } from '../model/clock.ts'
-import type { Marked, VersionView } from '../model/version.ts'
+import type { Location } from '../model/location.ts'
+import type { Marked, StateChange, VersionView } from '../model/version.ts'
 import type { Watch } from '../model/watch.ts'
 import type { Queue } from '../queue/queue.ts'
 import type { Registry } from '../registry/registry.ts'
-import type { ChangeSource, Store } from '../storage/storage.ts'
+import type { Access, ChangeSource, Inventory, Store } from '../storage/storage.ts'
 
 /** What one look needs, opened by `compose`. */
 export interface LookParts {
@@ -27,6 +28,17 @@ export interface Parts extends LookParts {
   readonly sweepMs: number
   /** Looks at once. */
   readonly concurrency: number
+  /** Absent: what became of older versions is not asked. */
+  readonly audit?: AuditOrder
+}
+
+/** How the audit runs. */
+export interface AuditOrder {
+  /** A pass over a collection begins so long after the last one began. */
+  readonly everyMs: number
+  /** At most so many requests to stores in any hour. */
+  readonly requestsPerHour: number
+  openInventory(location: Location, access: Access): Promise<Inventory | undefined>
 }
 
 /** One structured line each; `fields` hold no secrets. */
@@ -42,6 +54,8 @@ export interface Tell {
   recorded(watch: string, version: VersionView, marked: readonly Marked[]): void
   /** A watch came into another state, with the reason. */
   state(watch: string, state: string, reason: string | undefined, action: string | undefined): void
+  /** Versions that an audit found in another state than before. */
+  restorability(of: { readonly artifact: string; readonly entity: string }, changes: readonly StateChange[]): void
   /** Progress of a long look: objects met and bytes read so far. */
   progress(name: string, objects: number, bytes: number): void
 }

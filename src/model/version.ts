@@ -56,6 +56,34 @@ export interface VersionView {
   readonly run: string
   readonly description?: string
   readonly certificate: Certificate
+  readonly restorability: Restorability
+}
+
+/** Whether the bytes of a version can come back. */
+export interface Restorability {
+  /**
+   * The worst that holds of any entry: `pinned` (each has an object version of its own), `unpinned` (some lie where the next write destroys them; now they are there), `at risk` (rules of
+   * the bucket will take some), `partly lost`, `lost` (all of them). Of what a later version replaced: as the last audit found it.
+   */
+  readonly state: RestorabilityState
+  /** Entries whose bytes are nowhere known any more. */
+  readonly lost: number
+  /** The first day on which some will be taken; absent while `at risk` where that cannot be known. */
+  readonly atRiskFrom?: string
+  /** When the last whole audit of the artifact began; absent when none did since this version was made. */
+  readonly auditedAt?: string
+  /** What the last audit could not ask. */
+  readonly notes?: readonly string[]
+}
+
+export type RestorabilityState = 'pinned' | 'unpinned' | 'at risk' | 'partly lost' | 'lost'
+
+/** A version that an audit found in another state than the one before did. */
+export interface StateChange {
+  readonly version: string
+  /** Absent the first time. */
+  readonly before?: RestorabilityState
+  readonly now: Restorability
 }
 
 /** An outside job, or what stands for one: a watch, or a put that named no run. */

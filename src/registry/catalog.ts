@@ -8,6 +8,7 @@ import { Holdings } from './holdings.ts'
 import { collectionOf, projectsNamed, versionOf } from './lookup.ts'
 import { present } from './present.ts'
 import type { Catalog } from './registry.ts'
+import { losses, versionStates } from './restorability.ts'
 import { END } from './rows.ts'
 import { Entries, ENTRY_COLUMNS, ENTRY_TUPLE, versionAt, versionsBefore } from './versions.ts'
 import type { EntryTuple } from './versions.ts'
@@ -29,6 +30,11 @@ export function catalog(db: Database): Omit<Catalog, 'lineage' | 'watchViews' | 
       yield* held.of(collection.id, await versionOf(db.read, collection, version), path)
     },
     sameContent: (wanted) => held.same(wanted),
+    async losses(name, version, limit) {
+      const collection = await collectionOf(db.read, name)
+      return losses(db.read, collection.id, await versionOf(db.read, collection, version), limit)
+    },
+    versionStates: () => versionStates(db.read),
     skipped: (name, version) => skipped(db, name, version),
     history: (name, path) => history(db, entries, name, path),
     async *diff(name, before, after) {

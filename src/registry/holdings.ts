@@ -7,14 +7,18 @@ import { present } from './present.ts'
 import { contentOf } from './rows.ts'
 
 /** What a holding is made of, in the order of `HOLDING_TUPLE`. */
-type Tuple = readonly [
+export type HoldingTuple = readonly [
   path: string, size: number, digest: string, identity: string, etag: string | null, pin: string | null, latestPin: string | null, checksums: string | null,
   fingerprint: string | null, location: number, lone: number,
 ]
 
-const COLUMNS = 'path, size, digest, identity, etag, pin, latest_pin, checksums, fingerprint, location, lone'
-const PAST_COLUMNS = COLUMNS.replace('fingerprint', 'NULL AS fingerprint')
-const TUPLE = `json_array(${COLUMNS})`
+export const HOLDING_COLUMNS = 'path, size, digest, identity, etag, pin, latest_pin, checksums, fingerprint, location, lone'
+export const PAST_COLUMNS = HOLDING_COLUMNS.replace('fingerprint', 'NULL AS fingerprint')
+export const HOLDING_TUPLE = `json_array(${HOLDING_COLUMNS})`
+/** Before a statement that asks for rows that carry one of `:texts`. */
+export const WANTED = 'WITH wanted(text) AS MATERIALIZED (SELECT DISTINCT value FROM json_each(:texts))'
+export const CARRIES = `(digest IN (SELECT text FROM wanted) OR identity IN (SELECT text || ' ' || size FROM wanted)
+  OR (checksums IS NOT NULL AND EXISTS (SELECT 1 FROM json_each(checksums) c WHERE c.key || ':' || c.value IN (SELECT text FROM wanted))))`
 const PAGE = 5_000
 const PLACES_MOST = 16
 
@@ -34,14 +38,14 @@ export class Holdings {
     const bounds = path === undefined ? {} : { path, under, end: `${under.slice(0, -1)}0` }
     for (let after = '', more = true; more; ) {
       const row: { page: string } | undefined = await this.#read.one(
-        `SELECT json_group_array(${TUPLE}) AS page FROM (
-           SELECT ${COLUMNS} FROM head WHERE collection = :collection AND since <= :number AND path > :after AND ${where}
+        `SELECT json_group_array(${HOLDING_TUPLE}) AS page FROM (
+           SELECT ${HOLDING_COLUMNS} FROM head WHERE collection = :collection AND since <= :number AND path > :after AND ${where}
            UNION ALL SELECT ${PAST_COLUMNS} FROM past WHERE collection = :collection AND since <= :number AND until > :number AND path > :after AND ${where}
            ORDER BY path LIMIT :limit)`,
         { collection, number, after, ...bounds, limit: PAGE },
       )
-      const tuples = JSON.parse(row?.page ?? '[]') as Tuple[]
-      if (tuples.length > 0) yield await this.#holdings(tuples)
+      const tuples = JSON.parse(row?.page ?? '[]') as HoldingTuple[]
+      if (tuples.length > 0) yield await this.made(tuples)
       more = tuples.length === PAGE
       after = tuples.at(-1)?.[0] ?? ''
     }
@@ -63,21 +67,19 @@ export class Holdings {
 
   /** Rows that may carry one of these digests, current ones first; of a content that a million rows have (nothing at all, say) a few. No index serves this question, since it is rare and each commit would pay for one. */
   async #rowsWith(names: readonly string[]): Promise<readonly Holding[]> {
-    const carries = `(digest IN (SELECT text FROM wanted) OR identity IN (SELECT text || ' ' || size FROM wanted)
-      OR (checksums IS NOT NULL AND EXISTS (SELECT 1 FROM json_each(checksums) c WHERE c.key || ':' || c.value IN (SELECT text FROM wanted))))`
     const rows = await this.#read.all<{ tuple: string }>(
-      `WITH wanted(text) AS MATERIALIZED (SELECT DISTINCT value FROM json_each(:texts))
-       SELECT ${TUPLE} AS tuple FROM (
+      `${WANTED} SELECT ${HOLDING_TUPLE} AS tuple FROM (
          SELECT *, row_number() OVER (PARTITION BY digest, size ORDER BY gone) AS turn FROM (
-           SELECT ${COLUMNS}, 0 AS gone FROM head WHERE ${carries}
-           UNION ALL SELECT ${PAST_COLUMNS}, 1 AS gone FROM past WHERE ${carries} GROUP BY location, path, pin, digest, size))
+           SELECT ${HOLDING_COLUMNS}, 0 AS gone FROM head WHERE ${CARRIES}
+           UNION ALL SELECT ${PAST_COLUMNS}, 1 AS gone FROM past WHERE ${CARRIES} GROUP BY location, path, pin, digest, size))
        WHERE turn <= ${2 * PLACES_MOST} ORDER BY gone`,
-      { texts: JSON.stringify(names.flatMap(notations)) },
+      { texts: textsOf(names) },
     )
-    return this.#holdings(rows.map(({ tuple }) => JSON.parse(tuple) as Tuple))
+    return this.made(rows.map(({ tuple }) => JSON.parse(tuple) as HoldingTuple))
   }
 
-  async #holdings(tuples: readonly Tuple[]): Promise<readonly Holding[]> {
+  /** Of tuples, in their order. */
+  async made(tuples: readonly HoldingTuple[]): Promise<readonly Holding[]> {
     for (const tuple of tuples) if (!this.#locations.has(tuple[9])) this.#locations.set(tuple[9], await this.#location(tuple[9]))
     return tuples.map(([path, sizeBytes, digest, identity, etag, pin, latestPin, checksums, fingerprint, id, lone]) => {
       const location = this.#locations.get(id) as Location
@@ -96,11 +98,15 @@ export class Holdings {
 }
 
 /** `algorithm:value size` of each digest over the bytes. */
-function namesOf({ content, sizeBytes }: Holding): string[] {
+export function namesOf({ content, sizeBytes }: Holding): string[] {
   return [...byteDigests(content)].map(([algorithm, value]) => `${algorithm}:${value} ${sizeBytes}`)
 }
 
-/** The ways in which rows write it. */
+/** As `:texts`: each of `names` in all the ways in which rows write it. */
+export function textsOf(names: readonly string[]): string {
+  return JSON.stringify(names.flatMap(notations))
+}
+
 function notations(name: string): string[] {
   const text = name.slice(0, name.lastIndexOf(' '))
   const value = text.slice(text.indexOf(':') + 1)

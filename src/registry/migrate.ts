@@ -3,9 +3,10 @@ import { VarveError } from '../model/errors.ts'
 import { FIRST } from './migrations/0001-first.ts'
 import { PLACES } from './migrations/0002-places.ts'
 import { LINEAGE } from './migrations/0003-lineage.ts'
+import { FATES } from './migrations/0004-fates.ts'
 
 /** In the order in which they were made. A migration that was released is never changed: the next one mends it. */
-const MIGRATIONS: readonly string[] = [FIRST, PLACES, LINEAGE]
+const MIGRATIONS: readonly string[] = [FIRST, PLACES, LINEAGE, FATES]
 
 /** The schema that this Varve works with. */
 export const SCHEMA = MIGRATIONS.length

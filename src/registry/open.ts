@@ -2,6 +2,7 @@ import { mkdirSync, statfsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { VarveError } from '../model/errors.ts'
+import { auditing } from './audit.ts'
 import { catalog } from './catalog.ts'
 import { inThread, SyncConnection } from './connection.ts'
 import type { Connection } from './connection.ts'
@@ -109,6 +110,7 @@ export async function openOn(writer: Connection, reader: Connection = writer): P
     release: (looking, verdict) => release(db, looking, verdict),
     setHearing: (watches_, source, told) => setHearing(db, watches_, source, told),
     accept: (watch, nowMs) => accept(db, watch, nowMs),
+    ...auditing(db),
     use: (name, version, run, nowMs) => use(db, name, version, run, nowMs),
     endRun: (run, state, nowMs) => endRun(db, run, state, nowMs),
     removable: (name) => removable(db, name),

@@ -7,6 +7,7 @@ import { markRuns } from './marks.ts'
 import type { Looking, Outcome, Recorded } from './registry.ts'
 import { demand, strengthOf } from './requests.ts'
 import { locationFor } from './rows.ts'
+import { UNPINNED } from './restorability.ts'
 import { forget } from './scratch.ts'
 import { writeOutput } from './uses.ts'
 import { versionAt } from './versions.ts'
@@ -45,14 +46,17 @@ async function writeVersion(tx: Statements, looking: Looking, row: Fenced, outco
   const named = { look: looking.id, collection: row.collection, number: row.next, lone: JSON.stringify(lone) }
   if (row.head !== null) {
     const { look, collection, number } = named
-    await tx.all(
+    // Asked one after another, answered in that order: none waits for the way of the one before.
+    const closing = tx.all(
       `INSERT INTO past SELECT h.collection, h.path, h.since, :number, h.location, h.lone, h.size, h.digest, h.identity, h.etag, h.pin, h.latest_pin, h.checksums
        FROM scratch s CROSS JOIN head h ON h.collection = :collection AND h.path = s.path WHERE s.look = :look AND s.op IN ('modify', 'remove')`,
       { look, collection, number },
     )
+    await Promise.all([closing, closeFates(tx, collection, number)])
     await tx.all(`DELETE FROM head WHERE collection = :collection AND path IN (SELECT path FROM scratch WHERE look = :look AND op = 'remove')`, { look, collection })
   }
-  await copyStaged(tx, `op IN ('add', 'modify', 'refresh')`, named, looking)
+  const copying = copyStaged(tx, `op IN ('add', 'modify', 'refresh')`, named, looking)
+  await Promise.all([copying, row.head === null ? undefined : writeRefuges(tx, looking.id, row.collection)])
   await tx.all(
     `INSERT INTO version(collection, number, run, created_at, cause, digest, entries, size, changes, certificate, description)
      VALUES (:collection, :number, :run, :nowMs, :cause, :digest, :entries, :size, :changes, :certificate, :description)`,
@@ -80,6 +84,40 @@ async function writeVersion(tx: Statements, looking: Looking, row: Fenced, outco
     watch: row.watch,
   })
   for (const { id } of others) await demand(tx, id, new Map([[WHOLE, strengthOf('put')]]), nowMs)
+}
+
+/** What was known of the rows that `number` closed goes with them; what was found in them and nowhere else is lost. */
+async function closeFates(tx: Statements, collection: number, number: number): Promise<void> {
+  if ((await tx.one('SELECT 1 FROM fate WHERE collection = :collection UNION ALL SELECT 1 FROM fate WHERE refuge = :collection LIMIT 1', { collection })) === undefined) return
+  const closed = 'FROM past WHERE collection = :collection AND until = :number'
+  // `+` keeps the planner from walking all open rows.
+  const own = 'collection = :collection AND +until IS NULL AND (path, since) IN'
+  const named = { collection, number }
+  await Promise.all([
+    `DELETE FROM fate WHERE ${own} (SELECT path, since ${closed}) AND NOT pinned`,
+    `UPDATE fate SET until = :number WHERE ${own} (SELECT path, since ${closed})`,
+    `UPDATE fate SET fate = 'lost', refuge = NULL, refuge_path = NULL WHERE refuge = :collection AND pinned AND refuge_path IN (SELECT path ${closed})`,
+    `DELETE FROM fate WHERE refuge = :collection AND refuge_path IN (SELECT path ${closed})`,
+  ].map((text) => tx.all(text, named)))
+}
+
+// Older rows of a changed path that are compared with what came: a revert goes back a few steps, and a commit must not pay for a long history.
+const REVERTS_MOST = 8
+
+/** Bytes without a pin are lost with what held them, unless this very commit shows them at another path (a move), or at their own again (a revert). The audit finds the rest. */
+async function writeRefuges(tx: Statements, look: number, collection: number): Promise<void> {
+  await tx.all(
+    `INSERT INTO fate(collection, path, since, until, fate, pinned, refuge, refuge_path)
+     WITH came AS MATERIALIZED (SELECT identity, path, pin FROM scratch WHERE look = :look AND op IN ('add', 'modify') GROUP BY identity)
+     SELECT p.collection, p.path, p.since, p.until, iif(came.pin IS NULL, 'mutable', 'elsewhere'), 0, iif(came.pin IS NULL, :collection, NULL), iif(came.pin IS NULL, came.path, NULL)
+     FROM scratch s CROSS JOIN past p ON p.collection = :collection AND p.path = s.path
+       AND p.since IN (SELECT o.since FROM past o WHERE o.collection = :collection AND o.path = s.path ORDER BY o.since DESC LIMIT ${REVERTS_MOST})
+     JOIN came ON came.identity = p.identity
+     WHERE s.look = :look AND s.op IN ('add', 'modify', 'remove') AND p.pin IS NULL AND p.latest_pin IS NULL
+       AND EXISTS (SELECT 1 FROM past WHERE collection = :collection AND until > 0 AND ${UNPINNED})
+     ON CONFLICT DO UPDATE SET fate = excluded.fate, refuge = excluded.refuge, refuge_path = excluded.refuge_path, gone_at = NULL WHERE fate.fate <> 'elsewhere'`,
+    { look, collection },
+  )
 }
 
 /** Staged rows are as the head will hold them, but for what only the commit knows: since when, and from where. */

@@ -1,16 +1,17 @@
 /**
  * The door of `registry`: what we have seen. Versions are ranges: an entry is a row that is valid for `[since, until)`, so a commit that changes
- * k of N objects writes k rows. Two halves: `Ledger` writes (the daemon, `put`), `Catalog` reads (CLI, later REST). Times are wall ms, given by the caller.
+ * k of N objects writes k rows. Three parts: `Ledger` writes (the daemon, `put`), `Auditing` keeps what becomes of it, `Catalog` reads (CLI, later REST). Times are wall ms, given by the caller.
  * Throws REGISTRY_BUSY, REGISTRY_FULL (the disk under `data`), NOT_FOUND, CONFLICT.
  */
 import type { Content, Holding, Row, Skip, SkipReason } from '../model/entry.ts'
+import type { Loss } from '../model/errors.ts'
 import type { Location } from '../model/location.ts'
 import type {
-  Certificate, Changes, ChangeView, CollectionView, EdgeView, EntryView, LastLook, Marked, MarkedRun, RemovalView, RunState, UseView, VersionView, WatchView,
+  Certificate, Changes, ChangeView, CollectionView, EdgeView, EntryView, LastLook, Marked, MarkedRun, RemovalView, RestorabilityState, RunState, StateChange, UseView, VersionView, WatchView,
 } from '../model/version.ts'
 import type { Cause, CollectionName, ProjectName, Watch, WatchState } from '../model/watch.ts'
 
-export interface Registry extends Ledger, Retention, Catalog {
+export interface Registry extends Ledger, Retention, Auditing, Catalog {
   /** Made with the database: two installs on one Redis do not meet. */
   readonly id: string
   close(): Promise<void>
@@ -283,15 +284,77 @@ export interface Retention {
 }
 
 /** Something in a registry that is not as it must be. */
-export interface Fault {
-  readonly artifact?: string
-  readonly words: string
-}
+export type Fault = { readonly artifact?: string; readonly words: string }
 
 /** What is spared: versions with aliases besides `latest`, versions that some run used; and, unless `head`, the newest. */
 export interface Removal {
   readonly spared: { readonly aliased: boolean; readonly used: boolean }
   readonly head: boolean
+}
+
+/** What became of the bytes of rows: it rotates over the collections, the one whose last pass is the oldest first, and goes on where it was after a restart. */
+export interface Auditing {
+  /** The collection whose pass is under way or due, `everyMs` after the last began. Undefined when none is; one whose watch is held or unavailable is not: its store is in doubt. */
+  nextAudit(everyMs: number, nowMs: number): Promise<AuditTurn | undefined>
+  /** Rows that later versions closed, behind `after` in the order of path and version, at most `limit`; with `heads` those of the head, too. */
+  auditRows(turn: AuditTurn, after: AuditPoint | undefined, heads: boolean, limit: number): Promise<readonly AuditRow[]>
+  /** For each of `rows`, in their order: what else (none of them) is believed to hold the same bytes now, one with a pin where there is one. Reads every row of the registry once. */
+  refuges(turn: AuditTurn, rows: readonly AuditRow[]): Promise<readonly (Refuge | undefined)[]>
+  /** Writes down what became of rows (undefined: what is believed without an audit), and that all up to `after` were asked. A row, or a refuge, that is no longer there is left out. */
+  recordFates(turn: AuditTurn, fates: readonly (readonly [AuditRow, Fate | undefined])[], after: AuditPoint): Promise<void>
+  /** Ends the pass. Answers the versions that are in another state than at the end of the pass before (the first time: those that are at risk or lost), in their order. */
+  endAudit(turn: AuditTurn, told: AuditEnd): Promise<readonly StateChange[]>
+}
+
+export interface AuditTurn {
+  /** Opaque. */
+  readonly collection: number
+  readonly artifact: string
+  readonly entity: string
+  readonly begunAt: number
+  /** How far the pass had come. */
+  readonly after?: AuditPoint
+  /** Where the head lies. */
+  readonly locations: readonly Location[]
+}
+
+export type AuditPoint = { readonly path: string; readonly since: number }
+
+export interface AuditRow {
+  readonly holding: Holding
+  readonly since: number
+  /** Of the head. */
+  readonly open: boolean
+  readonly fate?: Fate
+}
+
+/**
+ * `lost`: nowhere. `elsewhere`: an object version elsewhere has the same bytes. `mutable`: only what now stands at `refuge` has them, without a pin, until it changes. `risk`: rules of its
+ * bucket will take it, at `goneAtMs` where that is known. A row without pin that a later version closed is lost unless one of these is written down; any other is there.
+ */
+export interface Fate {
+  readonly fate: 'lost' | 'elsewhere' | 'mutable' | 'risk'
+  readonly goneAtMs?: number
+  readonly refuge?: Refuge
+}
+
+/** A row that holds the same bytes. */
+export interface Refuge {
+  readonly pinned: boolean
+  readonly collection: number
+  readonly path: string
+  readonly since: number
+}
+
+export interface AuditEnd {
+  /** What could not be asked. */
+  readonly notes: readonly string[]
+  /** Not all was asked: the pass is due again then, and it counts as none. */
+  readonly retryAt?: number
+  /** Pins of the head protect nothing: the bucket keeps no older versions. */
+  readonly unkept: boolean
+  /** The head was asked, too. */
+  readonly heads: boolean
 }
 
 /** Names `project/collection` or `entity/project/collection`; `version` is `v3` or an alias. Each throws NOT_FOUND, naming what is missing and what there is. */
@@ -310,6 +373,10 @@ export interface Catalog {
    * file, of GCS…) and by size: by the path in `wanted`, at most 16 places each, current rows first. Reads every row once, whatever the number of `wanted`.
    */
   sameContent(wanted: readonly Holding[]): Promise<ReadonlyMap<string, readonly Holding[]>>
+  /** The first entries whose bytes are nowhere known any more, in path order, at most `limit`. */
+  losses(collection: CollectionName, version: string, limit: number): Promise<readonly Loss[]>
+  /** How many versions of each collection are in each state, those with none left out; in name order. */
+  versionStates(): Promise<readonly { readonly artifact: string; readonly entity: string; readonly state: RestorabilityState; readonly versions: number }[]>
   /** Pages in path order: all of them, unlike the certificate. */
   skipped(collection: CollectionName, version: string): AsyncIterable<readonly Skip[]>
   /** When did this path change: oldest first. Throws NOT_FOUND when no version ever had it. */

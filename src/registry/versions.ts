@@ -1,10 +1,12 @@
 import { scrub } from '../model/errors.ts'
 import { formatReference, keyOf } from '../model/location.ts'
 import type { Location } from '../model/location.ts'
-import type { Certificate, Changes, EntryView, VersionView } from '../model/version.ts'
+import type { Certificate, Changes, EntryView, Restorability, VersionView } from '../model/version.ts'
 import type { Cause } from '../model/watch.ts'
 import type { Statements } from './database.ts'
 import { present } from './present.ts'
+import { knownOf, restorabilitiesOf } from './restorability.ts'
+import type { Known } from './restorability.ts'
 import { contentOf } from './rows.ts'
 
 interface Stored {
@@ -33,17 +35,24 @@ const STORED = `SELECT v.number, p.name || '/' || c.name AS artifact, e.name AS 
 
 /** One version, or undefined when there is no such number. */
 export async function versionAt(statements: Statements, collection: number, number: number): Promise<VersionView | undefined> {
-  const stored = await statements.one<Stored>(`${STORED} AND v.number = :number`, { collection, number })
-  return stored === undefined ? undefined : viewOf(stored)
+  const [stored, known] = await Promise.all([statements.one<Stored>(`${STORED} AND v.number = :number`, { collection, number }), knownOf(statements, collection, number, number)])
+  return stored === undefined ? undefined : viewsOf(known, [stored])[0]
 }
 
 /** At most `limit` versions below the number `before`, newest first. */
 export async function versionsBefore(statements: Statements, collection: number, before: number, limit: number): Promise<readonly VersionView[]> {
   const stored = await statements.all<Stored>(`${STORED} AND v.number < :before ORDER BY v.number DESC LIMIT :limit`, { collection, before, limit })
-  return stored.map(viewOf)
+  const [last, first] = [stored[0], stored.at(-1)]
+  return first === undefined || last === undefined ? [] : viewsOf(await knownOf(statements, collection, first.number, last.number), stored)
 }
 
-function viewOf(stored: Stored): VersionView {
+/** Of `stored`, newest first. */
+function viewsOf(known: Known, stored: readonly Stored[]): readonly VersionView[] {
+  const restorabilities = restorabilitiesOf(known, stored.map(({ number, entries, created_at: createdAt }) => ({ number, entries, createdAt })).toReversed())
+  return stored.map((one) => viewOf(one, restorabilities.get(one.number) as Restorability))
+}
+
+function viewOf(stored: Stored, restorability: Restorability): VersionView {
   const { number, head, created_at: createdAt, size, aliases, changes, certificate, ...rest } = stored
   return present({
     ...rest,
@@ -54,6 +63,7 @@ function viewOf(stored: Stored): VersionView {
     sizeBytes: size,
     changes: JSON.parse(changes) as Changes,
     certificate: JSON.parse(certificate) as Certificate,
+    restorability,
   })
 }
 

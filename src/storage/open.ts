@@ -2,7 +2,7 @@
 import type { Clock } from '../model/clock.ts'
 import type { Location, Scheme } from '../model/location.ts'
 import type { Watch } from '../model/watch.ts'
-import type { Access, ChangeSource, Log, Reader, Store } from './storage.ts'
+import type { Access, ChangeSource, Inventory, Log, Reader, Store } from './storage.ts'
 
 const openWeb = async (location: Location, { http }: Watch, memo: string | undefined): Promise<Store> => (await import('./http/store.ts')).openHttpStore(location, http, memo)
 
@@ -27,6 +27,12 @@ export async function openStore(watch: Watch, memo: string | undefined): Promise
 
 function openOne(location: Location, watch: Watch, memo: string | undefined): Promise<Store> {
   return STORES[location.scheme](location, watch, memo)
+}
+
+/** Opens what tells what the bucket of `location` still keeps, all of it. Undefined for places that keep no versions. Throws USAGE when `access` does not say enough. */
+export async function openInventory(location: Location, access: Access): Promise<Inventory | undefined> {
+  if (location.scheme === 's3') return (await import('./s3/inventory.ts')).openS3Inventory(location, access.s3)
+  return location.scheme === 'gs' ? (await import('./gcs/inventory.ts')).openGcsInventory(location, access.gcs) : undefined
 }
 
 const readWeb = async (location: Location, { http }: Access): Promise<Reader> => (await import('./http/reader.ts')).openHttpReader(location, http)

@@ -20,3 +20,13 @@ export async function* someAtOnce<T, R>(items: Iterable<T>, most: number, ask: (
     stop.abort()
   }
 }
+
+/** What all of `keys`, in path order, begin with. */
+export function commonPrefix(keys: readonly string[]): string {
+  const [first = '', last = ''] = [keys[0], keys.at(-1)]
+  let length = 0
+  while (length < first.length && first[length] === last[length]) length++
+  // Half of a surrogate pair is no text.
+  const shared = first.slice(0, length)
+  return shared.isWellFormed() ? shared : shared.slice(0, -1)
+}

@@ -4,6 +4,7 @@
  */
 import type { Content, Listed, Skip } from '../model/entry.ts'
 import type { VarveError } from '../model/errors.ts'
+import type { Kept, Terms } from '../model/lifecycle.ts'
 import type { Scheme } from '../model/location.ts'
 import type { Watch } from '../model/watch.ts'
 
@@ -106,6 +107,30 @@ export interface Reader {
    */
   open(key: string, wanted: Wanted, signal: AbortSignal): Promise<Bytes>
   close(): Promise<void>
+}
+
+/**
+ * What a bucket still keeps, and what will take it: asked by the audit, by the listing of versions, a request for up to a thousand of them. `spend` is awaited before each request, and
+ * told of those that had to be made again. Every method throws VarveError for what is wrong with the store itself: no answer is never "nothing is there".
+ */
+export interface Inventory {
+  /** Its rules. What may not be read, or is not offered, is a note. */
+  terms(spend: Spend, signal: AbortSignal): Promise<Terms>
+  /** All object versions and delete markers of each of `keys`, newest first, each key once, in their order (given in path order). Empty: none is left. */
+  kept(keys: readonly string[], spend: Spend, signal: AbortSignal): AsyncIterable<{ readonly key: string; readonly versions: readonly KeptVersion[] }>
+  /** Asks by name: some stores leave out of a listing what is there. */
+  isThere(key: string, pin: string, spend: Spend, signal: AbortSignal): Promise<boolean>
+  close(): Promise<void>
+}
+
+/** Resolves when `requests` may be made. */
+export type Spend = (requests: number) => Promise<void>
+
+export interface KeptVersion extends Kept {
+  /** Its class must be thawed before its bytes can be had. */
+  readonly archived: boolean
+  /** Of a delete marker: nothing. `content.pin` is the version's own. */
+  readonly content?: Content
 }
 
 /** What stands at a key. */

@@ -36,7 +36,7 @@ function hookAt(path: string, asked: Asked, status: () => Promise<number> = asyn
 }
 
 async function listening(hooks: readonly Hook[] = [], checks: () => Promise<readonly Check[]> = async () => [], host = '127.0.0.1'): Promise<Listener> {
-  const listener = await openListener({ host, port: 0, hooks, health: { checks }, log })
+  const listener = await openListener({ host, port: 0, hooks, health: { checks }, metrics: async () => 'varve_up 1\n', log })
   open.push(listener)
   return listener
 }
@@ -66,6 +66,8 @@ describe('health', () => {
     const again = await fetch(`${url}/readyz?verbose`)
     expect([again.status, await again.json()]).toEqual([200, { ready: true, checks: [{ check: 'registry', ok: true }] }])
     expect((await fetch(`${url}/readyz`, { method: 'HEAD' })).status).toBe(200)
+    const metrics = await fetch(`${url}/metrics`)
+    expect([metrics.status, metrics.headers.get('content-type'), await metrics.text()]).toEqual([200, 'text/plain; version=0.0.4; charset=utf-8', 'varve_up 1\n'])
   })
 
   test('a check that hangs hangs no other request; one that fails is an answer and a line', async () => {
@@ -87,7 +89,7 @@ describe('what is not served', () => {
     const asked = nobody()
     const { url } = await listening([hookAt('/hooks/one', asked)])
     for (const path of ['/', '/livez/', '/LIVEZ', '/hooks', '/hooks/one/', '/hooks/two', '/hooks/%6fne', '//livez']) expect([path, (await fetch(url + path)).status]).toEqual([path, 404])
-    for (const [method, path, allow] of [['POST', '/livez', 'GET, HEAD'], ['DELETE', '/readyz', 'GET, HEAD'], ['OPTIONS', '/hooks/one', 'POST'], ['GET', '/hooks/one', 'POST']] as const) {
+    for (const [method, path, allow] of [['POST', '/livez', 'GET, HEAD'], ['DELETE', '/readyz', 'GET, HEAD'], ['POST', '/metrics', 'GET, HEAD'], ['OPTIONS', '/hooks/one', 'POST'], ['GET', '/hooks/one', 'POST']] as const) {
       const answer = await fetch(url + path, { method })
       expect([method, path, answer.status, answer.headers.get('allow')]).toEqual([method, path, 405, allow])
     }
@@ -96,7 +98,7 @@ describe('what is not served', () => {
 
   test.each(['evil.example', 'localhost.evil.example', 'evil.example:7373', '127.0.0.1.evil.example'])('on loopback, health for a page whose name points here: %s', async (host) => {
     const { url } = await listening()
-    for (const path of ['/readyz', '/livez']) expect(await raw(url, `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`)).toMatch(/^HTTP\/1\.1 421 /)
+    for (const path of ['/readyz', '/livez', '/metrics']) expect(await raw(url, `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`)).toMatch(/^HTTP\/1\.1 421 /)
   })
 
   test.each(['127.0.0.1', 'localhost:1', '[::1]:7373', '10.1.2.3:80', 'Varve.LOCALHOST'])('names that nobody can point here are served: %s', async (host) => {
@@ -173,7 +175,7 @@ describe('the address', () => {
     const other = createServer().listen(0, '127.0.0.1')
     await once(other, 'listening')
     const { port } = other.address() as AddressInfo
-    await expect(openListener({ host: '127.0.0.1', port, hooks: [], health: { checks: async () => [] }, log })).rejects.toMatchObject({
+    await expect(openListener({ host: '127.0.0.1', port, hooks: [], health: { checks: async () => [] }, metrics: async () => '', log })).rejects.toMatchObject({
       code: 'LISTEN_REFUSED', message: `cannot listen on 127.0.0.1:${port}: another process listens there`, hint: expect.stringContaining('set listen to'),
     })
     other.close()
@@ -189,7 +191,7 @@ describe('the address', () => {
 test('at its end it answers what is under way, and takes nothing more', async () => {
   let mark = (): void => undefined
   const asked = nobody()
-  const listener = await openListener({ host: '127.0.0.1', port: 0, health: { checks: async () => [] }, log, hooks: [hookAt('/hooks/one', asked, () => new Promise((resolve) => (mark = () => resolve(200))))] })
+  const listener = await openListener({ host: '127.0.0.1', port: 0, health: { checks: async () => [] }, metrics: async () => '', log, hooks: [hookAt('/hooks/one', asked, () => new Promise((resolve) => (mark = () => resolve(200))))] })
   const idle: Socket = connect(Number(new URL(listener.url).port), '127.0.0.1')
   idle.on('error', () => undefined)
   await once(idle, 'connect')
@@ -205,7 +207,7 @@ test('at its end it answers what is under way, and takes nothing more', async ()
 
 test('what is never answered does not hold the end for ever', async () => {
   const asked = nobody()
-  const listener = await openListener({ host: '127.0.0.1', port: 0, health: { checks: async () => [] }, log, hooks: [hookAt('/hooks/one', asked, () => new Promise(() => undefined))] })
+  const listener = await openListener({ host: '127.0.0.1', port: 0, health: { checks: async () => [] }, metrics: async () => '', log, hooks: [hookAt('/hooks/one', asked, () => new Promise(() => undefined))] })
   const under = post(`${listener.url}/hooks/one`, '{}').then(() => 'answered', () => 'cut off')
   while (asked.bodies.length === 0) await new Promise((resolve) => setTimeout(resolve, 5))
   await listener.close()

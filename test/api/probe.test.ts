@@ -23,7 +23,7 @@ const log = { info: nothing, warn: nothing, error: nothing }
 /** A daemon's listener with a hook at `/hooks/minio`; answers its port. */
 async function daemon(checks: readonly Check[] = [], host = '127.0.0.1'): Promise<number> {
   const hook = { path: '/hooks/minio', refusal: async () => 401, tell: async () => 200 }
-  const listener: Listener = await openListener({ host, port: 0, hooks: [hook], health: { checks: async () => checks }, log })
+  const listener: Listener = await openListener({ host, port: 0, hooks: [hook], health: { checks: async () => checks }, metrics: async () => '', log })
   closing.push(() => listener.close())
   return Number(new URL(listener.url).port)
 }

@@ -39,12 +39,14 @@ const CERTIFICATE = {
 const V0 = {
   artifact: NAME, entity: 'local', version: 'v0', index: 0, type: 'dataset', aliases: ['latest', 'staging'], digest: DIGEST, createdAt: TIME,
   entries: 5, sizeBytes: 22, cause: 'put', changes: { added: 5, modified: 0, removed: 0, moved: 0, bytesAdded: 22, bytesRemoved: 0 },
-  run: expect.any(String), description: 'first', certificate: CERTIFICATE,
+  run: expect.any(String), description: 'first', certificate: CERTIFICATE, restorability: { state: 'unpinned', lost: 0 },
 }
+// One was overwritten and one removed since; the third only moved.
+const V0_NOW = { ...V0, aliases: ['staging'], restorability: { state: 'partly lost', lost: 2 } }
 const V1 = {
   artifact: NAME, entity: 'local', version: 'v1', index: 1, type: 'dataset', aliases: ['latest'], digest: DIGEST, createdAt: TIME,
   entries: 5, sizeBytes: 21, cause: 'put', changes: { added: 1, modified: 1, removed: 1, moved: 1, bytesAdded: 5, bytesRemoved: 6 },
-  run: expect.any(String), certificate: CERTIFICATE,
+  run: expect.any(String), certificate: CERTIFICATE, restorability: { state: 'unpinned', lost: 0 },
 }
 
 function entry(path: string, sizeBytes: number): object {
@@ -71,11 +73,11 @@ test('put prints the version that it made, or the one that it found', () => {
 })
 
 test('log prints versions, newest first', async () => {
-  expect(await lines('log', NAME)).toEqual([V1, { ...V0, aliases: ['staging'] }])
+  expect(await lines('log', NAME)).toEqual([V1, V0_NOW])
 })
 
 test('show prints one version, by number or alias; all that it skipped, on demand', async () => {
-  expect(await lines('show', `${NAME}:staging`)).toEqual([{ ...V0, aliases: ['staging'] }])
+  expect(await lines('show', `${NAME}:staging`)).toEqual([V0_NOW])
   expect(await lines('show', `local/${NAME}`)).toEqual([V1])
   expect(await lines('show', `${NAME}:v0`, '--skipped')).toEqual([{ path: 'pipe', reason: 'fifo' }])
 })

@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals'
 import { changeLine } from '../../src/cli/change.ts'
 import { parseArtifact, parseVersion } from '../../src/cli/names.ts'
 import { tableLines } from '../../src/cli/table.ts'
-import { formatChanges, formatCount, formatDue, formatDuration, formatSize, formatVersion, formatWhen, plural, visible } from '../../src/cli/words.ts'
+import { formatChanges, formatCount, formatDue, formatDuration, formatRestorability, formatSize, formatVersion, formatWhen, plural, visible } from '../../src/cli/words.ts'
 import type { VersionView } from '../../src/model/version.ts'
 
 const VERSION: VersionView = {
@@ -13,6 +13,7 @@ const VERSION: VersionView = {
     startedAt: '2026-01-02T03:04:04.000Z', endedAt: '2026-01-02T03:04:05.000Z', kind: 'scan', seen: 3, recorded: 3, skipped: [], skippedByReason: {},
     filtered: 0, changedUnderLook: [], consistent: true, requests: 0, notes: [],
   },
+  restorability: { state: 'pinned', lost: 0 },
 }
 
 test.each([
@@ -88,4 +89,11 @@ test.each(['a', 'a/b:', 'a/b:c:d', 'a/b/c/d', '/b', 'a/'])('%s names no version'
 
 test('where all versions are meant, one is refused with what to write', () => {
   expect(() => parseArtifact('a/b:v3', 'local')).toThrow(expect.objectContaining({ code: 'USAGE', hint: 'all of them are meant: write a/b' }))
+})
+
+test.each([
+  [{ state: 'pinned', lost: 0 }, 'pinned'], [{ state: 'at risk', lost: 0 }, 'at risk'], [{ state: 'at risk', lost: 0, atRiskFrom: '2026-03-01T00:00:00.000Z' }, 'at risk from 2026-03-01'],
+  [{ state: 'partly lost', lost: 2, atRiskFrom: '2026-03-01T00:00:00.000Z' }, 'partly lost: 2 of 1,200'], [{ state: 'lost', lost: 1_200 }, 'lost'],
+] as const)('a version that is %j reads %s', (restorability, words) => {
+  expect(formatRestorability({ entries: 1_200, restorability })).toBe(words)
 })

@@ -35,6 +35,7 @@ group('what a configuration means', () => {
   test('a watch that says nothing else gets the defaults', () => {
     expect(load(watching())).toEqual({
       file: FILE, dataFolder: '/etc/varve/.varve', queue: 'inline', defaultEntity: 'local', listen: { host: '127.0.0.1', port: 7373, said: false },
+      audit: { everyMs: 86_400_000, requestsPerHour: 2_000 },
       watches: [{
         name: 'mnist', locations: [{ scheme: 's3', bucket: 'my-bucket', prefix: 'data/' }],
         collection: { entity: 'local', project: 'vision', collection: 'mnist' }, type: 'dataset',
@@ -112,6 +113,13 @@ clock_slack: 0s`)).toMatchObject({
   test('GCS is where the watch says, else where the emulator is', () => {
     expect(watchOf('', 'gs://b-1/x/', { STORAGE_EMULATOR_HOST: '127.0.0.1:4443' }).locations[0].endpoint).toBe('http://127.0.0.1:4443')
     expect(watchOf('', 's3://b-1/x/', { STORAGE_EMULATOR_HOST: '127.0.0.1:4443' }).locations[0].endpoint).toBeUndefined()
+  })
+
+  test('older versions are audited once a day, within 2,000 requests an hour, unless told otherwise or not to', () => {
+    expect(load(`audit: {every: 6h}\n${watching()}`).audit).toEqual({ everyMs: 6 * 3_600_000, requestsPerHour: 2_000 })
+    expect(load(`audit: {requests_per_hour: 100}\n${watching()}`).audit).toEqual({ everyMs: 86_400_000, requestsPerHour: 100 })
+    expect(load(`audit: {every: off}\n${watching()}`).audit).toBeUndefined()
+    expect(() => load(`audit: {every: often, requests_per_hour: 0}\n${watching()}`)).toThrow(/`every`: not a duration with its unit.*\n.*`requests_per_hour`: expected a whole number above 0/)
   })
 
   test('the daemon listens on loopback unless told where, or not to', () => {

@@ -27,7 +27,7 @@ export const unfitted: Refit = (parts) => parts
 /** Parts without a queue: for one look at a time. */
 export function lookPartsOf(registry: Registry, clock: Clock, openStore: LookParts['openStore'], owner = 'one'): LookParts {
   const nothing = (): void => undefined
-  return { registry, clock, owner, openStore, log: { info: nothing, warn: nothing, error: nothing }, tell: { recorded: nothing, state: nothing, progress: nothing } }
+  return { registry, clock, owner, openStore, log: { info: nothing, warn: nothing, error: nothing }, tell: { recorded: nothing, state: nothing, restorability: nothing, progress: nothing } }
 }
 
 /** The clock of this machine, `aheadMs` ahead: what was written a moment ago is then old. */

@@ -181,7 +181,7 @@ export class World {
         request: (requests, nowMs) => this.#marking(requests, pause, () => planted.request(requests, nowMs)),
         record: (looking, outcome, nowMs) => this.#recording(life, looking, pause, () => planted.record(looking, outcome, nowMs)),
       }, clock: this.scheduler.clockOf(life), owner, log,
-      tell: { recorded: NOTHING, state: NOTHING, progress: NOTHING },
+      tell: { recorded: NOTHING, state: NOTHING, restorability: NOTHING, progress: NOTHING },
       openStore: async () => this.#store(pause),
     }
   }

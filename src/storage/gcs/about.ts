@@ -1,11 +1,13 @@
-// What a bucket says of itself, to whoever may read that (storage.buckets.get): versioning, and what it notifies. `varve doctor` alone asks.
+// What a bucket says of itself, to whoever may read that (storage.buckets.get): versioning, lifecycle, and what it notifies.
 import { VarveError } from '../../model/errors.ts'
 import type { Gate } from './config.ts'
 import { Refusal } from './failures.ts'
+import type { LifecycleRule } from './lifecycle.ts'
 
 export interface About {
   readonly versioning?: { readonly enabled?: boolean }
   readonly softDeletePolicy?: { readonly retentionDurationSeconds?: string }
+  readonly lifecycle?: { readonly rule?: readonly LifecycleRule[] }
 }
 
 export interface Notification {
@@ -19,7 +21,7 @@ export interface Notification {
 
 /** The bucket's own document. Throws what the JSON API says. */
 export async function aboutBucket(gate: Gate, bucket: string, project: string | undefined, signal: AbortSignal): Promise<About> {
-  return (await ask(gate, bucket, '', { fields: 'versioning,softDeletePolicy' }, project, signal)) as About
+  return (await ask(gate, bucket, '', { fields: 'versioning,softDeletePolicy,lifecycle' }, project, signal)) as About
 }
 
 /** Everything that the bucket notifies. Throws what the JSON API says. */

@@ -52,7 +52,7 @@ export class Bucket {
 
   /** The same from a name on, or with old generations. */
   async page({ prefix, token, from, versions }: Asked, most: number, counter: Counter, signal: AbortSignal): Promise<Page> {
-    const fields = `kind,nextPageToken,items(${ROW}${versions === true ? ',timeDeleted' : ''})`
+    const fields = `kind,nextPageToken,items(${ROW}${versions === true ? ',timeCreated,timeDeleted' : ''})`
     const place = { ...(token !== undefined && { pageToken: token }), ...(from !== undefined && { startOffset: from }), ...(versions === true && { versions: 'true' }) }
     return parsePage(await this.#text('', { prefix, maxResults: `${most}`, fields, ...place }, counter, signal))
   }

@@ -12,6 +12,9 @@ export interface ObjectRow {
   readonly crc32c: string | undefined
   /** The one that is answered when none is asked for: another has a time at which it was replaced or deleted. */
   readonly live: boolean
+  /** When it was written, and when it ceased to be the one that is answered (wall ms), where that was asked for. */
+  readonly writtenMs?: number
+  readonly replacedMs?: number
 }
 
 /** A page: what it holds, and where the next begins when there is one. */
@@ -47,13 +50,20 @@ function parseDocument(text: string, kind: string): Readonly<Record<string, unkn
 
 function rowOf(row: unknown): ObjectRow {
   if (!isObject(row)) throw broken('a row is no object')
-  const { name, generation, size, etag, md5Hash, crc32c, timeDeleted } = row
+  const { name, generation, size, etag, md5Hash, crc32c, timeCreated, timeDeleted } = row
   if (typeof name !== 'string' || name === '' || !name.isWellFormed()) throw broken('a row has no name')
   const of = `of ${JSON.stringify(name)}`
   if (typeof generation !== 'string' || !/^\d+$/.test(generation)) throw broken(`it shows no generation ${of}`)
   if (typeof size !== 'string' || !/^\d{1,15}$/.test(size)) throw broken(`it shows no size ${of}`)
   if (typeof etag !== 'string' || etag === '') throw broken(`it shows no etag ${of}`)
-  return { key: name, generation, sizeBytes: Number(size), etag, md5: checksum(md5Hash, of), crc32c: checksum(crc32c, of), live: timeDeleted === undefined }
+  const times = { ...(timeCreated !== undefined && { writtenMs: time(timeCreated, of) }), ...(timeDeleted !== undefined && { replacedMs: time(timeDeleted, of) }) }
+  return { key: name, generation, sizeBytes: Number(size), etag, md5: checksum(md5Hash, of), crc32c: checksum(crc32c, of), live: timeDeleted === undefined, ...times }
+}
+
+function time(value: unknown, of: string): number {
+  const ms = typeof value === 'string' ? Date.parse(value) : Number.NaN
+  if (Number.isNaN(ms)) throw broken(`it shows a time ${of} that is none`)
+  return ms
 }
 
 function checksum(value: unknown, of: string): string | undefined {

@@ -21,6 +21,7 @@ function commandsOf({ locations, events, gcs }: Watch): string[] {
   return [
     ...(impersonate === undefined ? [] : [`gcloud iam service-accounts add-iam-policy-binding ${impersonate} --member=MEMBER --role=roles/iam.serviceAccountTokenCreator  # iam.serviceAccounts.getAccessToken`]),
     ...buckets.map((bucket) => `gcloud storage buckets add-iam-policy-binding gs://${bucket} --member=${member} --role=roles/storage.objectViewer  # storage.objects.list, storage.objects.get`),
+    ...buckets.map((bucket) => `gcloud storage buckets add-iam-policy-binding gs://${bucket} --member=${member} --role=roles/storage.legacyBucketReader  # storage.buckets.get, for what the audit foretells`),
     ...(name === undefined ? [] : [`gcloud pubsub subscriptions add-iam-policy-binding ${name} --project=${project} --member=${member} --role=roles/pubsub.subscriber  # pubsub.subscriptions.consume`]),
     ...(gcs.project === undefined ? [] : [`gcloud projects add-iam-policy-binding ${gcs.project} --member=${member} --role=roles/serviceusage.serviceUsageConsumer  # serviceusage.services.use`]),
   ]

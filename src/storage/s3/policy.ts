@@ -32,6 +32,8 @@ function statementsOf(watches: readonly Watch[]): Statement[] {
   const queues = watches.flatMap(({ events, s3 }) => (events?.kind === 'sqs' ? [arnOfQueue(events.url, s3.region)] : []))
   return [
     allow('VarveLists', ['s3:ListBucket', 's3:ListBucketVersions'], places.map(({ bucket }) => bucket)),
+    // What the audit foretells; without it that is said not to be known.
+    allow('VarveForetells', ['s3:GetBucketVersioning', 's3:GetLifecycleConfiguration'], places.map(({ bucket }) => bucket)),
     allow('VarveReads', ['s3:GetObject', 's3:GetObjectVersion'], objects),
     allow('VarveHears', ['sqs:ReceiveMessage', 'sqs:DeleteMessage'], queues),
   ].filter(({ Resource }) => Resource.length > 0)

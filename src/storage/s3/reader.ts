@@ -19,7 +19,7 @@ const PAGE = 1_000
 // Few keys have more versions than this, and what follows belongs to longer keys.
 const VERSIONS_PAGE = 100
 // Classes whose bytes must be thawed. All others answer at once, tiers of MinIO and of Ceph among them.
-const FROZEN = new Set(['GLACIER', 'DEEP_ARCHIVE'])
+export const FROZEN: ReadonlySet<string> = new Set(['GLACIER', 'DEEP_ARCHIVE'])
 // Only a HEAD tells whether its object lies in an archive tier.
 const TIERING = 'INTELLIGENT_TIERING'
 

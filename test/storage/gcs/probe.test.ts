@@ -172,15 +172,17 @@ test('the least roles are commands, an identity at a time', () => {
       title: 'Google roles for the identity that Varve runs as (MEMBER), needed by one, two',
       text: [
         'gcloud storage buckets add-iam-policy-binding gs://fake --member=MEMBER --role=roles/storage.objectViewer  # storage.objects.list, storage.objects.get',
+        'gcloud storage buckets add-iam-policy-binding gs://fake --member=MEMBER --role=roles/storage.legacyBucketReader  # storage.buckets.get, for what the audit foretells',
         'gcloud pubsub subscriptions add-iam-policy-binding s --project=p --member=MEMBER --role=roles/pubsub.subscriber  # pubsub.subscriptions.consume',
       ].join('\n'),
     },
-    { title: 'Google roles for the identity of /key.json (MEMBER), needed by three', text: expect.stringMatching(/gs:\/\/other .*\n.*payer .*serviceusage\.services\.use/) },
+    { title: 'Google roles for the identity of /key.json (MEMBER), needed by three', text: expect.stringMatching(/gs:\/\/other .*objectViewer.*\n.*gs:\/\/other .*\n.*payer .*serviceusage\.services\.use/) },
     {
       title: 'Google roles for reader@p.iam.gserviceaccount.com, as whom the identity that Varve runs as (MEMBER) asks, needed by four',
       text: [
         'gcloud iam service-accounts add-iam-policy-binding reader@p.iam.gserviceaccount.com --member=MEMBER --role=roles/iam.serviceAccountTokenCreator  # iam.serviceAccounts.getAccessToken',
         'gcloud storage buckets add-iam-policy-binding gs://other --member=serviceAccount:reader@p.iam.gserviceaccount.com --role=roles/storage.objectViewer  # storage.objects.list, storage.objects.get',
+        'gcloud storage buckets add-iam-policy-binding gs://other --member=serviceAccount:reader@p.iam.gserviceaccount.com --role=roles/storage.legacyBucketReader  # storage.buckets.get, for what the audit foretells',
       ].join('\n'),
     },
   ])

@@ -1,0 +1,230 @@
+// The rotating audit: are the bytes of what later versions closed still there, and for how long? It asks within a budget, beside the looks, and what gives no answer changes nothing.
+import type { Clock } from '../model/clock.ts'
+import { describe, isFailure } from '../model/errors.ts'
+import { takesCurrent } from '../model/lifecycle.ts'
+import type { Terms } from '../model/lifecycle.ts'
+import { comparePaths, directoryOf } from '../model/location.ts'
+import type { Location } from '../model/location.ts'
+import type { Watch } from '../model/watch.ts'
+import type { Auditing, AuditPoint, AuditRow, AuditTurn, Fate } from '../registry/registry.ts'
+import type { Access, Inventory, Spend } from '../storage/storage.ts'
+import type { AuditOrder, Log, Tell } from './parts.ts'
+import { isArchived, verdictOf } from './verdict.ts'
+
+interface AuditParts {
+  readonly registry: Auditing
+  readonly clock: Clock
+  readonly watches: readonly Watch[]
+  readonly log: Log
+  readonly tell: Tell
+}
+
+// A collection that is due is noticed within this time.
+const TICK_MS = 60_000
+const ROWS = 1_000
+// Where a store could not be asked it is asked again after this time, or at the next pass if that is sooner.
+const RETRY_MS = 3_600_000
+// As looking by the clock does, the audit works at the registry for at most a twentieth of the time: its reads are the looks' too.
+const REST = 19
+
+/** Audits one collection after another until `signal` aborts. */
+export async function audit(parts: AuditParts, order: AuditOrder, signal: AbortSignal): Promise<void> {
+  const spend = evenly(order.requestsPerHour, parts.clock, signal)
+  while (!signal.aborted) {
+    const turn = await parts.registry.nextAudit(order.everyMs, parts.clock.now())
+    if (turn === undefined) await parts.clock.sleep(Math.min(TICK_MS, order.everyMs), signal)
+    else await pass(parts, order, turn, spend, signal)
+  }
+}
+
+/** Lets requests through one by one, as far apart as the hour has room for them: so no hour has more. */
+export function evenly(perHour: number, clock: Pick<Clock, 'monotonic' | 'sleep'>, signal: AbortSignal): Spend {
+  const gapMs = 3_600_000 / perHour
+  let freeMs = -Infinity
+  return async (requests) => {
+    const now = clock.monotonic()
+    const startMs = Math.max(now, freeMs)
+    freeMs = startMs + requests * gapMs
+    if (startMs > now) await clock.sleep(Math.ceil(startMs - now), signal)
+    signal.throwIfAborted()
+  }
+}
+
+async function pass(parts: AuditParts, { everyMs, openInventory }: AuditOrder, turn: AuditTurn, spend: Spend, signal: AbortSignal): Promise<void> {
+  const { registry, clock } = parts
+  const stores = new Stores(parts, openInventory, spend, signal)
+  try {
+    let heads = false
+    let unkept = false
+    for (const location of turn.locations) {
+      const store = await stores.of(location)
+      if (store === undefined || store === 'none') continue
+      heads ||= takesCurrent(store.terms)
+      // A generation pins every object of GCS, and where no older ones are kept it protects nothing.
+      unkept ||= location.scheme === 'gs' && store.terms.keepsVersions === false
+    }
+    for (let after: AuditPoint | undefined = turn.after; ; ) {
+      const startedMs = clock.monotonic()
+      const rows = await registry.auditRows(turn, after, heads, ROWS)
+      const readMs = clock.monotonic() - startedMs
+      const last = rows.at(-1)
+      if (last === undefined) break
+      const told = await judge(rows, stores, spend, signal)
+      const lostMs = clock.monotonic()
+      const fates = await withRefuges(registry, turn, told)
+      after = { path: last.holding.path, since: last.since }
+      await registry.recordFates(turn, fates.filter(([row, fate]) => JSON.stringify(fate) !== JSON.stringify(row.fate)), after)
+      await clock.sleep((readMs + clock.monotonic() - lostMs) * REST, signal)
+      signal.throwIfAborted()
+    }
+    const retry = stores.trouble ? { retryAt: clock.now() + Math.min(everyMs, RETRY_MS) } : {}
+    if (stores.archived > 0) stores.notes.add(`of what was replaced since, ${stores.archived} lie in an archive class: they must be thawed before they can be restored`)
+    const changes = await registry.endAudit(turn, { notes: [...stores.notes], unkept, heads, ...retry })
+    if (changes.length === 0) return
+    parts.log.warn({ artifact: turn.artifact, entity: turn.entity, versions: changes.length, changes: changes.slice(0, 100) }, 'versions can be restored otherwise than before')
+    parts.tell.restorability(turn, changes)
+  } finally {
+    await stores.close()
+  }
+}
+
+/** What the stores say of each row; `missing` where its own place lost it, `unasked` where nothing is known anew. */
+type Said = Fate | undefined | 'missing' | 'unasked'
+
+async function judge(rows: readonly AuditRow[], stores: Stores, spend: Spend, signal: AbortSignal): Promise<readonly (readonly [AuditRow, Said])[]> {
+  const said = new Map<AuditRow, Said>()
+  for (const own of Map.groupBy(rows, ({ holding }) => placeOf(holding.location)).values()) {
+    const [first] = own
+    const store = first === undefined ? undefined : await stores.of(first.holding.location)
+    // A place without versions lost what was overwritten or removed there; that of the head the looks see.
+    if (store === undefined || store === 'none') for (const row of own) said.set(row, store === 'none' && !row.open ? 'missing' : 'unasked')
+    else await judgeAt(own, store, said, stores, spend, signal)
+  }
+  return rows.map((row) => [row, said.get(row)] as const)
+}
+
+async function judgeAt(rows: readonly AuditRow[], { inventory, terms }: Store, said: Map<AuditRow, Said>, stores: Stores, spend: Spend, signal: AbortSignal): Promise<void> {
+  // Without a pin there is nothing to ask for where no older versions are kept.
+  const asked = rows.filter(({ holding, open }) => open || terms.keepsVersions !== false || (holding.content.pin ?? holding.latestPin) !== undefined)
+  for (const row of rows) said.set(row, 'missing')
+  for (const row of asked) said.set(row, 'unasked')
+  const byKey = Map.groupBy(asked, ({ holding }) => holding.key)
+  const missing: AuditRow[] = []
+  try {
+    for await (const { key, versions } of inventory.kept([...byKey.keys()].sort(comparePaths), spend, signal))
+      for (const row of byKey.get(key) ?? []) {
+        const verdict = verdictOf(row, versions, terms)
+        if (isArchived(row, versions)) stores.archived++
+        if (verdict === 'missing') missing.push(row)
+        else said.set(row, verdict)
+      }
+    for (const row of await believed(missing, inventory, stores, spend, signal)) said.set(row, 'missing')
+  } catch (error) {
+    stores.failed(error, rows[0]?.holding.location as Location)
+  }
+}
+
+/** Law 5: some stores list nothing of `p/…` while an object `p` has any version. So one of each folder is asked for by name before it counts as lost. */
+async function believed(missing: readonly AuditRow[], inventory: Inventory, stores: Stores, spend: Spend, signal: AbortSignal): Promise<readonly AuditRow[]> {
+  const sure: AuditRow[] = []
+  for (const [folder, own] of Map.groupBy(missing, ({ holding }) => directoryOf(holding.key))) {
+    const one = own.find(({ holding, fate }) => holding.content.pin !== undefined && (fate === undefined || fate.fate === 'risk'))
+    const hidden = one !== undefined && (await inventory.isThere(one.holding.key, one.holding.content.pin as string, spend, signal))
+    if (hidden) stores.notes.add(`the listing of ${folder} lacks ${one.holding.key}, which is there when asked for by name`)
+    else sure.push(...own)
+  }
+  return sure
+}
+
+/** What its own place lost may be elsewhere. */
+async function withRefuges(registry: Auditing, turn: AuditTurn, told: readonly (readonly [AuditRow, Said])[]): Promise<readonly (readonly [AuditRow, Fate | undefined])[]> {
+  const missing = told.flatMap(([row, said]) => (said === 'missing' ? [row] : []))
+  const refuges = new Map((missing.length === 0 ? [] : await registry.refuges(turn, missing)).map((refuge, at) => [missing[at], refuge]))
+  return told.flatMap(([row, said]): (readonly [AuditRow, Fate | undefined])[] => {
+    if (said === 'unasked') return []
+    if (said !== 'missing') return [[row, said]]
+    const refuge = refuges.get(row)
+    const isPinned = (row.holding.content.pin ?? row.holding.latestPin) !== undefined
+    if (refuge === undefined) return [[row, isPinned ? { fate: 'lost' } : undefined]]
+    return [[row, refuge.pinned ? { fate: 'elsewhere' } : { fate: 'mutable', refuge }]]
+  })
+}
+
+interface Store {
+  readonly inventory: Inventory
+  readonly terms: Terms
+}
+
+function placeOf({ scheme, endpoint, bucket }: Location): string {
+  return JSON.stringify([scheme, endpoint, bucket])
+}
+
+/** The stores of one pass. One that could not be asked is left alone until the next. */
+class Stores {
+  readonly notes = new Set<string>()
+  trouble = false
+  /** Rows whose bytes must be thawed. */
+  archived = 0
+  readonly #parts: AuditParts
+  readonly #open: AuditOrder['openInventory']
+  readonly #spend: Spend
+  readonly #signal: AbortSignal
+  readonly #opened = new Map<string, Store | 'none' | undefined>()
+
+  constructor(parts: AuditParts, open: AuditOrder['openInventory'], spend: Spend, signal: AbortSignal) {
+    this.#parts = parts
+    this.#open = open
+    this.#spend = spend
+    this.#signal = signal
+  }
+
+  /** `none`: the place keeps no versions. Undefined: it cannot be asked. */
+  async of(location: Location): Promise<Store | 'none' | undefined> {
+    const place = placeOf(location)
+    if (!this.#opened.has(place)) this.#opened.set(place, await this.#opening(location))
+    return this.#opened.get(place)
+  }
+
+  failed(error: unknown, location: Location): void {
+    this.#signal.throwIfAborted()
+    if (!isFailure(error)) throw error
+    this.trouble = true
+    this.notes.add(`not all could be asked: ${describe(error)}`)
+    const place = placeOf(location)
+    const store = this.#opened.get(place)
+    this.#opened.set(place, undefined)
+    if (store !== undefined && store !== 'none') this.#closing.push(store.inventory)
+  }
+
+  async close(): Promise<void> {
+    for (const store of this.#opened.values()) if (store !== undefined && store !== 'none') this.#closing.push(store.inventory)
+    for (const inventory of this.#closing.splice(0)) await inventory.close()
+  }
+
+  readonly #closing: Inventory[] = []
+
+  async #opening(location: Location): Promise<Store | 'none' | undefined> {
+    let inventory: Inventory | undefined
+    try {
+      inventory = await this.#open(location, accessFor(location, this.#parts.watches))
+      if (inventory === undefined) return 'none'
+      const terms = await inventory.terms(this.#spend, this.#signal)
+      for (const note of terms.notes) this.notes.add(note)
+      return { inventory, terms }
+    } catch (error) {
+      await inventory?.close()
+      this.failed(error, location)
+      return undefined
+    }
+  }
+}
+
+/** That of a watch of this very location, else of its bucket; else the surroundings' own. */
+function accessFor(location: Location, watches: readonly Watch[]): Access {
+  const { endpoint, prefix } = location
+  const near = watches.filter(({ locations }) => locations.some((other) => placeOf(other) === placeOf(location)))
+  const own = near.find(({ locations }) => locations.some((other) => placeOf(other) === placeOf(location) && prefix.startsWith(other.prefix)))
+  const at = endpoint === undefined ? {} : { endpoint }
+  return own ?? near[0] ?? { s3: at, gcs: at, http: {} }
+}
+

@@ -1,0 +1,163 @@
+import type { Location } from '../model/location.ts'
+import type { StateChange } from '../model/version.ts'
+import type { Database, Named, Statements } from './database.ts'
+import { CARRIES, HOLDING_COLUMNS, HOLDING_TUPLE, Holdings, namesOf, PAST_COLUMNS, textsOf, WANTED } from './holdings.ts'
+import type { HoldingTuple } from './holdings.ts'
+import { present } from './present.ts'
+import type { AuditEnd, Auditing, AuditPoint, AuditRow, AuditTurn, Fate, Refuge } from './registry.ts'
+import { restorabilities, toldOf, UNPINNED } from './restorability.ts'
+
+/** See `Auditing`. */
+export function auditing(db: Database): Auditing {
+  const held = new Holdings(db.read)
+  return {
+    nextAudit: (everyMs, nowMs) => nextAudit(db, everyMs, nowMs),
+    auditRows: (turn, after, heads, limit) => auditRows(db, held, turn, after, heads, limit),
+    refuges: (turn, rows) => refuges(db, held, turn, rows),
+    recordFates: (turn, fates, after) => recordFates(db, turn, fates, after),
+    endAudit: (turn, told) => endAudit(db, turn, told),
+  }
+}
+
+interface Due {
+  readonly collection: number
+  readonly artifact: string
+  readonly entity: string
+  readonly begun_at: number | null
+  readonly path: string | null
+  readonly since: number | null
+  readonly locations: string
+}
+
+async function nextAudit(db: Database, everyMs: number, nowMs: number): Promise<AuditTurn | undefined> {
+  // A start in the future says nothing of when that was: the clock was set back.
+  const due = await db.read.one<Due>(
+    `SELECT c.id AS collection, p.name || '/' || c.name AS artifact, e.name AS entity, a.begun_at, a.path, a.since,
+       (SELECT json_group_array(json(l.json)) FROM location l WHERE l.id IN (SELECT location FROM place WHERE whole = c.location)
+          OR (l.id = c.location AND NOT EXISTS (SELECT 1 FROM place WHERE whole = c.location))) AS locations
+     FROM collection c JOIN project p ON p.id = c.project JOIN entity e ON e.id = p.entity LEFT JOIN audit a ON a.collection = c.id
+     WHERE c.head IS NOT NULL AND NOT EXISTS (SELECT 1 FROM watch w WHERE w.collection = c.id AND w.enrolled AND w.state IN ('held', 'unavailable'))
+       AND (a.collection IS NULL OR a.path IS NOT NULL OR a.begun_at > :nowMs OR a.begun_at + :everyMs <= :nowMs OR a.retry_at <= :nowMs)
+     ORDER BY a.path IS NULL, a.begun_at, c.id LIMIT 1`,
+    { everyMs, nowMs },
+  )
+  if (due === undefined) return undefined
+  const { begun_at: before, path, since, locations, ...rest } = due
+  const under = path === null ? undefined : { path, since: since ?? -1 }
+  const begunAt = under === undefined ? nowMs : (before ?? nowMs)
+  if (under === undefined)
+    await db.transaction((tx) => tx.all(
+      `INSERT INTO audit(collection, begun_at, path, since) VALUES (:collection, :nowMs, '', -1)
+       ON CONFLICT DO UPDATE SET begun_at = :nowMs, path = '', since = -1, retry_at = NULL`,
+      { collection: due.collection, nowMs },
+    ))
+  return { ...rest, begunAt, locations: JSON.parse(locations) as Location[], ...(under !== undefined && { after: under }) }
+}
+
+type Tuple = readonly [
+  holding: string, since: number, open: number, fate: Fate['fate'] | null, goneAt: number | null, refuge: number | null, refugePath: string | null, refugeSince: number | null,
+]
+
+async function auditRows(db: Database, held: Holdings, { collection }: AuditTurn, after: AuditPoint | undefined, heads: boolean, limit: number): Promise<readonly AuditRow[]> {
+  const behind = 'collection = :collection AND (path, since) > (:path, :since)'
+  const open = heads ? `UNION ALL SELECT ${HOLDING_COLUMNS}, since, 1 AS open FROM head WHERE ${behind} AND path >= :path` : ''
+  const row = await db.read.one<{ page: string }>(
+    `SELECT json_group_array(json_array(${HOLDING_TUPLE}, since, open, f_fate, f_gone_at, f_refuge, f_refuge_path, f_refuge_since)) AS page FROM (
+       SELECT r.*, f.fate AS f_fate, f.gone_at AS f_gone_at, f.refuge AS f_refuge, f.refuge_path AS f_refuge_path,
+         (SELECT h.since FROM head h WHERE h.collection = f.refuge AND h.path = f.refuge_path) AS f_refuge_since
+       FROM (SELECT ${PAST_COLUMNS}, since, 0 AS open FROM past WHERE ${behind} ${open} ORDER BY path, since LIMIT :limit) r
+       LEFT JOIN fate f ON f.collection = :collection AND f.path = r.path AND f.since = r.since ORDER BY r.path, r.since)`,
+    { collection, path: after?.path ?? '', since: after?.since ?? -1, limit },
+  )
+  const tuples = JSON.parse(row?.page ?? '[]') as Tuple[]
+  const holdings = await held.made(tuples.map(([holding]) => holding as unknown as HoldingTuple))
+  return tuples.map(([, since, isOpen, fate, goneAtMs, refuge, path, refugeSince], i): AuditRow => {
+    const known = fate === null ? null : present({
+      fate, goneAtMs, refuge: refuge === null || path === null || refugeSince === null ? null : { pinned: false, collection: refuge, path, since: refugeSince },
+    })
+    return present({ holding: holdings[i] as AuditRow['holding'], since, open: isOpen === 1, fate: known })
+  })
+}
+
+async function refuges(db: Database, held: Holdings, turn: AuditTurn, rows: readonly AuditRow[]): Promise<readonly (Refuge | undefined)[]> {
+  const wanted = new Map<string, number[]>()
+  rows.forEach(({ holding }, at) => {
+    for (const name of namesOf(holding)) wanted.set(name, [...(wanted.get(name) ?? []), at])
+  })
+  const believed = `NOT (${UNPINNED}) AND NOT EXISTS (SELECT 1 FROM fate f WHERE f.collection = past.collection AND f.path = past.path AND f.since = past.since
+    AND f.fate IN ('lost', 'elsewhere', 'mutable'))`
+  const found = await db.read.all<{ tuple: string; collection: number; since: number }>(
+    `${WANTED} SELECT ${HOLDING_TUPLE} AS tuple, collection, since FROM (SELECT ${HOLDING_COLUMNS}, collection, since FROM head WHERE ${CARRIES}
+       UNION ALL SELECT ${PAST_COLUMNS}, collection, since FROM past WHERE ${CARRIES} AND ${believed})`,
+    { texts: textsOf([...wanted.keys()]) },
+  )
+  const holdings = await held.made(found.map(({ tuple }) => JSON.parse(tuple) as HoldingTuple))
+  const own = new Set(rows.map(({ holding: { path }, since }) => `${since} ${path}`))
+  const best: (Refuge | undefined)[] = rows.map(() => undefined)
+  holdings.forEach((holding, i) => {
+    const { collection, since } = found[i] as { collection: number; since: number }
+    if (collection === turn.collection && own.has(`${since} ${holding.path}`)) return
+    const pinned = (holding.content.pin ?? holding.latestPin) !== undefined
+    for (const at of new Set(namesOf(holding).flatMap((name) => wanted.get(name) ?? []))) {
+      if (best[at]?.pinned === true || isSameVersion((rows[at] as AuditRow).holding, holding)) continue
+      if (pinned || best[at] === undefined) best[at] = { pinned, collection, path: holding.path, since }
+    }
+  })
+  return best
+}
+
+/** The object version that was not found is no refuge, whatever row names it. */
+function isSameVersion(lost: AuditRow['holding'], found: AuditRow['holding']): boolean {
+  const { location: a } = lost
+  const { location: b } = found
+  if (lost.key !== found.key || a.scheme !== b.scheme || a.bucket !== b.bucket || a.endpoint !== b.endpoint) return false
+  const pins = [lost.content.pin, lost.latestPin]
+  return [found.content.pin, found.latestPin].every((pin) => pin === undefined || pins.includes(pin)) && (found.content.pin ?? found.latestPin) !== undefined
+}
+
+async function recordFates(db: Database, { collection, begunAt }: AuditTurn, fates: readonly (readonly [AuditRow, Fate | undefined])[], after: AuditPoint): Promise<void> {
+  const told = fates.map(([{ holding: { path }, since }, fate]) =>
+    [path, since, fate?.fate ?? null, fate?.goneAtMs ?? null, fate?.refuge?.collection ?? null, fate?.refuge?.path ?? null, fate?.refuge?.since ?? null])
+  const named: Named = { collection, told: JSON.stringify(told) }
+  const verdicts = `SELECT value ->> 0 AS path, value ->> 1 AS since, value ->> 2 AS fate, value ->> 3 AS gone_at, value ->> 4 AS refuge, value ->> 5 AS refuge_path,
+    value ->> 6 AS refuge_since FROM json_each(:told)`
+  const stands = `(v.refuge IS NULL OR EXISTS (SELECT 1 FROM head r WHERE r.collection = v.refuge AND r.path = v.refuge_path AND r.since = v.refuge_since))`
+  const written = (table: string, until: string): string =>
+    `SELECT t.collection, t.path, t.since, ${until}, v.fate, t.pin IS NOT NULL OR t.latest_pin IS NOT NULL, v.gone_at, v.refuge, v.refuge_path
+     FROM (${verdicts}) v CROSS JOIN ${table} t ON t.collection = :collection AND t.path = v.path AND t.since = v.since WHERE v.fate IS NOT NULL AND ${stands}`
+  await db.transaction(async (tx) => {
+    if (told.length > 0) {
+      await tx.all(`DELETE FROM fate WHERE collection = :collection AND (path, since) IN (SELECT path, since FROM (${verdicts}) WHERE fate IS NULL)`, named)
+      await tx.all(`INSERT OR REPLACE INTO fate ${written('past', 't.until')}`, named)
+      await tx.all(`INSERT OR REPLACE INTO fate ${written('head', 'NULL')}`, named)
+    }
+    await tx.all('UPDATE audit SET path = :path, since = :since WHERE collection = :collection AND begun_at = :begunAt', { collection, begunAt, ...after })
+  })
+}
+
+async function endAudit(db: Database, { collection, begunAt }: AuditTurn, { notes, retryAt, unkept, heads }: AuditEnd): Promise<readonly StateChange[]> {
+  return db.transaction(async (tx) => {
+    await tx.all(
+      `UPDATE audit SET path = NULL, since = NULL, audited_at = iif(:retryAt IS NULL, begun_at, audited_at), retry_at = :retryAt, notes = :notes, unkept = :unkept
+       WHERE collection = :collection AND begun_at = :begunAt`,
+      { collection, begunAt, retryAt: retryAt ?? null, notes: JSON.stringify(notes), unkept: unkept ? 1 : 0 },
+    )
+    if (!heads) await tx.all('DELETE FROM fate WHERE collection = :collection AND until IS NULL', { collection })
+    return changesOf(tx, collection)
+  })
+}
+
+async function changesOf(tx: Statements, collection: number): Promise<readonly StateChange[]> {
+  const versions = await toldOf(tx, collection)
+  const states = await restorabilities(tx, collection, versions)
+  const changes = versions.flatMap(({ number, told }) => {
+    const now = states.get(number)
+    return now === undefined || now.state === told ? [] : [{ number, before: told, now }]
+  })
+  await tx.all('UPDATE version SET told = t.value ->> 1 FROM json_each(:told) t WHERE collection = :collection AND number = t.value ->> 0', {
+    collection,
+    told: JSON.stringify(changes.map(({ number, now }) => [number, now.state])),
+  })
+  const isNews = (before: string | null, state: string): boolean => before !== null || (state !== 'pinned' && state !== 'unpinned')
+  return changes.filter(({ before, now }) => isNews(before, now.state)).map(({ number, before, now }) => present({ version: `v${number}`, before, now }))
+}
