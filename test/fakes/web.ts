@@ -109,7 +109,7 @@ function sendRange({ body, etag, ranges }: Served, shown: Readonly<Record<string
   const { 'if-match': match, 'if-range': unless, range } = request.headers
   if (match !== undefined && match !== etag) return void response.writeHead(412).end()
   const whole = unless !== undefined && unless !== etag
-  const sent = sendBytes(response, { bytes: Buffer.from(body), range: whole ? undefined : range, spoil: ranges?.spoil, headers: { 'content-type': 'application/octet-stream', ...shown } })
+  const sent = sendBytes(response, { bytes: typeof body === 'string' ? Buffer.from(body) : body, range: whole ? undefined : range, spoil: ranges?.spoil, headers: { 'content-type': 'application/octet-stream', ...shown } })
   if (!sent) response.writeHead(416).end()
 }
 

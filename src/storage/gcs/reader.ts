@@ -111,25 +111,32 @@ class GcsReader implements Reader {
   async #one(key: string, signal: AbortSignal): Promise<Standing> {
     if (isNoName(key)) return { key }
     try {
-      return { key, held: heldOf(await this.#told(key, undefined, signal, () => this.#bucket.get(key, { requests: 0 }, signal))) }
+      return { key, held: heldOf(await this.#bucket.get(key, { requests: 0 }, signal)) }
     } catch (error) {
-      signal.throwIfAborted()
-      if (isFailure(error, 'NOT_FOUND')) return { key }
-      if (isFailure(error, 'LOCATION_DENIED')) return { key, failed: error }
-      throw error
+      const failure = await this.#failure(error, key, false, signal)
+      if (failure.code === 'NOT_FOUND') return { key }
+      // The bucket may be listed: this object alone is denied.
+      if (error instanceof Refusal && error.status === 403 && failure.code === 'LOCATION_DENIED') return { key, failed: failure }
+      throw failure
     }
   }
 
-  /** What `ask` comes to, its failures said in Varve's words. An answer about one object does not say whether the bucket is there, nor who is denied what; a listing does. */
+  /** What went wrong with one object. Throws what is wrong with the bucket: an answer about an object does not say whether that is there, nor who is denied what; a listing does. */
+  async #failure(error: unknown, key: string, pinned: boolean, signal: AbortSignal): Promise<VarveError> {
+    signal.throwIfAborted()
+    const status = error instanceof Refusal ? error.status : 0
+    if (status === 403 || (status === 404 && !this.#there)) {
+      await explain(this.#bucket, this.#location, signal)
+      this.#there = true
+    }
+    return openFailure(error, formatReference(this.#location, key), pinned)
+  }
+
   async #told<T>(key: string, pin: string | undefined, signal: AbortSignal, ask: () => Promise<T>): Promise<T> {
     try {
       return await ask()
     } catch (error) {
-      signal.throwIfAborted()
-      const status = error instanceof Refusal ? error.status : 0
-      if (status === 403 || (status === 404 && !this.#there)) await explain(this.#bucket, this.#location, signal)
-      this.#there ||= status === 404
-      throw openFailure(error, formatReference(this.#location, key), pin !== undefined)
+      throw await this.#failure(error, key, pin !== undefined, signal)
     }
   }
 }

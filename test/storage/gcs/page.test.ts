@@ -7,7 +7,7 @@ const ROW = { name: 'a', generation: '1', size: '5', etag: 'CAE=', md5Hash: 'XUF
 const page = (more: object): string => JSON.stringify({ kind: 'storage#objects', ...more })
 
 test('a page is its rows and where the next begins; one without objects is a page', () => {
-  const row = { key: 'a', generation: '1', sizeBytes: 5, etag: 'CAE=', md5: ROW.md5Hash, crc32c: ROW.crc32c }
+  const row = { key: 'a', generation: '1', sizeBytes: 5, etag: 'CAE=', md5: ROW.md5Hash, crc32c: ROW.crc32c, live: true }
   expect(parsePage(page({ items: [ROW], nextPageToken: 'b' }))).toEqual({ rows: [row], next: 'b' })
   expect(parsePage(page({}))).toEqual({ rows: [], next: undefined })
   expect(parseObject(JSON.stringify({ kind: 'storage#object', ...ROW }))).toEqual(row)
