@@ -7,10 +7,13 @@ import { gcsListing } from './gcs.ts'
 import { listing } from './listing.ts'
 import { print } from './measure.ts'
 import type { Result } from './measure.ts'
+import { restoreAgain, restoreLocal, restoreMemory } from './restore.ts'
+import { restoreS3 } from './restore-s3.ts'
 import { oneChange } from './scale.ts'
 
 const ROWS: Readonly<Record<string, (folder: string) => Promise<readonly Result[]>>> = {
   unchanged: unchangedScan, first: firstScan, network: networkScan, listing, gcs: gcsListing, scale: oneChange,
+  restore: restoreLocal, again: restoreAgain, 'restore-memory': restoreMemory, 'restore-s3': restoreS3,
 }
 
 const wanted = process.argv.slice(2)

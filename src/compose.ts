@@ -1,21 +1,22 @@
 // Opens every part in order and closes them in reverse. The only file that knows all rooms.
-import { randomUUID } from 'node:crypto'
-import { existsSync } from 'node:fs'
-import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
 import type { Listener } from './api/api.ts'
 import type { Daemon, Opener } from './cli/context.ts'
 import type { Screen } from './cli/screen.ts'
 import type { Config, Environment } from './config.ts'
 import type { Health, Log, LookParts, Tell } from './daemon/daemon.ts'
+import { ownerName } from './daemon/owner.ts'
 import type { Clock } from './model/clock.ts'
-import { describe, scrub, VarveError } from './model/errors.ts'
+import { describe, scrub } from './model/errors.ts'
+import type { Location } from './model/location.ts'
 import type { Diagnosis, Examination } from './model/probe.ts'
 import type { Watch } from './model/watch.ts'
 import type { Queue } from './queue/queue.ts'
 import type { Registry } from './registry/registry.ts'
-import type { ChangeSource } from './storage/storage.ts'
+import type { Parts as RestoreParts, Progress } from './restore/restore.ts'
+import type { Access, ChangeSource } from './storage/storage.ts'
 
 // The longest that a Node timer can wait; a longer sleep ends early, and its loop sees that it is not due.
 const TIMER_MOST_MS = 2 ** 31 - 1
@@ -31,7 +32,7 @@ export const systemClock: Clock = {
 
 /** What the commands drive, opened as they ask for it. */
 export function compose(clock: Clock, surroundings: Environment, screen: Screen): Opener {
-  const owner = `${hostname()}:${process.pid}:${randomUUID()}`
+  const owner = ownerName()
   const lookParts = (registry: Registry, tell: Tell, log: Log): LookParts => ({
     registry,
     clock,
@@ -41,10 +42,18 @@ export function compose(clock: Clock, surroundings: Environment, screen: Screen)
     openStore: async (watch, memo) => (await import('./storage/open.ts')).openStore(watch, memo),
   })
   return {
-    registry: (folder, create) => openRegistry(folder, create, false),
+    registry: async (folder, create) => (create ? openRegistry(folder, false) : (await import('./registry/open.ts')).openForReading(folder)),
+    registryAside: async (folder) => (await import('./registry/aside.ts')).makeAside(folder),
     lagMs: async (watch) => (await import('./storage/open.ts')).lagOf(watch),
+    backup: async (folder, file) => (await import('./registry/backup.ts')).backup(folder, file),
+    restoreRegistry: async (folder, file, force) => (await import('./registry/backup.ts')).replaceRegistry(folder, file, force, clock.now()),
+    async *fsck(folder) {
+      yield* (await import('./registry/fsck.ts')).fsck(folder)
+    },
     daemonRuns: async (folder) => (await import('./registry/lock.ts')).daemonRuns(folder),
     lookParts: (registry, tell, verbose) => lookParts(registry, tell, verbose ? spoken(screen) : SILENT),
+    restoreParts: (registry, folder, accessOf, progress) => restoreParts(registry, folder, accessOf, progress, clock),
+    filter: async (include, exclude) => (await import('./daemon/filter.ts')).filterOf({ include, exclude }).takes,
     async wake(config, registry, watch) {
       if (config.queue === 'inline') return
       try {
@@ -57,6 +66,26 @@ export function compose(clock: Clock, surroundings: Environment, screen: Screen)
     daemon: (config, tell) => openDaemon(config, clock, surroundings, (registry, log) => lookParts(registry, tell, log)),
     examinations: (config, watches) => examinationsOf(config, watches, clock, surroundings),
     policies: async (watches) => (await import('./storage/open.ts')).policies(watches),
+  }
+}
+
+function restoreParts(registry: Registry, folder: string, accessOf: (location: Location) => Access, progress: (done: Progress) => void, clock: Clock): RestoreParts {
+  // Pages of entries live just long enough for V8 to think that its nursery is too small: it would grow to 128 MB, and gain nothing.
+  setFlagsFromString('--semi-space-growth-factor=1')
+  return {
+    registry, clock, progress,
+    memory: join(folder, 'restored'),
+    openReader: async (location) => (await import('./storage/open.ts')).openReader(location, accessOf(location)),
+    isLocal: async (location) => (await (await import('./storage/open.ts')).lagOf({ locations: [location] })) === undefined,
+    async *walk(root, startMs, signal) {
+      const { openFileStore } = await import('./storage/file/store.ts')
+      const store = await openFileStore({ scheme: 'file', bucket: '', prefix: root.replace(/\/*$/, '/') }, { clockSlackMs: 0 })
+      try {
+        yield* store.scan(startMs, signal)
+      } finally {
+        await store.close()
+      }
+    },
   }
 }
 
@@ -87,13 +116,8 @@ function sharedExaminations({ dataFolder, listen, queue }: Config, watches: read
   ]
 }
 
-async function openRegistry(folder: string, create: boolean, thread: boolean): Promise<Registry> {
-  if (!create && !existsSync(join(folder, 'varve.db')))
-    throw new VarveError('NOT_FOUND', `no registry in ${folder}`, {
-      hint: 'record something first with varve put or varve run, or name the folder with --data or --config',
-    })
-  const { openRegistry: open } = await import('./registry/open.ts')
-  return open(folder, { thread })
+async function openRegistry(folder: string, thread: boolean): Promise<Registry> {
+  return (await import('./registry/open.ts')).openRegistry(folder, { thread })
 }
 
 async function openQueue(config: Config, registry: Registry, clock: Clock, log: Log): Promise<Queue> {
@@ -116,7 +140,7 @@ async function openDaemon(config: Config, clock: Clock, surroundings: Environmen
   try {
     const log = await openLog(surroundings)
     closing.push((await import('./registry/lock.ts')).lockDaemon(config.dataFolder))
-    const registry = await openRegistry(config.dataFolder, true, true)
+    const registry = await openRegistry(config.dataFolder, true)
     closing.push(() => registry.close())
     const queue = await openQueue(config, registry, clock, log)
     closing.push(() => queue.close())

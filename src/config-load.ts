@@ -2,6 +2,8 @@ import { createReadStream } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import ms from 'ms'
 import type { z } from 'zod'
+import { fileProblems } from './config-files.ts'
+import type { FilesAsked } from './config-files.ts'
 import { shareOf } from './config-keys.ts'
 import { hookClashes } from './config-hooks.ts'
 import { configSchema, jsonSchema } from './config-schema.ts'
@@ -46,6 +48,18 @@ function wordsOf(code: string | undefined, message: string): string {
 
 /** The configuration that `text` describes. `file` is absolute: relative paths are relative to its folder. Throws CONFIG_INVALID: all mistakes. */
 export function loadConfig(text: string, file: string, surroundings: Environment): Config {
+  return load(text, file, surroundings).config
+}
+
+/** The same, with what is wrong in the files that it names, when nothing else is. */
+export async function loadWithFiles(text: string, file: string, surroundings: Environment, asked: FilesAsked): Promise<Config> {
+  const { config, tree } = load(text, file, surroundings)
+  const problems = await fileProblems(tree, config, asked)
+  if (problems.length > 0) throw invalid(file, tree, problems)
+  return config
+}
+
+function load(text: string, file: string, surroundings: Environment): { readonly config: Config; readonly tree: Tree } {
   const tree = parseTree(text, surroundings.variables)
   const parsed = configSchema.safeParse(tree.value)
   if (parsed.success && tree.problems.length === 0) {
@@ -54,7 +68,7 @@ export function loadConfig(text: string, file: string, surroundings: Environment
     if (placeless(parsed.data)) throw invalid(file, tree, clashes)
     const config = build(parsed.data, file, surroundings)
     const all = [...clashes, ...enclosuresOf(tree, config), ...hookClashes(tree, config)]
-    if (all.length === 0) return config
+    if (all.length === 0) return { config, tree }
     throw invalid(file, tree, all)
   }
   if (tree.value === undefined && tree.problems.length > 0) throw invalid(file, tree, tree.problems)
@@ -307,7 +321,7 @@ function buildWatch(text: WatchText, folder: string, defaultEntity: string, surr
     confirm: isOn(text.confirm) ?? false,
     clockSlackMs: lengthOf(text.clock_slack, DEFAULTS.clockSlackMs),
     ...given({ events: eventsOf(text, file) }),
-    s3: s3AccessOf(text, s3Endpoint, surroundings.stsEndpoint),
+    s3: s3AccessOf(text, s3Endpoint, surroundings),
     gcs: gcsAccessOf(text, gcsEndpoint, file),
     http: httpAccessOf(text),
   }

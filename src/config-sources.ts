@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { count, flag, key, mapping, text, urlTrouble, webUrl } from './config-keys.ts'
 import { given, isOn, nameTrouble, plainEndpoint } from './config-terms.ts'
+import type { Environment } from './config-terms.ts'
 import { BYTES_MAX } from './storage/http/config.ts'
 import type { Events, GcsAccess, HttpAccess, S3Access } from './model/watch.ts'
 
@@ -19,6 +20,7 @@ const gcs = mapping({
   project: key(text('the name of a project', nameTrouble), 'The project that pays for requests; else that of the credentials.'),
   endpoint: key(endpoint, 'Where GCS is when not at Google; goes before STORAGE_EMULATOR_HOST.'),
   credentials_file: key(text('a file', fileTrouble), 'A key file, relative to this file; else the application-default credentials.'),
+  impersonate: key(text('a service account', accountTrouble), 'The e-mail address of a service account to impersonate with those credentials.'),
 })
 
 const http = mapping({
@@ -62,15 +64,15 @@ export function eventsOf({ events: told }: SourcesText, resolveFile: (path: stri
 }
 
 /** The endpoint is the location's: it is a part of what the place is. Stores of other makers assume roles where they answer S3; `sts` goes before. */
-export function s3AccessOf({ s3: told }: SourcesText, endpoint: string | undefined, sts: string | undefined): S3Access {
+export function s3AccessOf({ s3: told }: SourcesText, endpoint: string | undefined, { stsEndpoint: sts, awsFiles }: Environment): S3Access {
   const elsewhere = endpoint === undefined || /\.(amazonaws\.com(\.cn)?|api\.aws)$/.test(URL.parse(endpoint)?.hostname ?? '') ? undefined : endpoint
   const stsEndpoint = told?.role === undefined ? undefined : (sts ?? elsewhere)
-  return given({ region: told?.region, endpoint, pathStyle: isOn(told?.path_style), profile: told?.profile, role: told?.role, stsEndpoint })
+  return given({ region: told?.region, endpoint, pathStyle: isOn(told?.path_style), profile: told?.profile, sharedFiles: told?.profile === undefined ? undefined : awsFiles, role: told?.role, stsEndpoint })
 }
 
 export function gcsAccessOf({ gcs: told }: SourcesText, endpoint: string | undefined, resolveFile: (path: string) => string): GcsAccess {
   const credentialsFile = told?.credentials_file
-  return given({ project: told?.project, endpoint, credentialsFile: credentialsFile === undefined ? undefined : resolveFile(credentialsFile) })
+  return given({ project: told?.project, endpoint, impersonate: told?.impersonate, credentialsFile: credentialsFile === undefined ? undefined : resolveFile(credentialsFile) })
 }
 
 export function httpAccessOf({ http: told }: SourcesText): HttpAccess {
@@ -85,6 +87,10 @@ export function endpointOf(told: string | undefined, surrounding: string | undef
 
 function roleTrouble(value: string): string | undefined {
   return /^arn:[a-z-]+:iam::\d{12}:role\/[^\s]+$/.test(value) ? undefined : 'not the ARN of a role; write arn:aws:iam::123456789012:role/name'
+}
+
+function accountTrouble(value: string): string | undefined {
+  return /^[a-z0-9-]+@[a-z0-9.-]+\.gserviceaccount\.com$/.test(value) ? undefined : 'not a service account; write name@project.iam.gserviceaccount.com'
 }
 
 function subscriptionTrouble(value: string): string | undefined {

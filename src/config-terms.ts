@@ -40,6 +40,8 @@ export interface Environment {
   readonly sqsEndpoint?: string
   /** `AWS_ENDPOINT_URL_STS`: where roles are assumed. Else that is done at the S3 endpoint, where it is not AWS's. */
   readonly stsEndpoint?: string
+  /** The shared files in which the AWS SDK finds its profiles. */
+  readonly awsFiles: readonly string[]
   /** `STORAGE_EMULATOR_HOST`, as an endpoint. A watch's own `gcs.endpoint` goes before. */
   readonly gcsEndpoint?: string
 }
@@ -115,7 +117,10 @@ export function addressOf(text: string): { readonly host: string; readonly port:
 
 /** What is wrong with the text of `listen`; undefined when nothing is. */
 export function listenTrouble(value: string): string | undefined {
-  return value === 'off' || addressOf(value) !== undefined ? undefined : 'not an address; write host:port, such as 127.0.0.1:7373, or off'
+  const address = addressOf(value)
+  if (value !== 'off' && address === undefined) return 'not an address; write host:port, such as 127.0.0.1:7373, or off'
+  // On loopback a test or a script reads it from the first line that `run` prints; nobody elsewhere does.
+  return address?.port === 0 && !/^(localhost|127\.|::1$)/.test(address.host) ? 'port 0 is another port at each start, which other machines cannot know; write the port' : undefined
 }
 
 export function isOn(flag: boolean | string | undefined): boolean | undefined {

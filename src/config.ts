@@ -1,9 +1,12 @@
 // Start-up of every command passes here, so what reads YAML is loaded only when there is a file to read.
 import { existsSync } from 'node:fs'
+import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { LOG_LEVELS, plainEndpoint } from './config-terms.ts'
+import type { FilesAsked } from './config-files.ts'
 import type { Config, Environment } from './config-terms.ts'
 
+export type { FilesAsked } from './config-files.ts'
 export type { Config, Environment } from './config-terms.ts'
 export { DEFAULTS, aliasTrouble, durationMs, nameTrouble, parseCollection } from './config-terms.ts'
 
@@ -22,6 +25,7 @@ export function environment(env: Readonly<Record<string, string | undefined>> = 
     logLevel: level ?? 'warn',
     ci: !['', '0', 'false'].includes(env['CI'] ?? ''),
     dumb: env['TERM'] === 'dumb',
+    awsFiles: [set('AWS_SHARED_CREDENTIALS_FILE') ?? join(homedir(), '.aws/credentials'), set('AWS_CONFIG_FILE') ?? join(homedir(), '.aws/config')],
     ...(configFile !== undefined && { configFile }),
     ...(colours !== undefined && { colours }),
     ...(s3Endpoint !== undefined && { s3Endpoint }),
@@ -54,9 +58,10 @@ export function findConfig(given: string | undefined, surroundings: Environment,
 
 /**
  * Reads and checks a configuration. Throws CONFIG_INVALID, whose message has one line for each error, all at once:
- * `file:line:column: what is wrong; what to do`.
+ * `file:line:column: what is wrong; what to do`. The files that it names are only read where they are `asked` for.
  */
-export async function readConfig(file: string, surroundings: Environment): Promise<Config> {
-  const { loadConfig, readText } = await import('./config-load.ts')
-  return loadConfig(await readText(file), resolve(file), surroundings)
+export async function readConfig(file: string, surroundings: Environment, asked?: FilesAsked): Promise<Config> {
+  const { loadConfig, loadWithFiles, readText } = await import('./config-load.ts')
+  const text = await readText(file)
+  return asked === undefined ? loadConfig(text, resolve(file), surroundings) : loadWithFiles(text, resolve(file), surroundings, asked)
 }

@@ -34,6 +34,8 @@ export const COMPONENTS: Readonly<Record<string, Component>> = {
   'slow-fs': own('slow-fs'),
   redis: { program: 'redis-server', commands: () => [['apt-get', 'update', '-qq'], [...APT, 'redis-server']] },
   nginx: { program: 'nginx', commands: () => [['apt-get', 'update', '-qq'], [...APT, 'nginx-light', 'openssl']] },
+  // Only a benchmark needs it: the peer of a restore.
+  rclone: { program: 'rclone', commands: () => [['apt-get', 'update', '-qq'], [...APT, 'rclone']] },
   moto: {
     program: join(CACHE, 'moto-5.2.5', 'bin', 'moto_server'),
     commands: (folder) => [

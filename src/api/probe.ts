@@ -26,6 +26,8 @@ interface Ready {
 /** Whether the running daemon answers, and knows the paths; or whether one that starts could have the address. Never throws but for `signal`. */
 export async function probeListener(order: ListenerOrder, signal: AbortSignal): Promise<readonly Diagnosis[]> {
   const { hooks, runs, said } = order
+  // A free port, chosen at the start: only `varve run` knows, and says.
+  if (order.port === 0) return [degraded(CAPABILITY, { reason: 'port 0 is another port at each start, which varve run prints: it cannot be asked', action: 'write a port in listen' })]
   const base = baseOf(order)
   const bad = said || hooks.length > 0 ? fails : degraded
   const ask = (path: string): Promise<Response> => fetch(base + path, { redirect: 'error', signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MOST_MS)]) })
@@ -37,8 +39,10 @@ export async function probeListener(order: ListenerOrder, signal: AbortSignal): 
     for (const path of hooks) if (await isUnknown(await ask(path))) unknown.push(path)
     if (unknown.length > 0) return [fails(CAPABILITY, { reason: `the running daemon does not know ${unknown.join(' and ')}`, action: 'restart it: it read its configuration before that was in it' })]
     const ill = ready.checks.filter(({ ok }) => !ok)
+    const unheard = ready.checks.filter(({ ok, why }) => ok && why !== undefined)
+    if (ill.length === 0 && unheard.length > 0) return [works(CAPABILITY, `the running daemon is ready; ${listed(unheard)}`)]
     if (ill.length === 0) return [works(CAPABILITY, 'the running daemon is ready')]
-    return [degraded(CAPABILITY, { reason: `the running daemon is not ready: ${ill.map(({ check, why }) => `${check}: ${why ?? 'it fails'}`).join('; ')}`, action: 'see varve status' })]
+    return [degraded(CAPABILITY, { reason: `the running daemon is not ready: ${listed(ill)}`, action: 'see varve status' })]
   } catch (error) {
     signal.throwIfAborted()
     const { cause } = error as { readonly cause?: NodeJS.ErrnoException }
@@ -47,6 +51,10 @@ export async function probeListener(order: ListenerOrder, signal: AbortSignal): 
     if (!runs) return [bad(CAPABILITY, { reason: `another process is there, or the address cannot be reached: ${why}`, action: 'set listen to another address, or to off' })]
     return [bad(CAPABILITY, { reason: `the running daemon does not answer: ${why}`, action: 'see its log, or restart it' })]
   }
+}
+
+function listed(checks: Ready['checks']): string {
+  return checks.map(({ check, why }) => `${check}: ${why ?? 'it fails'}`).join('; ')
 }
 
 /** `http://127.0.0.1:7373`: what listens everywhere listens here, too. */

@@ -3,7 +3,10 @@ import type { LookParts, Tell } from '../daemon/daemon.ts'
 import type { Clock } from '../model/clock.ts'
 import type { Examination, Policy } from '../model/probe.ts'
 import type { Watch } from '../model/watch.ts'
-import type { Registry } from '../registry/registry.ts'
+import type { Location } from '../model/location.ts'
+import type { Aside, Fault, Registry } from '../registry/registry.ts'
+import type { Parts, Progress } from '../restore/restore.ts'
+import type { Access } from '../storage/storage.ts'
 import type { Screen } from './screen.ts'
 
 /** What every command is handed. */
@@ -22,12 +25,24 @@ export interface Context {
 export interface Opener {
   /** The registry in `folder`. With `create` false it throws NOT_FOUND, and makes nothing, where there is none. */
   registry(folder: string, create: boolean): Promise<Registry>
+  /** A registry for `folder` that is there only once it is kept; undefined where there is one. */
+  registryAside(folder: string): Promise<Aside | undefined>
   /** How long (ms) this machine may not see what another changed at a watch's location, Infinity where nobody knows; undefined where all is heard or asked anew. */
   lagMs(watch: Watch): Promise<number | undefined>
+  /** Writes the registry in `folder` to a new file, whole and checked. */
+  backup(folder: string, file: string): Promise<void>
+  /** Puts the backup `file` in the place of the registry in `folder`; with `force` answers where the one that was there is kept. */
+  restoreRegistry(folder: string, file: string, force: boolean): Promise<{ readonly kept?: string }>
+  /** What is wrong in the registry in `folder`: nothing in a sound one. */
+  fsck(folder: string): AsyncIterable<Fault>
   /** True while a daemon works on `folder`. */
   daemonRuns(folder: string): Promise<boolean>
   /** What one look in this process needs. */
   lookParts(registry: Registry, tell: Tell, verbose: boolean): LookParts
+  /** What a restore in this process works with; `folder` is that of the registry. */
+  restoreParts(registry: Registry, folder: string, accessOf: (location: Location) => Access, progress: (done: Progress) => void): Parts
+  /** What globs let through, as those of a watch do. */
+  filter(include: readonly string[], exclude: readonly string[]): Promise<(path: string) => boolean>
   /** Asks a running daemon to look at a watch now rather than at its next sweep. Never rejects: the sweep will. */
   wake(config: Config, registry: Registry, watch: string): Promise<void>
   /** The whole loop. Throws REGISTRY_REFUSED when another daemon works on the same folder, LISTEN_REFUSED when it cannot listen where it must. */

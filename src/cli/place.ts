@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { DEFAULTS, findConfig, readConfig } from '../config.ts'
-import type { Config } from '../config.ts'
+import type { Config, FilesAsked } from '../config.ts'
 import { VarveError } from '../model/errors.ts'
 import type { Watch } from '../model/watch.ts'
 import type { Registry } from '../registry/registry.ts'
@@ -24,14 +24,14 @@ export async function placeOf(context: Context, options: Options): Promise<Place
   }
 }
 
-/** The configuration, for commands that cannot do without. Throws CONFIG_INVALID when there is none. */
-export async function configOf(context: Context, options: Options): Promise<Config> {
+/** The configuration, for commands that cannot do without. Throws CONFIG_INVALID when there is none, or one of the files that it names, as far as they are `asked` for, is not as it must be. */
+export async function configOf(context: Context, options: Options, asked?: FilesAsked): Promise<Config> {
   const file = findConfig(options.config, context.surroundings)
   if (file === undefined)
     throw new VarveError('CONFIG_INVALID', 'there is no configuration: neither ./varve.yaml nor /etc/varve/config.yaml is there', {
       hint: 'write one, or name it with --config FILE or VARVE_CONFIG',
     })
-  return readConfig(file, context.surroundings)
+  return readConfig(file, context.surroundings, asked)
 }
 
 /** The watch of that name. Throws NOT_FOUND. */

@@ -2,11 +2,16 @@ import { readFileSync } from 'node:fs'
 import { inspect } from 'node:util'
 import { Command, CommanderError, InvalidArgumentError, Option as CommandOption } from 'commander'
 import { describe, FAILURES, isFailure, scrub } from '../model/errors.ts'
+import type { BackupOptions } from './backup.ts'
 import type { Context, Options } from './context.ts'
+import type { ExportOptions } from './export.ts'
 import type { Format } from './formats.ts'
+import type { GetOptions, WishOptions } from './get.ts'
+import type { ImportOptions } from './import.ts'
 import type { LineageOptions } from './lineage.ts'
 import type { PutOptions } from './put.ts'
 import type { ResolveOptions } from './resolve.ts'
+import type { PruneOptions, RmOptions } from './rm.ts'
 import type { ScanOptions } from './scan.ts'
 import type { ShowOptions } from './show.ts'
 import type { FinishOptions, UseOptions } from './use.ts'
@@ -14,15 +19,16 @@ import { visible } from './words.ts'
 
 // Those of `resolve`, which is loaded only when it runs.
 const FORMATS: readonly Format[] = ['wandb', 'csv', 'json', 'webdataset']
+const EXPORTS: readonly NonNullable<ExportOptions['format']>[] = ['jsonl', 'parquet']
 
 const EXIT = { failed: 1, usage: 2, compared: 3, SIGINT: 130, SIGTERM: 143, EPIPE: 0 } as const
 
 // Where 1 means "different", a failure must not.
-const COMPARING: readonly string[] = ['diff', 'status', 'doctor']
+const COMPARING: readonly string[] = ['diff', 'status', 'doctor', 'verify', 'fsck']
 
 /**
- * Runs one command line (without program and script) and answers its exit code: 0 done, 1 failed, 2 usage, 78 configuration; `diff`, `status`
- * and `doctor` 0 same (well), 1 different, 3 failed; 130 and 143 when a signal cut it short. Never throws: what went wrong is on stderr, in one line, or in one for
+ * Runs one command line (without program and script) and answers its exit code: 0 done, 1 failed, 2 usage, 78 configuration; `diff`, `status`,
+ * `doctor`, `verify` and `fsck` 0 same (well), 1 different, 3 failed; 130 and 143 when a signal cut it short. Never throws: what went wrong is on stderr, in one line, or in one for
  * each mistake of a configuration.
  */
 export async function execute(words: readonly string[], context: Context): Promise<number> {
@@ -76,7 +82,9 @@ function describeProgram(context: Context, running: Running): Command {
   }
   describeDaemon(verb, context)
   describeReading(verb, context)
+  describeRestore(verb, context)
   describeUse(verb, context)
+  describeRetention(verb, context)
   describeAliases(program, context, running)
   return program
 }
@@ -114,7 +122,7 @@ const putting: Option = (command) =>
   command
     .requiredOption('--name <artifact>', 'project/name or entity/project/name')
     .requiredOption('--type <type>', 'dataset, model…')
-    .option('--alias <alias>', 'besides latest; may be given again', (alias: string, before: readonly string[] = []) => [...before, alias])
+    .option('--alias <alias>', 'besides latest; may be given again', more)
     .option('--max-objects <count>', 'fail above so many objects (10000)', positive)
     .option('--description <text>', 'kept with the version')
     .option('--run <run>', 'the run that made it, made where it is missing')
@@ -159,6 +167,61 @@ const project: Option = (command) => command.option('--project <project>', "the 
 const using: Option = (command) => project(command.requiredOption('--run <run>', 'made where it is missing'))
 const finishing: Option = (command) => command.option('--project <project>', 'where several have a run of that name').option('--failed', 'it ended badly')
 const depth: Option = (command) => command.option('--depth <edges>', 'how far to go (10)', positive)
+
+function describeRetention(verb: Verb, context: Context): void {
+  verb<RmOptions>('rm <version>', 'remove a version: what is known of it, never a byte of your data', [forcing('also with aliases or users'), data, json],
+    async (options, version) => (await import('./rm.ts')).rm(context, version, options))
+  verb<PruneOptions>('prune <artifact>', 'remove the versions that no rule keeps; the newest always stays', [pruning, forcing('also those with aliases or users'), data, json],
+    async (options, artifact) => (await import('./rm.ts')).prune(context, artifact, options))
+  verb<ExportOptions>('export <version> [file]', 'write a version with its entries to a file, or to stdout', [exporting, forcing('take the place of a file'), data],
+    async (options, version, file) => (await import('./export.ts')).exportVersion(context, version, file, options))
+  verb<ImportOptions>('import <file>', 'record an exported version', [importing, data, json],
+    async (options, file) => (await import('./import.ts')).importVersion(context, file, options))
+  verb<BackupOptions>('backup <file>', 'write the registry to a file, beside a running daemon', [forcing('take the place of a file'), data],
+    async (options, file) => (await import('./backup.ts')).backup(context, file, options))
+  verb<BackupOptions>('restore-registry <file>', 'put a backup in the place of the registry', [forcing('also where there is one, which is kept beside'), data],
+    async (options, file) => (await import('./backup.ts')).restoreRegistry(context, file, options))
+  verb('fsck', 'check that the registry is sound (exit 1 when it is not)', [data, json], async (options) => (await import('./fsck.ts')).fsck(context, options))
+}
+
+const forcing = (words: string): Option => (command) => command.option('--force', words)
+const pruning: Option = (command) =>
+  command
+    .option('--keep-last <count>', 'keep so many of the newest', positive)
+    .option('--older-than <duration>', 'keep what is younger: 90d')
+    .option('--keep-aliased', 'keep what has an alias (so it is without --force)')
+    .option('--keep-used', 'keep what a run used (so it is without --force)')
+    .option('--dry-run', 'only say what would go')
+const exporting: Option = (command) => command.addOption(new CommandOption('--format <format>', 'how it is written (jsonl)').choices(EXPORTS))
+const importing: Option = (command) =>
+  command
+    .requiredOption('--name <artifact>', 'project/name or entity/project/name')
+    .option('--type <type>', 'else the type that it had')
+    .option('--alias <alias>', 'besides latest; may be given again', more)
+
+function describeRestore(verb: Verb, context: Context): void {
+  verb<GetOptions>('get <version> [folder]', 'restore a version (project/name:ALIAS), verified, to a folder (else artifacts/NAME:vN)', [getting, choosing, data, json],
+    async (options, version, folder) => (await import('./get.ts')).get(context, version, folder, options))
+  verb<WishOptions>('verify <version>', 'tell whether a version can still be restored (exit 1 when something is lost)', [choosing, data, json],
+    async (options, version) => (await import('./verify.ts')).verify(context, version, options))
+}
+
+const more = (text: string, before: readonly string[] = []): readonly string[] => [...before, text]
+
+const choosing: Option = (command) =>
+  command
+    .option('--path <path>', 'only that entry, or all under it')
+    .option('--include <glob>', 'only what it takes; may be given again', more)
+    .option('--exclude <glob>', 'not what it takes; may be given again', more)
+    .option('--deep', 'read every byte, also of what was not touched')
+
+const getting: Option = (command) =>
+  command
+    .option('--dry-run', 'only tell what would be fetched from where, and what cannot be')
+    .option('--partial', 'restore the rest when some of it is lost')
+    .option('--force', 'overwrite files that hold other bytes')
+    .option('--delete', 'remove what the version does not have')
+    .option('--as <way>', 'copy, or for files of a local disk reflink, hardlink or symlink')
 
 function describeAliases(program: Command, context: Context, running: Running): void {
   const alias = program.command('alias').description('move an alias')

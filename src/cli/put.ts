@@ -7,9 +7,11 @@ import { formatLocations, parseLocation } from '../model/location.ts'
 import type { Location } from '../model/location.ts'
 import { formatCollection } from '../model/watch.ts'
 import type { CollectionName, Watch } from '../model/watch.ts'
+import type { Registry } from '../registry/registry.ts'
 import type { Context, Options } from './context.ts'
 import { parseArtifact, parseRun } from './names.ts'
 import { placeOf } from './place.ts'
+import { isSameBucket, watchReaching } from './reach.ts'
 import { markedLine, tellOn } from './tell.ts'
 import { formatArtifact, formatVersion } from './words.ts'
 
@@ -50,19 +52,38 @@ export async function put(context: Context, uri: string, options: PutOptions): P
     ...(options.description !== undefined && { description: options.description }),
     ...(run !== undefined && { run }),
   }
-  const registry = await context.opener.registry(place.dataFolder, true)
-  try {
+  const look = (registry: Registry): ReturnType<typeof putOnce> => {
     const parts = context.opener.lookParts(registry, tellOn(context.screen), options.verbose === true)
-    const { version, created, marked } = await putOnce(parts, order, watch, context.signal).catch((error: unknown) => {
+    return putOnce(parts, order, watch, context.signal).catch((error: unknown) => {
       // A put has no watch that could accept: the person who held it back is the one who asks.
       throw isFailure(error, 'HELD') ? new VarveError('HELD', error.message, { hint: 'nothing was recorded', cause: error }) : error
     })
+  }
+  try {
+    const { version, created, marked } = await inRegistry(context, place.dataFolder, look)
     if (options.json === true) await context.screen.json([version])
     else if (created) await context.screen.print(formatVersion(version, place.defaultEntity))
     else await context.screen.print(`unchanged: ${formatArtifact(version, place.defaultEntity)}:${version.version}`)
     for (const one of marked) context.screen.note(markedLine(one, place.defaultEntity))
   } finally {
     context.screen.settle()
+  }
+}
+
+/** Has `look` record into the registry of `folder`. One that has to be made is there only once something is recorded: what is refused leaves nothing. */
+async function inRegistry<T>({ opener }: Context, folder: string, look: (registry: Registry) => Promise<T>): Promise<T> {
+  const aside = await opener.registryAside(folder)
+  if (aside !== undefined) {
+    const recorded = await look(aside.registry).catch(async (error: unknown) => {
+      await aside.drop()
+      throw error
+    })
+    if (await aside.keep()) return recorded
+  }
+  const registry = await opener.registry(folder, true)
+  try {
+    return await look(registry)
+  } finally {
     await registry.close()
   }
 }
@@ -79,12 +100,10 @@ function watchFor(uri: string, collection: CollectionName, options: PutOptions, 
   const asked = folderOf(parseLocation(uri, process.cwd()))
   const place = (name: CollectionName, locations: readonly Location[]): string => `${formatCollection(name, '')} ${formatLocations(locations)}`
   const watched = config?.watches.find((watch) => place(watch.collection, watch.locations) === place(collection, [asked]))
-  // The configuration knows how to reach a bucket that it watches, whatever the artifact.
-  const isSame = ({ scheme, bucket }: Location): boolean => scheme !== 'file' && scheme === asked.scheme && bucket === asked.bucket
-  const reached = config?.watches.find(({ locations }) => locations.some(isSame))
+  const reached = watchReaching(config, asked)
   const { s3Endpoint, gcsEndpoint } = context.surroundings
   const surrounding = { s3: s3Endpoint, gs: gcsEndpoint, http: undefined, https: undefined, file: undefined }[asked.scheme]
-  const endpoint = reached === undefined ? surrounding : reached.locations.find(isSame)?.endpoint
+  const endpoint = reached === undefined ? surrounding : reached.locations.find((location) => isSameBucket(location, asked))?.endpoint
   const access = endpoint === undefined ? {} : { endpoint }
   return {
     maxWaitMs: DEFAULTS.maxWaitMs,

@@ -12,11 +12,11 @@ import { plural, visible } from './words.ts'
 
 /** Runs the daemon until SIGINT or SIGTERM; prints what it watches, each new version and each state. Resolves when all of it has stopped. */
 export async function run(context: Context, options: Options): Promise<void> {
-  const config = await configOf(context, options)
+  const config = await configOf(context, options, 'tokens')
   const daemon = await context.opener.daemon(config, tellAll(context.screen, config.defaultEntity))
   try {
     const views = await daemon.registry.watchViews(context.clock.now())
-    for (const line of opening(context, config, views, daemon.url)) context.screen.say(line)
+    for (const line of await opening(context, config, views, daemon.url)) context.screen.say(line)
     await daemon.run(context.signal)
   } finally {
     context.screen.settle()
@@ -24,14 +24,14 @@ export async function run(context: Context, options: Options): Promise<void> {
   }
 }
 
-function opening(context: Context, config: Config, views: readonly WatchView[], url: string | undefined): string[] {
+async function opening(context: Context, config: Config, views: readonly WatchView[], url: string | undefined): Promise<string[]> {
   const queue = config.queue === 'inline' ? 'inline' : scrub(config.queue.url)
   const lines = [
     `${plural(config.watches.length, 'watch', 'watches')}; data in ${visible(config.dataFolder)}, queue ${queue}${url === undefined ? '' : `, listening on ${url}`}`,
-    ...config.watches.map((watch) => {
+    ...await Promise.all(config.watches.map(async (watch) => {
       const head = views.find((view) => view.watch === watch.name)?.head
-      return `${watchLine(watch, config.defaultEntity)}${head === undefined ? '' : `; now at ${head}`}`
-    }),
+      return `${await watchLine(watch, config.defaultEntity, context.opener)}${head === undefined ? '' : `; now at ${head}`}`
+    })),
   ]
   return context.screen.terminal || basename(config.file) === 'quickstart.yaml' ? [...lines, '', ...tries(context, config), ''] : lines
 }

@@ -8,6 +8,12 @@ const PROGRESS_EVERY_MS = 100
 
 export type Colour = 'green' | 'yellow' | 'red' | 'cyan' | 'dim' | 'bold'
 
+/** How much. */
+export interface Amount {
+  readonly objects: number
+  readonly bytes: number
+}
+
 /** Where a command writes: results on stdout, all else on stderr. */
 export interface Screen {
   /** Writes each line to stdout; resolves when the reader can take more. Throws when the signal has aborted. */
@@ -20,6 +26,8 @@ export interface Screen {
   note(line: string): void
   /** Shows on stderr how far `name` has come, when stderr is a terminal that somebody watches; a line written later takes its place. */
   progress(name: string, objects: number, bytes: number): void
+  /** The same of what has an end: `done` of `of` objects and bytes, with the rate and the time that is left. */
+  advance(name: string, done: Amount, of: Amount): void
   /** Takes the progress line away. */
   settle(): void
   /** `text` in a colour where stdout shows colours, else as it is. */
@@ -41,7 +49,12 @@ export function screenOn(
   const watched = stderr.isTTY === true && !surroundings.ci && !surroundings.dumb
   let shownMs: number | undefined
   const passes = new Map<string, { readonly startedMs: number; objects: number }>()
+  const advances = new Map<string, Amount & { readonly ms: number }>()
 
+  const show = (line: string): void => {
+    // A line that wraps could not be taken away.
+    stderr.write(`\r\x1b[K${line.slice(0, (stderr.columns ?? 80) - 1)}`)
+  }
   const settle = (): void => {
     if (shownMs !== undefined) stderr.write('\r\x1b[K')
     shownMs = undefined
@@ -77,10 +90,28 @@ export function screenOn(
       const rate = Math.round((objects * 1_000) / Math.max(1, now - pass.startedMs))
       const facts = [`${formatCount(objects)} objects`, `${formatSize(bytes)} read`, `${formatCount(rate)} objects/s`]
       const line = `${visible(name)}: ${facts.join(', ')}, ${formatDuration(now - pass.startedMs)}`
-      // A line that wraps could not be taken away.
-      stderr.write(`\r\x1b[K${line.slice(0, (stderr.columns ?? 80) - 1)}`)
+      show(line)
+    },
+    advance(name, done, of) {
+      if (!watched) return
+      const now = monotonic()
+      const started = advances.get(name) ?? { ms: now, bytes: done.bytes, objects: done.objects }
+      advances.set(name, started)
+      if (now - (shownMs ?? started.ms) < PROGRESS_EVERY_MS) return
+      shownMs = now
+      show(advanceLine(name, started, done, of, Math.max(1, now - started.ms)))
     },
     settle,
     paint: (colour, text) => (colours ? styleText(colour, text, { validateStream: false }) : text),
   }
+}
+
+/** `name: 3 of 10 objects, 1.0 MB of 3.0 MB, 500.0 kB/s, 4 s left`: the rate since it began. */
+function advanceLine(name: string, started: Amount, done: Amount, of: Amount, ms: number): string {
+  const bytes = done.bytes - started.bytes
+  // Where there are no bytes to count, objects tell.
+  const share = of.bytes > 0 ? bytes / Math.max(1, of.bytes - started.bytes) : (done.objects - started.objects) / Math.max(1, of.objects - started.objects)
+  const left = share > 0 && share < 1 ? `, ${formatDuration(Math.ceil((ms * (1 - share)) / share / 1_000) * 1_000)} left` : ''
+  const counts = `${formatCount(done.objects)} of ${formatCount(of.objects)} objects, ${formatSize(done.bytes)} of ${formatSize(of.bytes)}`
+  return `${visible(name)}: ${counts}, ${formatSize(Math.round((bytes * 1_000) / ms))}/s${left}`
 }

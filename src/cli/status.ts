@@ -1,11 +1,11 @@
-import { statfs } from 'node:fs/promises'
+import { access, constants, statfs } from 'node:fs/promises'
 import type { WatchView } from '../model/version.ts'
 import type { WatchState } from '../model/watch.ts'
 import type { Context, Options } from './context.ts'
 import { placeOf, reading } from './place.ts'
 import type { Colour } from './screen.ts'
 import { watchViews } from './views.ts'
-import { formatDuration, formatWhen, plural, visible } from './words.ts'
+import { formatDue, formatDuration, formatWhen, plural, visible } from './words.ts'
 
 // Work that is going on is well; what waits for a person, or for something to come back, is not.
 const COLOURS: Readonly<Record<WatchState, Colour>> = {
@@ -44,6 +44,8 @@ const FULL = {
 const ROOM_BYTES = 32_768
 
 async function isFull(folder: string): Promise<boolean> {
+  // A file system that is never written to has no room, and needs none.
+  if (await access(folder, constants.W_OK).then(() => false, ({ code }: NodeJS.ErrnoException) => code === 'EROFS')) return false
   const { bavail, bsize } = await statfs(folder)
   return bavail * bsize < ROOM_BYTES
 }
@@ -55,7 +57,7 @@ function cells(view: WatchView, now: number): string[] {
     view.state,
     view.head ?? '-',
     view.lastLook === undefined ? '-' : `${view.lastLook.kind}, ${view.lastLook.outcome}, ${formatWhen(view.lastLook.endedAt, now)}`,
-    view.nextReconcileAt === undefined ? '-' : formatWhen(view.nextReconcileAt, now),
+    view.nextReconcileAt === undefined ? '-' : formatDue(view.nextReconcileAt, now),
   ]
 }
 

@@ -33,15 +33,20 @@ export function formatDuration(ms: number): string {
   return `${Math.round(ms)} ms`
 }
 
-/** `just now`, `5 min ago`, `in 2 h`; a date from 30 days on. */
+/** `just now`, `5 min ago`, `in 2 h`, `in 1 s` for what comes sooner; a date from 30 days on. */
 export function formatWhen(iso: string, nowMs: number): string {
   const away = nowMs - Date.parse(iso)
   const far = Math.abs(away)
   if (far >= 30 * 86_400_000) return iso.slice(0, 10)
-  if (far < 1_000) return 'just now'
+  if (far < 1_000) return away < 0 ? 'in 1 s' : 'just now'
   const [size, name] = SPANS.find(([ms]) => far >= ms) as readonly [number, string]
   const text = `${Math.floor(far / size)} ${name}`
   return away > 0 ? `${text} ago` : `in ${text}`
+}
+
+/** When something is due: `due now`, or `in 3 s` and so on. */
+export function formatDue(iso: string, nowMs: number): string {
+  return Date.parse(iso) <= nowMs ? 'due now' : formatWhen(iso, nowMs)
 }
 
 // C0, DEL, C1, and what turns the direction of a line or breaks it: a file's name must not drive the terminal.

@@ -7,6 +7,7 @@ import type { PutOrder, WatchRow } from '../registry/registry.ts'
 import { audit } from './audit.ts'
 import { dueAt, intervalMs, startAt } from './interval.ts'
 import { look } from './look.ts'
+import { hasDied } from './owner.ts'
 import type { LookParts, Parts } from './parts.ts'
 import { request, router } from './router.ts'
 import { supervise } from './supervise.ts'
@@ -88,9 +89,9 @@ async function sweep(parts: Parts, signal: AbortSignal): Promise<void> {
   }
 }
 
-/** A lease that ends later than any can was taken before the clock was set back: it binds nobody. */
-function isLeased({ leaseUntil }: WatchRow, now: number): boolean {
-  return leaseUntil !== undefined && leaseUntil > now && leaseUntil <= now + LEASE_MS
+/** A lease that ends later than any can was taken before the clock was set back: it binds nobody, and so does that of a process that died. */
+function isLeased({ owner, leaseUntil }: WatchRow, now: number): boolean {
+  return leaseUntil !== undefined && leaseUntil > now && leaseUntil <= now + LEASE_MS && (owner === undefined || !hasDied(owner))
 }
 
 /** A watch that is never clean, since hints keep coming, is reconciled all the same: asked for once an interval. */

@@ -7,17 +7,19 @@ import type { Log } from './parts.ts'
 
 // Probes give up after a second, by default.
 const REGISTRY_MOST_MS = 800
+// What hears begins within a second or two. What hangs, on a mount that does not answer, may do so for ever, and must not keep all others from being ready.
+const BEGIN_MOST_MS = 10_000
 
 /** One thing that the daemon needs to do its work. */
 export interface Check {
   /** `registry`, `queue`, or the name of a source. */
   readonly check: string
   readonly ok: boolean
-  /** What is wrong with it; with `ok` what could be better: a source that has begun and failed since is started again, a queue may want another setting. */
+  /** What is wrong with it; with `ok` what could be better: a source that does not hear is started again, and its watches are looked at by the clock; a queue may want another setting. */
   readonly why?: string
 }
 
-/** What `/readyz` asks. */
+/** What `/readyz` asks: whether the daemon can do its work, and not whether all that it works on is well. */
 export interface Health {
   /** Resolves within a second, whatever hangs. */
   checks(): Promise<readonly Check[]>
@@ -25,7 +27,10 @@ export interface Health {
 
 interface Account {
   readonly source: ChangeSource
-  begun: boolean
+  /** It has begun to hear, or could not for reasons of its own: one broken watch holds no other. */
+  tried: boolean
+  /** When the attempt that is under way began. */
+  sinceMs: number | undefined
   why: string | undefined
 }
 
@@ -34,10 +39,10 @@ export function healthOf(parts: {
   readonly registry: Pick<Registry, 'watchRow' | 'setHearing'>
   readonly queue: Pick<Queue, 'trouble' | 'advice'>
   readonly sources: readonly ChangeSource[]
-  readonly clock: Pick<Clock, 'sleep'>
+  readonly clock: Pick<Clock, 'sleep' | 'monotonic'>
   readonly log: Log
 }): Health & { readonly sources: readonly ChangeSource[] } {
-  const accounts = parts.sources.map((source): Account => ({ source, begun: false, why: 'it has not begun to hear' }))
+  const accounts = parts.sources.map((source): Account => ({ source, tried: false, sinceMs: undefined, why: 'it has not begun to hear' }))
   let asked: Promise<string | undefined> | undefined
 
   /** One question at a time: a registry that hangs must not be asked ever more. */
@@ -48,12 +53,14 @@ export function healthOf(parts: {
     return Promise.race([asked, late]).finally(() => enough.abort())
   }
 
+  const isTried = ({ tried, sinceMs }: Account): boolean => tried || (sinceMs !== undefined && parts.clock.monotonic() - sinceMs >= BEGIN_MOST_MS)
+
   return {
     sources: accounts.map((account) => keepAccount(account, parts)),
     checks: async () => [
       checkOf('registry', await registryTrouble()),
       checkOf('queue', parts.queue.trouble() ?? parts.queue.advice(), parts.queue.trouble() === undefined),
-      ...accounts.map(({ source, begun, why }) => checkOf(source.name, why, begun)),
+      ...accounts.map((account) => checkOf(account.source.name, account.why, isTried(account))),
     ],
   }
 }
@@ -63,7 +70,7 @@ function checkOf(check: string, why: string | undefined, ok = why === undefined)
 }
 
 /** A source emits each time that it begins to hear: so its first emission says that it has. */
-function keepAccount(account: Account, { registry, log }: { readonly registry: Pick<Registry, 'setHearing'>; readonly log: Log }): ChangeSource {
+function keepAccount(account: Account, { registry, clock, log }: { readonly registry: Pick<Registry, 'setHearing'>; readonly clock: Pick<Clock, 'monotonic'>; readonly log: Log }): ChangeSource {
   const { source } = account
   let last = '{}'
   /** Into the account, and into the rows of the watches, for `status`. */
@@ -80,12 +87,18 @@ function keepAccount(account: Account, { registry, log }: { readonly registry: P
     name: source.name,
     async listen(emit, signal) {
       const emitAndNote: typeof emit = async (hints) => {
-        await emit(hints)
-        account.begun = true
+        await emit(hints).catch((error: unknown) => {
+          unmarked = true
+          throw error
+        })
+        account.tried = true
         // What it said of itself stands until it says otherwise.
         if (account.why !== undefined && !troubled) note({})
       }
       let troubled = false
+      // What was heard and could not be marked is no trouble of the source.
+      let unmarked = false
+      account.sinceMs = clock.monotonic()
       const tell = (hearing: Hearing): void => {
         troubled = hearing.trouble !== undefined
         note(hearing)
@@ -93,10 +106,13 @@ function keepAccount(account: Account, { registry, log }: { readonly registry: P
       try {
         await source.listen(emitAndNote, signal, tell)
         account.why = 'it ended'
-        if (signal.aborted) account.begun = false
+        if (signal.aborted) account.tried = false
       } catch (error) {
         note({ trouble: error })
+        account.tried ||= !unmarked
         throw error
+      } finally {
+        account.sinceMs = undefined
       }
     },
   }

@@ -53,7 +53,7 @@ function beginStaging(parts: LookParts, watch: Watch, looking: Looking, store: S
     parts, watch, store, looking, signal,
     filter: filterOf(watch),
     startMs: 0, again: false, racy: false, changed: false, stampsHold: false, lone: [],
-    stamps: new Map(), signatures: new Map(), moved: new Set(), torn: new Set(), removedSamples: new Map(),
+    stamps: new Map(), signatures: new Map(), moved: new Set(), denied: { count: 0, first: [] }, torn: new Set(), removedSamples: new Map(),
     seen: 0, taken: 0, bytes: 0, requests: 0, restedMs: 0, memo: looking.memo, notes: new Set(),
     findings: [], wanted: [], wantedBytes: 0, inspections: new Set(), failure: undefined,
   }
@@ -87,9 +87,10 @@ async function lookUntilStill(staging: Staging, startedAt: number, deadlineMs: n
     // A look that began at its bound, under a writer who never stops, looks once more: else nobody could name what moved. What is young may be moving though nothing was heard yet.
     const named = staging.again || everMoved.size > 0 || !(hinted || (confirms && staging.racy && staging.changed && staging.looking.watch !== undefined))
     if (leftMs <= 0 && named) return { whole, consistent: false, restless: still && !hinted ? [] : [...everMoved] }
-    // What is still young may be half-written: a watch waits for quiet; who asks by hand says that it is done.
+    // What is still young may be half-written: a watch waits for quiet; who asks by hand, or has just written the configuration, waits for nothing. It is read again next time.
     const heard = row?.lastHintAt !== undefined && row.lastHintAt >= startedAt
-    if (!still || heard || (staging.racy && staging.looking.watch !== undefined && staging.looking.cause !== 'cli')) await rest(staging, Math.min(watch.settleMs, Math.max(leftMs, LAST_REST_MS)))
+    const asked = ['cli', 'config', 'put'].includes(staging.looking.cause)
+    if (!still || heard || (staging.racy && !asked)) await rest(staging, Math.min(watch.settleMs, Math.max(leftMs, LAST_REST_MS)))
     signal.throwIfAborted()
     const since = await extend(staging)
     if (leftMs <= 0) for (const path of since) if (path !== WHOLE) everMoved.add(path)
@@ -162,7 +163,8 @@ async function record(staging: Staging, root: Root, seen: Seen & { startedAt: nu
   if (nothing && staging.looking.watch === undefined) {
     // Beside a head that another put made meanwhile, what was staged is nothing new.
     if ((await parts.registry.extend(staging.looking, parts.clock.now())) === undefined) throw overtaken()
-    throw new VarveError('EMPTY', `nothing is recorded: ${formatLocations(watch.locations)} holds no entry`, { hint: 'check the location' })
+    const why = (await staging.store.whyEmpty?.(staging.signal)) ?? []
+    throw new VarveError('EMPTY', [`nothing is recorded: ${formatLocations(watch.locations)} holds no entry`, ...why].join('; '), { hint: 'check the location' })
   }
   const outcome: Outcome = {
     tally,

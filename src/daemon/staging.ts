@@ -1,7 +1,7 @@
 import { isUnreadable, mayBeSame, sameContent } from '../model/entry.ts'
 import type { Content, Listed, Row, Skip } from '../model/entry.ts'
 import { VarveError } from '../model/errors.ts'
-import { directoryOf, locationAt } from '../model/location.ts'
+import { comparePaths, directoryOf, locationAt } from '../model/location.ts'
 import type { Watch } from '../model/watch.ts'
 import type { Finding, Looking } from '../registry/registry.ts'
 import type { Found, Store } from '../storage/storage.ts'
@@ -14,6 +14,8 @@ const STAGE_MOST = 2_000
 const INSPECT_MOST = 1_024
 const INSPECT_BYTES_MOST = 256 * 1024 * 1024
 const INSPECTIONS_MOST = 3
+// What may not be read is named up to here, and counted.
+const DENIED_MOST = 20
 // Removed paths, one per folder, that are kept to ask for by name: another object may hide them.
 const SAMPLES_MOST = 1_000
 
@@ -35,6 +37,8 @@ export interface Staging {
   readonly signatures: Map<string, string | undefined>
   /** Paths that moved since they were first read in this look. */
   readonly moved: Set<string>
+  /** What this pass may not read, where that fails the look: how many, and the first in path order. */
+  readonly denied: { count: number; readonly first: Skip[] }
   /** Paths that could not be read in one piece. */
   readonly torn: Set<string>
   /** A removed path for each folder that lost one: not one that filters leave out. */
@@ -119,12 +123,16 @@ export async function removed(staging: Staging, row: Row): Promise<void> {
   await stage(staging, { op: 'remove', path: row.path })
 }
 
-/** Stages something that is no entry; what may not be read fails the look unless the watch says `skip`. */
+/** Stages something that is no entry; what may not be read fails the look unless the watch says `skip`, at the end of the pass, so that all of it can be named. */
 export async function skipped(staging: Staging, skip: Skip): Promise<void> {
-  if (isUnreadable(skip) && staging.watch.onUnreadable === 'fail')
-    throw new VarveError('UNREADABLE', `${skip.path || 'the root'} cannot be read (${skip.reason})`, {
-      hint: 'give Varve permission to read it, exclude it, or set on_unreadable: skip',
-    })
+  if (isUnreadable(skip) && staging.watch.onUnreadable === 'fail') {
+    const { denied } = staging
+    denied.count++
+    // The same ones whatever came first: a reason that is the same as before is not told again.
+    denied.first.push(skip)
+    denied.first.sort((a, b) => comparePaths(a.path, b.path)).splice(DENIED_MOST)
+    return
+  }
   await stage(staging, { op: 'skip', path: skip.path, reason: skip.reason })
 }
 
@@ -177,6 +185,14 @@ async function inspect(staging: Staging, wanted: readonly Wanted[]): Promise<voi
     const path = found.kind === 'entry' ? found.listed.path : found.kind === 'skipped' ? found.skip.path : found.path
     await foundOne(staging, found, rows.get(path))
   }
+}
+
+/** Throws UNREADABLE when the pass met something that it may not read and must not leave out. */
+export function refuseDenied({ denied: { count, first } }: Staging): void {
+  if (count === 0) return
+  const [named, rest] = [first.map(({ path, reason }) => `${path || 'the root'}${count === 1 ? '' : ` (${reason})`}`).join(', '), count - first.length]
+  const words = count === 1 ? `${named} cannot be read (${first[0]?.reason})` : `${count} paths cannot be read: ${named}${rest === 0 ? '' : ` and ${rest} more`}`
+  throw new VarveError('UNREADABLE', words, { hint: `give Varve permission to read ${count === 1 ? 'it, exclude it' : 'them, exclude them'}, or set on_unreadable: skip` })
 }
 
 /** Waits for every inspection, and lays all findings into scratch. */

@@ -3,7 +3,7 @@ import { VarveError } from '../model/errors.ts'
 import type { Row } from '../model/entry.ts'
 import type { Stretch } from '../registry/registry.ts'
 import type { Cover, Span } from '../storage/storage.ts'
-import { drain, isFileAt, meet, removed, skipped, stage } from './staging.ts'
+import { drain, isFileAt, meet, refuseDenied, removed, skipped, stage } from './staging.ts'
 import type { Staging } from './staging.ts'
 
 // Rows per page of a merge: a page of listings is 1,000, so mostly one query each.
@@ -19,6 +19,8 @@ export async function survey(staging: Staging): Promise<void> {
   staging.taken = 0
   staging.stampsHold = true
   staging.torn.clear()
+  staging.denied.count = 0
+  staging.denied.first.length = 0
   const met = new Set<string>()
   const stretches = new Map<string, string | undefined>()
   let ended = false
@@ -40,6 +42,7 @@ export async function survey(staging: Staging): Promise<void> {
   if (!ended) throw new VarveError('STORAGE_INVALID', 'the listing ended before its end', { hint: 'nothing was recorded' })
   if ([...stretches.values()].some((after) => after !== undefined)) throw new VarveError('STORAGE_INVALID', 'the listing does not reach the end of the location')
   await drain(staging)
+  refuseDenied(staging)
   await removeUnmet(staging, met)
   await drain(staging)
 }

@@ -1,6 +1,6 @@
 import type { Row } from '../model/entry.ts'
 import { directoryOf, lonePath } from '../model/location.ts'
-import { drain, foundOne, isFileAt, removed, stage } from './staging.ts'
+import { drain, foundOne, isFileAt, refuseDenied, removed, stage } from './staging.ts'
 import type { Staging } from './staging.ts'
 
 /**
@@ -29,5 +29,6 @@ export async function touchUp(staging: Staging, paths: readonly string[]): Promi
     if (isFileAt(staging, path)) await stage(staging, { op: 'directory', path: directoryOf(path) })
   }
   await drain(staging)
+  refuseDenied(staging)
   return true
 }

@@ -7,6 +7,7 @@ import type { Looking, Verdict, WatchRow } from '../registry/registry.ts'
 import { Held } from './guards.ts'
 import { RETRY_MOST_MS, startAt } from './interval.ts'
 import { isOvertaken, look } from './look.ts'
+import { hasDied } from './owner.ts'
 import type { LookParts } from './parts.ts'
 
 /** How long a look owns its watch unless it renews: three renewals may fail before another may take over. */
@@ -22,7 +23,8 @@ export async function turn(parts: LookParts, watch: Watch, signal: AbortSignal):
   if (row === undefined || row.generation <= row.committedGeneration) return undefined
   const wait = startAt(watch, row, clock.now()) - clock.now()
   if (wait > 0) return wait
-  const looking = await registry.begin(watch.name, parts.owner, LEASE_MS, clock.now())
+  const dead = row.owner !== undefined && hasDied(row.owner) ? row.owner : undefined
+  const looking = await registry.begin(watch.name, parts.owner, LEASE_MS, clock.now(), dead)
   // Leased by another: the sweep wakes the watch again.
   if (looking === undefined) return undefined
   const lease = holdLease(parts, looking, signal)

@@ -22,6 +22,11 @@ export class SetDigest {
     this.#sum = (this.#sum - term(path, identity) + MODULUS) % MODULUS
   }
 
+  /** Adds all that `other` stands for. */
+  join(other: SetDigest): void {
+    this.#sum = (this.#sum + other.#sum) % MODULUS
+  }
+
   /** `varve1:` and 64 hexadecimal digits. */
   toString(): string {
     return `varve1:${this.#sum.toString(16).padStart(64, '0')}`

@@ -158,6 +158,19 @@ export interface LineageVersion {
   readonly createdAt?: string
 }
 
+/** A version that is removed, or would be, as `rm` and `prune` print it. */
+export interface RemovalView {
+  readonly artifact: string
+  readonly entity: string
+  readonly version: string
+  readonly createdAt: string
+  readonly entries: number
+  readonly sizeBytes: number
+  /** What speaks for it: its aliases (with `latest`), and the runs that used it (the first 20 names, in order). */
+  readonly aliases: readonly string[]
+  readonly users: readonly string[]
+}
+
 /** One object of a version, as `files` prints it, in path order. */
 export interface EntryView {
   readonly path: string

@@ -65,6 +65,8 @@ export interface S3Access {
   readonly endpoint?: string
   readonly pathStyle?: boolean
   readonly profile?: string
+  /** Where that is looked for: the shared files, in their order. */
+  readonly sharedFiles?: readonly string[]
   /** The role to assume with those credentials: `arn:aws:iam::123456789012:role/reader`. */
   readonly role?: string
   /** Where that is done when not at AWS. */
@@ -77,6 +79,8 @@ export interface GcsAccess {
   readonly endpoint?: string
   /** A key file; else the application-default credentials. */
   readonly credentialsFile?: string
+  /** The service account to impersonate with those: its e-mail address. */
+  readonly impersonate?: string
 }
 
 export interface HttpAccess {

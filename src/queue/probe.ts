@@ -1,7 +1,7 @@
 import { describe, isFailure, scrub } from '../model/errors.ts'
 import { degraded, fails, works } from '../model/probe.ts'
 import type { Diagnosis } from '../model/probe.ts'
-import { connected, examine, promptConnection, PROMPT_MS } from './redis.ts'
+import { connected, examine, isRefusal, promptConnection, PROMPT_MS, REFUSED_HINT } from './redis.ts'
 
 const CAPABILITY = 'redis'
 
@@ -20,8 +20,8 @@ export async function probeRedis(url: string, signal: AbortSignal): Promise<read
     signal.throwIfAborted()
     if (isFailure(error)) return [fails(CAPABILITY, { reason: error.message, action: error.hint })]
     const why = describe(trouble ?? error)
-    const named = /^(NOAUTH|WRONGPASS|NOPERM)/.test(why)
-    const action = named ? 'correct user and password in the URL of queue' : 'start it, or correct the URL of queue; until it answers nothing is looked at'
+    const named = isRefusal(why)
+    const action = named ? REFUSED_HINT : 'start it, or correct the URL of queue; until it answers nothing is looked at'
     return [fails(CAPABILITY, { reason: `Redis at ${scrub(url)} ${named ? 'refuses' : 'does not answer'}: ${why}`, action })]
   } finally {
     redis.disconnect()

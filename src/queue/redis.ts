@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { Redis } from 'ioredis'
+import type { Callback, RedisOptions } from 'ioredis'
 import { describe, VarveError } from '../model/errors.ts'
 
 /** One structured line; `fields` hold no secrets. */
@@ -15,17 +16,40 @@ const COMMON = { protocol: 2, retryStrategy: (times: number) => Math.min(times *
 
 /** A connection whose commands fail within `PROMPT_MS` rather than wait for Redis to come back. It reconnects by itself. */
 export function promptConnection(url: string): Redis {
-  return new Redis(url, { ...COMMON, enableOfflineQueue: false, maxRetriesPerRequest: 1, commandTimeout: PROMPT_MS, connectTimeout: PROMPT_MS })
+  return discreet(new Redis(url, { ...COMMON, enableOfflineQueue: false, maxRetriesPerRequest: 1, commandTimeout: PROMPT_MS, connectTimeout: PROMPT_MS }))
 }
 
 /** A connection whose commands wait until Redis is back: what a worker must have. */
 export function patientConnection(url: string): Redis {
-  return new Redis(url, { ...COMMON, maxRetriesPerRequest: null })
+  return discreet(new Redis(url, { ...COMMON, maxRetriesPerRequest: null }))
+}
+
+/**
+ * BullMQ prints to the console what it thinks of the eviction policy, and ioredis that INFO is denied, at each connection. `examine` says both, so they are not told. BullMQ's
+ * `skipVersionCheck` would silence it, too, but take Redis for 5.0: then a worker waits for whole seconds, and looks begin late.
+ */
+function discreet(redis: Redis): Redis {
+  const { duplicate } = redis
+  const info: (tell?: Callback<string>) => Promise<string> = redis.info.bind(redis)
+  const asked = async (): Promise<string> => (await info()).replace(/^maxmemory_policy:.*$/m, '')
+  return Object.assign(redis, {
+    // ioredis asks with a callback whether the server is ready: one that does not say counts as ready.
+    info: (tell?: Callback<string>) => (tell === undefined ? asked() : info((error, text) => (describe(error).includes('NOPERM') ? tell(null, '') : tell(error, text)))),
+    duplicate: (over?: Partial<RedisOptions>) => discreet(duplicate.call(redis, over)),
+  })
 }
 
 /** Resolves when commands can be sent; rejects at the next failure to connect. */
 export async function connected(redis: Redis, signal: AbortSignal): Promise<void> {
   if (redis.status !== 'ready') await once(redis, 'ready', { signal })
+}
+
+/** What to do where Redis refuses. */
+export const REFUSED_HINT = 'correct user and password in the URL of queue'
+
+/** True for what Redis says to who is not let in, or may not do this. */
+export function isRefusal(words: string): boolean {
+  return /\b(NOAUTH|WRONGPASS|NOPERM)\b/.test(words)
 }
 
 const OLDEST = [6, 2] as const
@@ -54,7 +78,7 @@ export async function informs(redis: Redis): Promise<boolean> {
 
 async function infoOf(redis: Redis): Promise<string | undefined> {
   try {
-    return await redis.info()
+    return String(await redis.call('INFO'))
   } catch (error) {
     if (/^(NOPERM|ERR unknown command)/i.test(describe(error))) return undefined
     throw error
@@ -83,9 +107,13 @@ export class Troubles {
     this.advice = words
   }
 
-  /** An outage is one trouble, however many connections meet it and in whatever words. */
+  /** An outage is one trouble, however many connections meet it and in whatever words; one that ends in a refusal is another, which waiting does not mend. */
   connection(error: unknown): void {
-    if (!this.#words.has('connection')) this.set('connection', `Redis does not answer: ${describe(error)}`)
+    const words = describe(error)
+    const known = this.#words.get('connection')
+    if (isRefusal(words)) return this.set('connection', `Redis refuses: ${words} (${REFUSED_HINT})`)
+    // A connection that was refused is then cut: only what the system says of it tells that nobody is there any more.
+    if (known === undefined || (isRefusal(known) && (error as NodeJS.ErrnoException | undefined)?.code !== undefined)) this.set('connection', `Redis does not answer: ${words}`)
   }
 
   clear(kind: string): void {

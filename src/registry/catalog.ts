@@ -3,7 +3,7 @@ import type { Skip } from '../model/entry.ts'
 import type { ChangeView, CollectionView, EntryView, VersionView } from '../model/version.ts'
 import type { CollectionName } from '../model/watch.ts'
 import type { Database, Named } from './database.ts'
-import { diff } from './diff.ts'
+import { diff, STATE } from './diff.ts'
 import { Holdings } from './holdings.ts'
 import { collectionOf, projectsNamed, versionOf } from './lookup.ts'
 import { present } from './present.ts'
@@ -138,28 +138,37 @@ async function* skipped(db: Database, name: CollectionName, version: string): As
 }
 
 interface Range {
-  readonly since: number
-  readonly until: number | null
+  /** The first version that shows it, and the first that no longer does. */
+  readonly first: number
+  readonly ending: number | null
+  readonly state: string
   readonly tuple: string
+}
+
+/** The first version from `number` on: the one of that number may have been removed. */
+function shownFrom(number: string): string {
+  return `(SELECT min(v.number) FROM version v WHERE v.collection = :collection AND v.number >= ${number})`
 }
 
 async function history(db: Database, entries: Entries, name: CollectionName, path: string): Promise<readonly ChangeView[]> {
   const collection = await collectionOf(db.read, name)
   const ranges = await db.read.all<Range>(
-    `SELECT since, until, ${ENTRY_TUPLE} AS tuple FROM past WHERE collection = :collection AND path = :path
-     UNION ALL SELECT since, NULL, ${ENTRY_TUPLE} FROM head WHERE collection = :collection AND path = :path ORDER BY since`,
+    `SELECT ${shownFrom('since')} AS first, ${shownFrom('until')} AS ending, ${STATE}, ${ENTRY_TUPLE} AS tuple FROM past WHERE collection = :collection AND path = :path
+     UNION ALL SELECT ${shownFrom('since')}, NULL, ${STATE}, ${ENTRY_TUPLE} FROM head WHERE collection = :collection AND path = :path ORDER BY first`,
     { collection: collection.id, path },
   )
   if (ranges.length === 0) throw new VarveError('NOT_FOUND', `no version of ${collection.artifact} ever had ${JSON.stringify(path)}`)
   const views = await entries.views(ranges.map(({ tuple }) => JSON.parse(tuple) as EntryTuple))
   const changes: ChangeView[] = []
-  ranges.forEach(({ since, until }, i) => {
+  ranges.forEach(({ first, ending, state }, i) => {
     const [previous, next] = [ranges[i - 1], ranges[i + 1]]
-    const [before, after] = [previous?.until === since ? views[i - 1] : undefined, views[i]]
-    const version = `v${since}`
+    const [before, after] = [previous?.ending === first ? views[i - 1] : undefined, views[i]]
+    const version = `v${first}`
     if (after === undefined) return
-    changes.push(before === undefined ? { change: 'added', path, after, version } : { change: 'modified', path, before, after, version })
-    if (until !== null && next?.since !== until) changes.push({ change: 'removed', path, before: after, version: `v${until}` })
+    if (before === undefined) changes.push({ change: 'added', path, after, version })
+    // Where what lay between was removed, two ranges may show the same.
+    else if (previous?.state !== state) changes.push({ change: 'modified', path, before, after, version })
+    if (ending !== null && next?.first !== ending) changes.push({ change: 'removed', path, before: after, version: `v${ending}` })
   })
   return changes
 }

@@ -23,11 +23,11 @@ export interface Connection {
 }
 
 // How long a write waits for another process: a commit of a million rows takes some seconds.
-const BUSY_MS = 30_000
+export const BUSY_MS = 30_000
 // In this thread it waits in short turns, so that the event loop goes on: who holds the lock may need it to go on, too.
 const TURN_MS = 20
 // 16 MB of pages: the inner nodes of a million entries, and memory stays flat.
-const CACHE_KB = 16_000
+export const CACHE_KB = 16_000
 // After so much a commit moves the log into the database: 16 MB, some hundred ms.
 const CHECKPOINT_PAGES = 4_000
 const STATEMENTS_MOST = 200
@@ -122,7 +122,8 @@ function prepare(database: DatabaseSync): void {
   database.exec(`PRAGMA synchronous = FULL; PRAGMA mmap_size = 0; PRAGMA cache_size = -${CACHE_KB}; PRAGMA foreign_keys = OFF`)
   // A pragma that sets the mode takes a lock even where it changes nothing, so it is asked first.
   const { journal_mode: mode } = database.prepare('PRAGMA journal_mode').get() as { journal_mode: string }
-  if (mode === 'delete') database.exec('PRAGMA journal_mode = WAL')
+  // A new database gives back what it no longer needs a piece at a time; one that was made without keeps its way until it is vacuumed (see `giveBack`).
+  if (mode === 'delete') database.exec('PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL')
   database.exec(`PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}; PRAGMA journal_size_limit = 67108864`)
   migrate(database)
 }

@@ -16,8 +16,8 @@ const CHANGED = `SELECT path FROM head WHERE collection = :collection AND since 
   UNION SELECT path FROM past WHERE collection = :collection AND since > :low AND since <= :high
   UNION SELECT path FROM past WHERE collection = :collection AND until > :low AND until <= :high`
 
-// What was and what is, as text that is the same for the same content at the same place.
-const STATE = `json_array(identity, location) AS state`
+/** What was and what is, as text that is the same for the same content at the same place. */
+export const STATE = `json_array(identity, location) AS state`
 
 let diffs = 0
 

@@ -22,7 +22,7 @@ export function translate(error: unknown): unknown {
     return new VarveError('REGISTRY_FULL', `the disk under data is full or failing (${message})`, { hint: 'make room there; nothing is lost', cause: error })
   if ((primary !== undefined && UNUSABLE.has(primary)) || code === 'EACCES' || code === 'EPERM' || code === 'EROFS' || code === 'ENOTDIR')
     return new VarveError('REGISTRY_REFUSED', `the registry cannot be used (${message})`, {
-      hint: 'data must be a folder that this user may write to (reading writes there, too), with its varve.db whole',
+      hint: 'data must be a folder that this user may write to, with its varve.db whole; the verbs that only read need no more than to read it',
       cause: error,
     })
   return error

@@ -65,10 +65,14 @@ export class Holdings {
     return places
   }
 
-  /** Every row that may carry one of these digests: current ones first. No index serves this question, since it is rare and each commit would pay for one. */
+  /** Rows that may carry one of these digests, current ones first; of a content that a million rows have (nothing at all, say) a few. No index serves this question, since it is rare and each commit would pay for one. */
   async #rowsWith(names: readonly string[]): Promise<readonly Holding[]> {
     const rows = await this.#read.all<{ tuple: string }>(
-      `${WANTED} SELECT ${HOLDING_TUPLE} AS tuple FROM (SELECT ${HOLDING_COLUMNS} FROM head WHERE ${CARRIES} UNION ALL SELECT ${PAST_COLUMNS} FROM past WHERE ${CARRIES})`,
+      `${WANTED} SELECT ${HOLDING_TUPLE} AS tuple FROM (
+         SELECT *, row_number() OVER (PARTITION BY digest, size ORDER BY gone) AS turn FROM (
+           SELECT ${HOLDING_COLUMNS}, 0 AS gone FROM head WHERE ${CARRIES}
+           UNION ALL SELECT ${PAST_COLUMNS}, 1 AS gone FROM past WHERE ${CARRIES} GROUP BY location, path, pin, digest, size))
+       WHERE turn <= ${2 * PLACES_MOST} ORDER BY gone`,
       { texts: textsOf(names) },
     )
     return this.made(rows.map(({ tuple }) => JSON.parse(tuple) as HoldingTuple))

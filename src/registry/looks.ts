@@ -3,7 +3,7 @@ import { VarveError } from '../model/errors.ts'
 import { formatLocation, locationIdentity } from '../model/location.ts'
 import { WHOLE } from '../model/watch.ts'
 import type { Database, Statements } from './database.ts'
-import { formatStored, locationOf, namedRun, placeOf, runOf } from './places.ts'
+import { formatStored, locationOf, namedRun, placeOf, runOf, stretchesOf } from './places.ts'
 import { present } from './present.ts'
 import type { Looking, PutOrder, Verdict } from './registry.ts'
 import { CAUSES, demand, strengthOf } from './requests.ts'
@@ -35,7 +35,7 @@ interface Begun {
 const SKIPS = '(SELECT count(*) FROM skip WHERE skip.collection = c.id AND until IS NULL) AS skips'
 
 /** See `Ledger.begin`. */
-export async function begin(db: Database, watch: string, owner: string, leaseMs: number, nowMs: number): Promise<Looking | undefined> {
+export async function begin(db: Database, watch: string, owner: string, leaseMs: number, nowMs: number, dead?: string): Promise<Looking | undefined> {
   return db.transaction(async (tx) => {
     const row = await tx.one<Begun>(
       `SELECT w.*, c.type, c.signed_by, c.head, c.entries, c.size, c.location NOT IN (w.location, coalesce(w.former, w.location)) AS foreign_head,
@@ -46,7 +46,7 @@ export async function begin(db: Database, watch: string, owner: string, leaseMs:
     if (row === undefined || row.generation <= row.committed) return undefined
     // A lease that ends later than one of now would was taken before the clock was set back.
     const until = row.lease_until ?? 0
-    if (row.owner !== null && row.owner !== owner && until > nowMs && until <= nowMs + leaseMs) return undefined
+    if (row.owner !== null && row.owner !== owner && row.owner !== dead && until > nowMs && until <= nowMs + leaseMs) return undefined
     await forget(tx, 'watch = :id AND id NOT IN (SELECT coalesce(held_look, 0) FROM watch WHERE id = :id UNION SELECT coalesce(accepted_look, 0) FROM watch WHERE id = :id)', {
       id: row.id,
     })
@@ -117,19 +117,24 @@ export async function beginPut(db: Database, order: PutOrder, nowMs: number): Pr
   return db.transaction(async (tx) => {
     await sweep(tx, nowMs)
     const place = await placeOf(tx, order.collection, order.type, null)
-    const location = await locationOf(tx, [order.location])
+    const { stretches } = order
+    const location = stretches === undefined ? await locationOf(tx, [order.location]) : await stretchesOf(tx, stretches)
     const row = (await tx.one<PutRow>(
       `SELECT c.head, c.entries, c.size, c.signed_by, ${SKIPS}, w.name AS watch, w.location AS watch_location, l.json AS watch_json
        FROM collection c LEFT JOIN watch w ON w.collection = c.id AND w.enrolled LEFT JOIN location l ON l.id = w.location WHERE c.id = :id`,
       { id: place.id },
     )) as PutRow
+    if (row.watch_json !== null && stretches !== undefined)
+      throw new VarveError('CONFLICT', `${order.collection.project}/${order.collection.collection} is kept by the watch ${row.watch} at ${formatStored(row.watch_json)}`, {
+        hint: 'import under another name',
+      })
     if (row.watch_json !== null && row.watch_location !== location)
       throw new VarveError(
         'CONFLICT',
         `${order.collection.project}/${order.collection.collection} is kept by the watch ${row.watch} at ${formatStored(row.watch_json)}, not at ${formatLocation(order.location)}`,
         { hint: 'put under another name, or change the watch' },
       )
-    const signsAs = digestOf(['put', locationIdentity(order.location)])
+    const signsAs = digestOf([stretches === undefined ? 'put' : 'import', locationIdentity(order.location)])
     const look = await tx.one<{ id: number }>(
       `INSERT INTO look(epoch, collection, location, base, run, signs_as, aliases, description, begun_at)
        VALUES (0, :collection, :location, :base, :run, :signsAs, :aliases, :description, :nowMs) RETURNING id`,
@@ -157,7 +162,7 @@ export async function beginPut(db: Database, order: PutOrder, nowMs: number): Pr
       base: baseOf(row),
       skips: row.skips,
       trustSignatures: row.signed_by === signsAs,
-      several: false,
+      several: stretches !== undefined,
       foreign: false,
     })
   })

@@ -56,10 +56,14 @@ export async function versionOf(statements: Statements, collection: Collection, 
     { id, number, version },
   )
   if (found !== undefined) return found.number
-  const range = await statements.one<{ first: number | null; last: number | null }>('SELECT min(number) AS first, max(number) AS last FROM version WHERE collection = :id', { id })
-  if (range === undefined || range.first === null) throw new VarveError('NOT_FOUND', `no version ${version} of ${artifact}: it has none yet`)
+  const range = await statements.one<{ first: number | null; last: number; count: number; next: number }>(
+    `SELECT min(number) AS first, max(number) AS last, count(*) AS count, (SELECT next FROM collection WHERE id = :id) AS next FROM version WHERE collection = :id`,
+    { id },
+  )
+  if (range === undefined || range.first === null) throw new VarveError('NOT_FOUND', `no version ${version} of ${artifact}: it has none ${range?.next === 0 ? 'yet' : 'any more'}`)
   const aliases = await namesOf(statements, 'SELECT name FROM alias WHERE collection = :id ORDER BY name', { id })
-  const versions = range.first === range.last ? `v${range.first}` : `v${range.first} to v${range.last}`
+  const gaps = range.last - range.first + 1 > range.count ? `${range.count} of ` : ''
+  const versions = range.first === range.last ? `v${range.first}` : `${gaps}v${range.first} to v${range.last}`
   throw new VarveError('NOT_FOUND', `no version ${version} of ${artifact}: it has ${versions}, aliases ${listed(['latest', ...aliases])}`)
 }
 

@@ -8,6 +8,9 @@ import { FATES } from './migrations/0004-fates.ts'
 /** In the order in which they were made. A migration that was released is never changed: the next one mends it. */
 const MIGRATIONS: readonly string[] = [FIRST, PLACES, LINEAGE, FATES]
 
+/** The schema that this Varve works with. */
+export const SCHEMA = MIGRATIONS.length
+
 /** Brings the schema up to date, all or nothing; costs one small read where it is. Throws REGISTRY_REFUSED for a database of a newer Varve. */
 export function migrate(database: DatabaseSync): void {
   if (versionOf(database) === MIGRATIONS.length) return
@@ -27,6 +30,7 @@ export function migrate(database: DatabaseSync): void {
   }
 }
 
-function versionOf(database: DatabaseSync): number {
+/** The schema of a database; 0 for a new one. */
+export function versionOf(database: DatabaseSync): number {
   return (database.prepare('PRAGMA user_version').get() as { user_version: number }).user_version
 }

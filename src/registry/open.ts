@@ -1,4 +1,4 @@
-import { mkdirSync, statfsSync } from 'node:fs'
+import { mkdirSync, statfsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { VarveError } from '../model/errors.ts'
@@ -11,8 +11,10 @@ import { translate } from './failures.ts'
 import { lineage } from './lineage.ts'
 import { accept, begin, beginPut, extend, release, renew } from './looks.ts'
 import { record } from './record.ts'
+import { mayWrite, onlyReading } from './reading.ts'
 import type { Registry } from './registry.ts'
 import { request } from './requests.ts'
+import { giveBack, removable, removeVersion } from './retain.ts'
 import { directories, hasRowsUnder, rowsAt, rowsBetween, rowsIn, skipsIn } from './rows.ts'
 import { removedBeyondAccepted, stage, tally } from './staging.ts'
 import { endRun, use } from './uses.ts'
@@ -31,7 +33,7 @@ const NETWORK_MOUNTS = new Map([
 export async function openRegistry(folder: string, options: { readonly thread: boolean }): Promise<Registry> {
   try {
     mkdirSync(folder, { recursive: true })
-    refuseMount(folder, statfsSync(folder).type)
+    refuseNetwork(folder)
   } catch (error) {
     throw translate(error)
   }
@@ -45,6 +47,25 @@ export async function openRegistry(folder: string, options: { readonly thread: b
     await writer.close()
     throw error
   }
+}
+
+/** Opens the registry in `folder` for who mostly reads: where this user may not write, all that writes throws REGISTRY_REFUSED. Throws NOT_FOUND, and makes nothing, where there is none. */
+export async function openForReading(folder: string): Promise<Registry> {
+  const file = join(folder, 'varve.db')
+  try {
+    statSync(file)
+    refuseNetwork(folder)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code !== 'ENOENT') throw translate(error)
+    throw new VarveError('NOT_FOUND', `no registry in ${folder}`, { hint: 'record something first with varve put or varve run, or name the folder with --data or --config' })
+  }
+  return openOn(mayWrite(file) ? inThread(new SyncConnection(file)) : onlyReading(file))
+}
+
+/** Throws REGISTRY_REFUSED when `folder` lies on a network mount. */
+export function refuseNetwork(folder: string): void {
+  refuseMount(folder, statfsSync(folder).type)
 }
 
 /** Throws REGISTRY_REFUSED when `type`, the `f_type` of `folder`, is that of a network mount. */
@@ -61,7 +82,8 @@ export function openRegistryIn(database: DatabaseSync): Promise<Registry> {
   return openOn(inThread(new SyncConnection(database)))
 }
 
-async function openOn(writer: Connection, reader: Connection = writer): Promise<Registry> {
+/** The registry over connections that are open; they are closed with it. */
+export async function openOn(writer: Connection, reader: Connection = writer): Promise<Registry> {
   const db = new Database(writer, reader)
   const meta = await db.read.one<{ value: string }>(`SELECT value FROM meta WHERE key = 'id'`)
   return {
@@ -71,7 +93,7 @@ async function openOn(writer: Connection, reader: Connection = writer): Promise<
     request: (requests, nowMs) => request(db, requests, nowMs),
     watchRows: () => watchRows(db),
     watchRow: (watch) => watchRow(db, watch),
-    begin: (watch, owner, leaseMs, nowMs) => begin(db, watch, owner, leaseMs, nowMs),
+    begin: (watch, owner, leaseMs, nowMs, dead) => begin(db, watch, owner, leaseMs, nowMs, dead),
     beginPut: (order, nowMs) => beginPut(db, order, nowMs),
     renew: (looking, leaseMs, nowMs) => renew(db, looking, leaseMs, nowMs),
     extend: (looking) => extend(db, looking),
@@ -91,6 +113,9 @@ async function openOn(writer: Connection, reader: Connection = writer): Promise<
     ...auditing(db),
     use: (name, version, run, nowMs) => use(db, name, version, run, nowMs),
     endRun: (run, state, nowMs) => endRun(db, run, state, nowMs),
+    removable: (name) => removable(db, name),
+    removeVersion: (name, version, removal, nowMs) => removeVersion(db, name, version, removal, nowMs),
+    giveBack: (whole) => giveBack(db, whole),
     ...catalog(db),
     lineage: (name, version, depth) => lineage(db, name, version, depth),
     watchViews: (nowMs) => watchViews(db, nowMs),

@@ -1,8 +1,9 @@
-import { areaOf, formatLocations, locationsIdentity } from '../model/location.ts'
+import { digestOf } from '../model/digest.ts'
+import { areaOf, formatLocations, locationIdentity, locationsIdentity } from '../model/location.ts'
 import type { Location } from '../model/location.ts'
 import type { CollectionName, ProjectName } from '../model/watch.ts'
 import type { Statements } from './database.ts'
-import type { RunName } from './registry.ts'
+import type { PutOrder, RunName } from './registry.ts'
 
 /** What a look must know of its collection. */
 export interface Place {
@@ -49,6 +50,19 @@ export async function locationOf(tx: Statements, locations: readonly Location[])
     const [start, before] = 'path' in area ? [area.path, `${area.path}\0`] : [area.folder, `${area.folder.slice(0, -1)}0`]
     await tx.all('INSERT OR REPLACE INTO place VALUES (:whole, :start, :before, :location)', { whole, start, before, location: await locationOf(tx, [location]) })
   }
+  return whole
+}
+
+/** The id that stands for these stretches of paths together: the same for the same ones. */
+export async function stretchesOf(tx: Statements, stretches: NonNullable<PutOrder['stretches']>): Promise<number> {
+  const identity = `import|${digestOf(stretches.map(({ first, last, location }) => [first, last, locationIdentity(location)]))}`
+  const whole = await made(tx, 'INSERT INTO location(identity, json) VALUES (:identity, :json) ON CONFLICT DO UPDATE SET identity = identity RETURNING id', {
+    identity,
+    json: JSON.stringify(stretches.slice(0, 1).map(({ location }) => location)),
+  })
+  // The text after a path is that path and a NUL.
+  for (const { first, last, location } of stretches)
+    await tx.all('INSERT OR REPLACE INTO place VALUES (:whole, :start, :before, :location)', { whole, start: first, before: `${last}\0`, location: await locationOf(tx, [location]) })
   return whole
 }
 

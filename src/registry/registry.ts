@@ -5,16 +5,26 @@
  */
 import type { Content, Holding, Row, Skip, SkipReason } from '../model/entry.ts'
 import type { Loss } from '../model/errors.ts'
+import type { AuditPoint, AuditRow, Fate, Refuge } from '../model/fate.ts'
 import type { Location } from '../model/location.ts'
 import type {
-  Certificate, Changes, ChangeView, CollectionView, EdgeView, EntryView, LastLook, Marked, MarkedRun, RestorabilityState, RunState, StateChange, UseView, VersionView, WatchView,
+  Certificate, Changes, ChangeView, CollectionView, EdgeView, EntryView, LastLook, Marked, MarkedRun, RemovalView, RestorabilityState, RunState, StateChange, UseView, VersionView, WatchView,
 } from '../model/version.ts'
 import type { Cause, CollectionName, ProjectName, Watch, WatchState } from '../model/watch.ts'
 
-export interface Registry extends Ledger, Auditing, Catalog {
+export interface Registry extends Ledger, Auditing, Retention, Catalog {
   /** Made with the database: two installs on one Redis do not meet. */
   readonly id: string
   close(): Promise<void>
+}
+
+/** A registry that nobody else knows of before `keep`. One of the two must be called. */
+export interface Aside {
+  readonly registry: Registry
+  /** Closes it and puts it in its place. False when that was taken meanwhile, or cannot be taken: then nothing of it is left. */
+  keep(): Promise<boolean>
+  /** Closes it, and leaves nothing that was made for it. */
+  drop(): Promise<void>
 }
 
 /** A wish that `path` (or WHOLE) of a watch be looked at. `hint` is the only cause that settles. */
@@ -43,9 +53,9 @@ export interface Ledger {
   /**
    * Takes the lease and raises the epoch, and in the same transaction reads generation, requests and head: before the first read of storage.
    * Undefined when the watch is not dirty, not enrolled, or leased by another owner whose lease has not expired (one that ends later than a lease of now would
-   * has: the clock was set back). A watch without trouble is `looking` from now on; one in trouble stays what it is until a look ends well.
+   * has: the clock was set back; so has that of `dead`, an owner that is known to have died). A watch without trouble is `looking` from now on; one in trouble stays what it is until a look ends well.
    */
-  begin(watch: string, owner: string, leaseMs: number, nowMs: number): Promise<Looking | undefined>
+  begin(watch: string, owner: string, leaseMs: number, nowMs: number, dead?: string): Promise<Looking | undefined>
   /** The same for `put`: no watch, no lease; the base check alone. Makes entity, project, collection and a run. Throws CONFLICT for a collection watched at another location. */
   beginPut(order: PutOrder, nowMs: number): Promise<Looking>
   /** Prolongs the lease. False when the look was overtaken: it must stop. */
@@ -139,6 +149,8 @@ export interface WatchRow {
   readonly retryAt?: number
   /** Failures in a row. */
   readonly attempts: number
+  /** Who looks at it, and until when nobody else may. */
+  readonly owner?: string
   readonly leaseUntil?: number
   /** Start of the last whole look that was recorded, and how long it took. */
   readonly lastScanAt?: number
@@ -191,13 +203,15 @@ export interface PutOrder {
   readonly type: string
   readonly aliases: readonly string[]
   readonly description?: string
+  /** Of what is imported, not looked at: where each stretch of its paths lies, in path order, instead of `location`. No watch may keep the collection then. */
+  readonly stretches?: readonly { readonly first: string; readonly last: string; readonly location: Location }[]
   /** Who made it; in the artifact's own project unless it says another. */
   readonly run?: RunName
 }
 
 /** One staged finding. `put` adds or modifies; `refresh` is the same content with newer stamps (`pin` here becomes `latestPin`). */
 export type Finding =
-  | { readonly op: 'put'; readonly path: string; readonly sizeBytes: number; readonly content: Content; readonly fingerprint?: string }
+  | { readonly op: 'put'; readonly path: string; readonly sizeBytes: number; readonly content: Content; readonly fingerprint?: string; readonly latestPin?: string }
   | { readonly op: 'refresh'; readonly path: string; readonly content?: Content; readonly fingerprint?: string }
   | { readonly op: 'remove'; readonly path: string }
   | { readonly op: 'skip'; readonly path: string; readonly reason: SkipReason }
@@ -280,37 +294,6 @@ export interface AuditTurn {
   readonly locations: readonly Location[]
 }
 
-export interface AuditPoint {
-  readonly path: string
-  readonly since: number
-}
-
-export interface AuditRow {
-  readonly holding: Holding
-  readonly since: number
-  /** Of the head. */
-  readonly open: boolean
-  readonly fate?: Fate
-}
-
-/**
- * `lost`: nowhere. `elsewhere`: an object version elsewhere has the same bytes. `mutable`: only what now stands at `refuge` has them, without a pin, until it changes. `risk`: rules of its
- * bucket will take it, at `goneAtMs` where that is known. A row without pin that a later version closed is lost unless one of these is written down; any other is there.
- */
-export interface Fate {
-  readonly fate: 'lost' | 'elsewhere' | 'mutable' | 'risk'
-  readonly goneAtMs?: number
-  readonly refuge?: Refuge
-}
-
-/** A row that holds the same bytes. */
-export interface Refuge {
-  readonly pinned: boolean
-  readonly collection: number
-  readonly path: string
-  readonly since: number
-}
-
 export interface AuditEnd {
   /** What could not be asked. */
   readonly notes: readonly string[]
@@ -320,6 +303,34 @@ export interface AuditEnd {
   readonly unkept: boolean
   /** The head was asked, too. */
   readonly heads: boolean
+}
+
+export interface Retention {
+  /** Pages of a collection's versions, newest first, with what speaks for each. */
+  removable(collection: CollectionName): AsyncIterable<readonly RemovalView[]>
+  /**
+   * Removes a version: metadata alone, in one transaction; what no other version covers goes with it, and its index is never used again. Of the newest one, the one before it is newest again,
+   * any look and put under way is overtaken, and every watch of the collection gets a WHOLE request with cause `cli`. A collection without any version stays, as before its first.
+   * Throws NOT_FOUND, and CONFLICT for one that is spared.
+   */
+  removeVersion(collection: CollectionName, version: string, removal: Removal, nowMs: number): Promise<RemovalView>
+  /**
+   * Gives the space that nobody needs any more back to the file system, in pieces between which others write; answers how many bytes. A database that an earlier Varve made must be
+   * rewritten as a whole this once, and nobody writes meanwhile: undefined, and nothing done, where `whole` is false or another is writing.
+   */
+  giveBack(whole: boolean): Promise<number | undefined>
+}
+
+/** Something in a registry that is not as it must be. */
+export interface Fault {
+  readonly artifact?: string
+  readonly words: string
+}
+
+/** What is spared: versions with aliases besides `latest`, versions that some run used; and, unless `head`, the newest. */
+export interface Removal {
+  readonly spared: { readonly aliased: boolean; readonly used: boolean }
+  readonly head: boolean
 }
 
 /** Names `project/collection` or `entity/project/collection`; `version` is `v3` or an alias. Each throws NOT_FOUND, naming what is missing and what there is. */

@@ -59,7 +59,7 @@ const SAME = `h.size = f.size AND (h.identity = f.identity OR coalesce((SELECT a
 
 /** Each finding becomes the row that the head will have, judged against the head: so a commit only copies. The tuples that fill a statement up have no path. */
 const stageText = (looking: Looking): string => `
-WITH f(path, op, size, digest, identity, etag, pin, checksums, fingerprint) AS (VALUES ${Array(TUPLES).fill('(?,?,?,?,?,?,?,?,?)').join(',')}),
+WITH f(path, op, size, digest, identity, etag, pin, checksums, fingerprint, latest_pin) AS (VALUES ${Array(TUPLES).fill('(?,?,?,?,?,?,?,?,?,?)').join(',')}),
 judged AS (
   SELECT f.*, h.since AS h_since, h.location AS h_location, h.lone AS h_lone, h.size AS h_size, h.digest AS h_digest, h.identity AS h_identity, h.etag AS h_etag,
     h.pin AS h_pin, h.latest_pin AS h_latest_pin, h.checksums AS h_checksums, CASE
@@ -71,17 +71,17 @@ judged AS (
 INSERT OR REPLACE INTO scratch
 SELECT :look, path, verdict, h_since, h_location, h_lone, iif(verdict = 'refresh', h_size, size), coalesce(digest, h_digest), iif(verdict = 'refresh', h_identity, identity),
   iif(digest IS NULL, h_etag, etag), iif(verdict = 'refresh', h_pin, pin),
-  CASE WHEN verdict <> 'refresh' THEN NULL WHEN pin IS NULL THEN h_latest_pin WHEN pin = h_pin THEN NULL ELSE pin END,
+  CASE WHEN verdict <> 'refresh' OR latest_pin IS NOT NULL THEN latest_pin WHEN pin IS NULL THEN h_latest_pin WHEN pin = h_pin THEN NULL ELSE pin END,
   iif(verdict <> 'refresh' OR h_checksums IS NULL, checksums, json_patch(h_checksums, coalesce(checksums, '{}'))), fingerprint, h_size, h_identity FROM judged`
 
 async function stageEntries(tx: Statements, looking: Looking, entries: readonly Entry[]): Promise<void> {
   const values: Value[] = []
   for (const entry of entries) {
-    if (entry.op === 'remove') values.push(entry.path, 'remove', null, null, null, null, null, null, null)
-    else if (entry.op === 'refresh') values.push(entry.path, 'refresh', null, ...columnsOf(entry.content, undefined), entry.fingerprint ?? null)
-    else values.push(entry.path, 'put', entry.sizeBytes, ...columnsOf(entry.content, entry.sizeBytes), entry.fingerprint ?? null)
+    if (entry.op === 'remove') values.push(entry.path, 'remove', null, null, null, null, null, null, null, null)
+    else if (entry.op === 'refresh') values.push(entry.path, 'refresh', null, ...columnsOf(entry.content, undefined), entry.fingerprint ?? null, null)
+    else values.push(entry.path, 'put', entry.sizeBytes, ...columnsOf(entry.content, entry.sizeBytes), entry.fingerprint ?? null, entry.latestPin ?? null)
   }
-  for (let i = entries.length; i < TUPLES; i++) values.push(null, null, null, null, null, null, null, null, null)
+  for (let i = entries.length; i < TUPLES; i++) values.push(null, null, null, null, null, null, null, null, null, null)
   await tx.all(stageText(looking), { look: looking.id }, values)
 }
 

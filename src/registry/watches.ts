@@ -93,6 +93,7 @@ interface Stored {
   readonly lastHintAt: number | null
   readonly retryAt: number | null
   readonly attempts: number
+  readonly owner: string | null
   readonly leaseUntil: number | null
   readonly lastScanAt: number | null
   readonly lastScanMs: number | null
@@ -106,7 +107,7 @@ interface Stored {
 
 // A row that is clean by state but dirty by generation has been asked for since.
 const STORED = `SELECT name, generation, committed AS committedGeneration, epoch, iif(state = 'clean' AND generation > committed, 'dirty', state) AS state, reason, action,
-  first_hint_at AS firstHintAt, last_hint_at AS lastHintAt, retry_at AS retryAt, attempts, lease_until AS leaseUntil, last_scan_at AS lastScanAt,
+  first_hint_at AS firstHintAt, last_hint_at AS lastHintAt, retry_at AS retryAt, attempts, owner, lease_until AS leaseUntil, last_scan_at AS lastScanAt,
   last_scan_ms AS lastScanMs, last_look AS lastLook, root, memo, reconcile_found AS reconcileFound, held_digest AS heldDigest,
   EXISTS (SELECT 1 FROM json_each(hearing) WHERE key <> 'queue' AND value ->> 'reason' IS NOT NULL) AS deaf FROM watch WHERE enrolled`
 

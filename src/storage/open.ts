@@ -54,7 +54,7 @@ export function openReader(location: Location, access: Access): Promise<Reader> 
  * On mounts where other machines may write unheard: for how long (ms) this one may answer from memory, Infinity where nobody knows. Undefined for all else. Asks the
  * table of mounts, and no file system.
  */
-export async function lagOf({ locations }: Watch): Promise<number | undefined> {
+export async function lagOf({ locations }: Pick<Watch, 'locations'>): Promise<number | undefined> {
   const files = locations.filter(({ scheme }) => scheme === 'file')
   if (files.length === 0) return undefined
   const { heldBy, lagMs } = await import('./file/mounts.ts')
@@ -67,7 +67,7 @@ export async function lagOf({ locations }: Watch): Promise<number | undefined> {
 
 /**
  * What hears for these watches: a watcher for each folder, and each queue, subscription and path of the listener once, whatever the number of watches that it serves.
- * `sqsEndpoint` goes before the host of the queues' URLs. Throws CONFIG_INVALID for a path whose token cannot be had.
+ * `sqsEndpoint` goes before the host of the queues' URLs.
  */
 export async function openSources(watches: readonly Watch[], clock: Clock, log: Log, sqsEndpoint?: string): Promise<readonly ChangeSource[]> {
   const sources: ChangeSource[] = []
@@ -76,7 +76,7 @@ export async function openSources(watches: readonly Watch[], clock: Clock, log: 
     for (const location of watch.locations)
       if (location.scheme === 'file') add((await import('./file/notifications.ts')).fileSource(location, clock), [watch])
   // What is shared, and who asks it.
-  const heard = Map.groupBy(watches, ({ events, s3, gcs }) => JSON.stringify([events, events?.kind === 'sqs' && [s3.profile, s3.role], events?.kind === 'pubsub' && gcs.credentialsFile]))
+  const heard = Map.groupBy(watches, ({ events, s3, gcs }) => JSON.stringify([events, events?.kind === 'sqs' && [s3.profile, s3.role], events?.kind === 'pubsub' && [gcs.credentialsFile, gcs.impersonate]]))
   for (const served of heard.values()) {
     const { events, s3, gcs } = served[0] as Watch
     const locations = served.flatMap((watch) => watch.locations.filter(({ scheme }) => scheme === (events?.kind === 'pubsub' ? 'gs' : 's3')))
@@ -88,7 +88,7 @@ export async function openSources(watches: readonly Watch[], clock: Clock, log: 
       add(pubsubSource({ name: events.subscription, access: gcs, locations }, clock, log), served)
     } else if (events?.kind === 'webhook') {
       const { openWebhook } = await import('./s3/webhook.ts')
-      add(await openWebhook({ path: events.path, tokenFile: events.tokenFile, locations }, clock, log), served)
+      add(openWebhook({ path: events.path, tokenFile: events.tokenFile, locations }, clock, log), served)
     }
   }
   return sources

@@ -34,7 +34,7 @@ export async function within<T>({ clock, boundMs }: Means, signal: AbortSignal, 
 
 /** What a person is to do about a failure: here nobody tries again. */
 export function actionOf({ hint }: VarveError): string | undefined {
-  return hint?.replace(/^it is tried again; |; it is tried again$/, '')
+  return hint?.replace(/^it is tried again; |; it is tried again$|; nothing was recorded$/g, '')
 }
 
 export function silence(boundMs: number): string {

@@ -28,6 +28,8 @@ export interface Store {
    * Yields each of `listed` once, in any order, as batches are done.
    */
   inspect(listed: readonly Listed[], startMs: number, signal: AbortSignal): AsyncIterable<Found>
+  /** Why a location where a scan showed nothing may hold something all the same, each in words. Absent where there is no such reason. */
+  whyEmpty?(signal: AbortSignal): Promise<readonly string[]>
   close(): Promise<void>
 }
 

@@ -52,6 +52,10 @@ test('a daemon that is ready works, wherever it listens', async () => {
   expect(await probed(await daemon([], '0.0.0.0'), { host: '0.0.0.0' })).toBe('works: the running daemon is ready')
 })
 
+test('one that is ready says what it does not hear', async () => {
+  expect(await probed(await daemon([{ check: 'registry', ok: true }, { check: 'files /x/', ok: true, why: 'it is not mounted' }]))).toBe('works: the running daemon is ready; files /x/: it is not mounted')
+})
+
 test('one that is not ready says what is not', async () => {
   const port = await daemon([{ check: 'registry', ok: true }, { check: 'sqs mnist', ok: false, why: 'it has not begun to hear' }])
   expect(await probed(port)).toBe('degraded: the running daemon is not ready: sqs mnist: it has not begun to hear')
@@ -68,6 +72,10 @@ test('without a daemon the address must be free: where nobody needs it that is o
   expect(await probed(port, { runs: false, said: true })).toBe('fails: another process answers there')
   expect(await probed(port, { runs: false, hooks: ['/hooks/minio'] })).toBe('fails: another process answers there')
   expect(await probed(await daemon(), { runs: false })).toBe('degraded: the daemon of another data folder answers there')
+})
+
+test('a port that is another at each start cannot be asked', async () => {
+  expect(await probed(0)).toBe('degraded: port 0 is another port at each start, which varve run prints: it cannot be asked')
 })
 
 test('a daemon that does not answer is said to, within a bound', async () => {

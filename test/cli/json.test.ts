@@ -166,5 +166,5 @@ test('above max_objects a put fails, and the last version stays', async () => {
 })
 
 test('nothing is written beside the data folder', () => {
-  expect(readdirSync(folder).toSorted()).toEqual(['.varve', 'data', 'hollow', 'nothing', 'tree', 'watches.yaml'])
+  expect(readdirSync(folder).toSorted()).toEqual(['.varve', 'data', 'hollow', 'tree', 'watches.yaml'])
 })

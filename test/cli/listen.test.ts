@@ -27,6 +27,7 @@ afterEach(async () => {
 })
 
 const FILES = '{ name: files, location: files/, artifact: demo/files, type: dataset, settle: 300ms, poll: 1d }'
+const UNMOUNTED = '{ name: unmounted, location: mount/, artifact: demo/unmounted, type: dataset, settle: 300ms, poll: 1d }'
 const HOOK = '{ name: hook, location: s3://b-1/x/, artifact: demo/x, type: dataset, s3: { endpoint: "http://127.0.0.1:1", region: us-east-1 }, events: { webhook: { path: /hooks/x, token_file: token } } }'
 
 function configure(listen: string | undefined, ...watches: readonly string[]): void {
@@ -75,17 +76,22 @@ test('an address that is not this machine\'s is refused', async () => {
   expect(await varve(folder, 'run')).toMatchObject({ exit: 1, stdout: '', stderr: expect.stringMatching(/^varve: cannot listen on 192\.0\.2\.1:80: .*EADDRNOTAVAIL.*; set listen to [^\n]+\n$/) })
 }, 180_000)
 
-test('a webhook without a token is refused before anything is watched', async () => {
+test('a webhook without a token is refused before anything is watched, as `check` says it', async () => {
   configure('127.0.0.1:0', HOOK)
-  const refusal = (why: string): object => ({ exit: 78, stdout: '', stderr: `varve: the token file ${join(folder, 'token')} ${why}; write one into it, such as the output of: openssl rand -hex 32\n` })
-  expect(await varve(folder, 'run')).toEqual(refusal('cannot be read (ENOENT)'))
+  const refusal = (why: string): object => ({
+    exit: 78, stdout: '',
+    stderr: `varve: ${join(folder, 'varve.yaml')}:3:${4 + HOOK.indexOf(' token }') + 2}: \`token_file\`: the token file ${join(folder, 'token')} ${why}; write one into it, such as the output of: openssl rand -hex 32\n`,
+  })
+  for (const verb of ['run', 'check']) expect(await varve(folder, verb)).toEqual(refusal('cannot be read (ENOENT)'))
+  // Who only asks what happened may not be allowed to read it.
+  expect(await varve(folder, 'status')).toMatchObject({ exit: expect.not.stringMatching('78'), stderr: expect.stringContaining('no registry in') })
   writeFileSync(join(folder, 'token'), '\n')
   expect(await varve(folder, 'run')).toEqual(refusal('is empty'))
 }, 180_000)
 
-test('ready is said once all sources hear, and to nobody when nothing listens', async () => {
+test('ready is said once all sources were tried, though the mount of one was never there, and to nobody when nothing listens', async () => {
   writeFileSync(join(folder, 'token'), 'secret-token')
-  configure('127.0.0.1:0', FILES, HOOK)
+  configure('127.0.0.1:0', FILES, UNMOUNTED, HOOK)
   child = start(folder, 'run')
   const end = ended(child)
   const url = / listening on (http:\S+)/.exec(await says(child, /listening on http:\S+\n/, 60_000))?.[1] as string
@@ -95,7 +101,8 @@ test('ready is said once all sources hear, and to nobody when nothing listens', 
     await sleep(50)
     answer = await ready()
   }
-  expect(await answer.json()).toEqual({ ready: true, checks: ['registry', 'queue', `files ${join(folder, 'files')}/`, 'webhook /hooks/x'].map((check) => ({ check, ok: true })) })
+  const [well, unmounted] = [['registry', 'queue', `files ${join(folder, 'files')}/`, 'webhook /hooks/x'].map((check) => ({ check, ok: true })), `files ${join(folder, 'mount')}/`]
+  expect(await answer.json()).toEqual({ ready: true, checks: [...well.slice(0, 3), { check: unmounted, ok: true, why: expect.stringMatching(/./) }, ...well.slice(3)] })
   const post = (authorization: string): Promise<Response> => fetch(`${url}/hooks/x`, { method: 'POST', headers: { authorization }, body: JSON.stringify({ Records: [{ s3: { bucket: { name: 'b-1' }, object: { key: 'x/a' } } }] }) })
   expect([(await post('Bearer secret-token')).status, (await post('Bearer other')).status]).toEqual([200, 401])
   child.kill('SIGTERM')

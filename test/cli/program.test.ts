@@ -3,30 +3,40 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
+import type { Opener } from '../../src/cli/context.ts'
 import { execute } from '../../src/cli/program.ts'
 import { screenOn } from '../../src/cli/screen.ts'
 import { compose, systemClock } from '../../src/compose.ts'
 import { environment } from '../../src/config.ts'
+import type { Ended } from './process.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'varve-cli-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 
 /** One command line in this process, with everything real but the streams. */
-async function varve(...words: string[]): Promise<{ exit: number; stdout: string; stderr: string }> {
+function varve(...words: string[]): Promise<Ended> {
+  return varveWith({}, ...words)
+}
+
+/** The same, where a part of what is driven does as it is told. */
+async function varveWith(over: Partial<Opener>, ...words: string[]): Promise<Ended> {
   const stdout = new PassThrough()
   const stderr = new PassThrough()
   const signal = new AbortController().signal
   const surroundings = environment({})
   const screen = screenOn(stdout, stderr, surroundings, systemClock.monotonic, signal)
   const opener = compose(systemClock, surroundings, screen)
-  const exit = await execute(words, { screen, surroundings, clock: systemClock, signal, opener, self: 'varve' })
+  const exit = await execute(words, { screen, surroundings, clock: systemClock, signal, opener: { ...opener, ...over }, self: 'varve' })
   return { exit, stdout: String(stdout.read() ?? ''), stderr: String(stderr.read() ?? '') }
 }
 
 test('help is asked for on stdout with 0, and shows the common options with every verb', async () => {
   const all = await varve('--help')
   expect(all).toMatchObject({ exit: 0, stderr: '' })
-  const verbs = ['run', 'check', 'put', 'ls', 'log', 'show', 'files', 'history', 'diff', 'alias', 'scan', 'accept', 'status', 'resolve', 'use', 'finish', 'lineage']
+  const verbs = [
+    'run', 'check', 'put', 'ls', 'log', 'show', 'files', 'history', 'diff', 'alias', 'scan', 'accept', 'status', 'resolve', 'use', 'finish', 'lineage', 'get', 'verify',
+    'rm', 'prune', 'export', 'import', 'backup', 'restore-registry', 'fsck',
+  ]
   for (const verb of verbs) expect(all.stdout).toContain(`  ${verb} `)
   const one = await varve('log', '--help')
   expect(one.stdout).toContain('--config <file>')
@@ -45,6 +55,10 @@ test.each([
   [['put', 'data/']],
   [['put', 'data/', '--name', 'a/b', '--type', 't', '--max-objects', '0']],
   [['alias', 'move', 'a/b:v1', 'x']],
+  [['prune', 'a/b']],
+  [['export', 'a/b:v1', '--format', 'csv']],
+  [['import', 'file']],
+  [['backup']],
 ])('%j is wrong usage: exit 2 and one line on stderr', async (words) => {
   const { exit, stdout, stderr } = await varve(...words)
   expect(exit).toBe(2)
@@ -106,6 +120,14 @@ test('check prints what it would watch, and what a missing slash means', async (
   expect(lines[0]).toBe(`${file}: 2 watches, no errors`)
   expect(lines[1]).toContain('one: s3://bucket/mnist -> vision/mnist (dataset); the object of that name, or, if there is none, all that lies below')
   expect(lines[2]).toContain('two: file:///mnt/runs/ -> lab/vision/runs (model); all that lies below it; hears the local file system')
+  rmSync(file)
+})
+
+test('check says of a network mount that nothing is heard there, and how often it is walked', async () => {
+  const file = join(folder, 'far.yaml')
+  writeFileSync(file, 'watch:\n  - { name: far, location: /mnt/far/, artifact: a/far, type: t, poll: 30s }\n  - { name: near, location: /mnt/near/, artifact: a/near, type: t }\n')
+  const { stdout } = await varveWith({ lagMs: async ({ name }) => (name === 'far' ? Infinity : undefined) }, 'check', '--config', file)
+  expect(stdout).toMatch(/far: .*; hears nothing on a network mount, walked every 30 s\n.*near: .*; hears the local file system, walked every 1 min\n$/)
   rmSync(file)
 })
 

@@ -33,6 +33,14 @@ test('progress goes to stderr, seldom, and gives way to the next line', async ()
   expect(String(stdout.read())).toBe('done\n')
 })
 
+test('of what has an end, rate and the time that is left are shown', () => {
+  const { stdout, stderr } = streams(true)
+  let now = 0
+  const screen = screenOn(stdout, Object.assign(stderr, { columns: 120 }), PLAIN, () => now, new AbortController().signal)
+  for (; now <= 1_000; now += 100) screen.advance('a\nb', { objects: now / 100, bytes: now * 1_000 }, { objects: 40, bytes: 4_000_000 })
+  expect(String(stderr.read())).toContain('a\\x0ab: 10 of 40 objects, 1.0 MB of 4.0 MB, 1.0 MB/s, 3 s left')
+})
+
 test.each([[false, PLAIN], [true, { ci: true, dumb: false }], [true, { ci: false, dumb: true }]])('nobody watches (terminal %j, %j): no progress', (isTTY, surroundings) => {
   const { stdout, stderr } = streams(isTTY)
   let now = 0

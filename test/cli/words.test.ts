@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals'
 import { changeLine } from '../../src/cli/change.ts'
 import { parseArtifact, parseVersion } from '../../src/cli/names.ts'
 import { tableLines } from '../../src/cli/table.ts'
-import { formatChanges, formatCount, formatDuration, formatRestorability, formatSize, formatVersion, formatWhen, plural, visible } from '../../src/cli/words.ts'
+import { formatChanges, formatCount, formatDue, formatDuration, formatRestorability, formatSize, formatVersion, formatWhen, plural, visible } from '../../src/cli/words.ts'
 import type { VersionView } from '../../src/model/version.ts'
 
 const VERSION: VersionView = {
@@ -39,6 +39,12 @@ test('times are told from now, past and future, and by date when far', () => {
   expect(formatWhen('2026-06-01T11:55:00.000Z', now)).toBe('5 min ago')
   expect(formatWhen('2026-06-01T14:30:00.000Z', now)).toBe('in 2 h')
   expect(formatWhen('2026-01-01T00:00:00.000Z', now)).toBe('2026-01-01')
+})
+
+test.each([
+  ['11:59:00.000', 'due now'], ['12:00:00.000', 'due now'], ['12:00:00.400', 'in 1 s'], ['12:00:03.900', 'in 3 s'], ['12:05:00.000', 'in 5 min'],
+])('what is due at %s reads %s at noon: it is not there yet, so nothing of it was just now', (time, words) => {
+  expect(formatDue(`2026-06-01T${time}Z`, Date.parse('2026-06-01T12:00:00.000Z'))).toBe(words)
 })
 
 test('a name cannot drive the terminal', () => {

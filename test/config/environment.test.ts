@@ -1,8 +1,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
-import { aliasTrouble, environment, findConfig, nameTrouble, parseCollection } from '../../src/config.ts'
+import { aliasTrouble, environment, findConfig, nameTrouble, parseCollection, readConfig } from '../../src/config.ts'
 
 let folder: string
 beforeAll(() => { folder = mkdtempSync(join(tmpdir(), 'varve-config-')) })
@@ -11,8 +11,15 @@ afterAll(() => rmSync(folder, { recursive: true }))
 test('an empty variable counts as unset', () => {
   const variables = { VARVE_CONFIG: '', NO_COLOR: '', AWS_ENDPOINT_URL_S3: '', AWS_ENDPOINT_URL: 'http://127.0.0.1:9000', LOG_LEVEL: '', CI: '' }
   expect(environment(variables)).toEqual({
-    variables, logLevel: 'warn', ci: false, dumb: false, s3Endpoint: 'http://127.0.0.1:9000', sqsEndpoint: 'http://127.0.0.1:9000',
+    variables, logLevel: 'warn', ci: false, dumb: false, awsFiles: [join(homedir(), '.aws/credentials'), join(homedir(), '.aws/config')], s3Endpoint: 'http://127.0.0.1:9000', sqsEndpoint: 'http://127.0.0.1:9000',
   })
+})
+
+test('the shared AWS files are where the SDK looks for them, and a watch with a profile knows of them', async () => {
+  const surroundings = environment({ AWS_SHARED_CREDENTIALS_FILE: '/a/credentials', AWS_CONFIG_FILE: '/b/config' })
+  const file = join(folder, 'profile.yaml')
+  writeFileSync(file, 'watch: [{ name: a, location: s3://b-1/, artifact: a/a, type: dataset, s3: { profile: data } }]')
+  expect((await readConfig(file, surroundings)).watches[0]?.s3).toEqual({ profile: 'data', sharedFiles: ['/a/credentials', '/b/config'] })
 })
 
 test('the endpoint of S3 is the most special one that is set, without a slash at its end', () => {

@@ -88,8 +88,8 @@ clock_slack: 0s`)).toMatchObject({
   })
 
   test.each([
-    ['gs://b-1/x/', 'events: {pubsub: projects/p/subscriptions/s}\ngcs: {project: p, endpoint: "http://127.0.0.1:1/", credentials_file: key.json}',
-      { events: { kind: 'pubsub', subscription: 'projects/p/subscriptions/s' }, locations: [{ scheme: 'gs', endpoint: 'http://127.0.0.1:1' }], gcs: { project: 'p', endpoint: 'http://127.0.0.1:1', credentialsFile: '/etc/varve/key.json' } }],
+    ['gs://b-1/x/', 'events: {pubsub: projects/p/subscriptions/s}\ngcs: {project: p, endpoint: "http://127.0.0.1:1/", credentials_file: key.json, impersonate: reader@p.iam.gserviceaccount.com}',
+      { events: { kind: 'pubsub', subscription: 'projects/p/subscriptions/s' }, locations: [{ scheme: 'gs', endpoint: 'http://127.0.0.1:1' }], gcs: { project: 'p', endpoint: 'http://127.0.0.1:1', credentialsFile: '/etc/varve/key.json', impersonate: 'reader@p.iam.gserviceaccount.com' } }],
     ['s3://b-1/x/', 'events: {webhook: {path: /hooks/minio, token_file: token}}\ns3: {role: "arn:aws:iam::123456789012:role/reader"}',
       { events: { kind: 'webhook', path: '/hooks/minio', tokenFile: '/etc/varve/token' }, s3: { role: 'arn:aws:iam::123456789012:role/reader' } }],
     ['https://Host:8443/a%20b.csv?x=1', 'http: {checksum: content, allow_private: true, html: "true", max_bytes: 5000000000000}',

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe as group, afterAll, beforeAll, expect, test } from '@jest/globals'
 import { environment, readConfig } from '../../src/config.ts'
+import type { FilesAsked } from '../../src/config.ts'
 import { loadConfig } from '../../src/config-load.ts'
 
 const FILE = '/c.yaml'
@@ -151,6 +152,46 @@ test('a path that is posted to has one token, and somebody who listens', () => {
   expect(mistakes(`watch:${hooks('a', './a', '/a')}`)).toEqual([])
   expect(mistakes(`watch:${hooks('a', 'b', 'a')}`)).toEqual(['11:56: `token_file`: the token of /hooks/one lies in another file at line 6; one path has one token'])
   expect(mistakes(`listen: off\nwatch:${hooks('a')}`)).toEqual(['7:15: `webhook`: nobody can post while `listen` is off; give `listen` an address, or take this out'])
+})
+
+test('the files of tokens and keys are read where that is asked for, and each mistake stands where the file is named', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'varve-config-'))
+  const file = join(folder, 'varve.yaml')
+  const read = (asked?: FilesAsked): Promise<string[]> => readConfig(file, environment({}), asked).then(() => [], (error: Error) => error.message.split('\n').map((line) => line.replaceAll(folder, '')))
+  const watch = (name: string, key: string): string => `  - { name: ${name}, location: gs://b-1/${name}/, artifact: a/${name}, type: dataset, gcs: { credentials_file: ${key} } }`
+  try {
+    writeFileSync(join(folder, 'none.json'), 'very-secret')
+    writeFileSync(join(folder, 'other.json'), '[]')
+    writeFileSync(join(folder, 'key.json'), '{"type": "service_account"}')
+    const hook = '  - { name: hook, location: s3://b-1/, artifact: a/hook, type: dataset, events: { webhook: { path: /h, token_file: token } } }'
+    writeFileSync(file, ['watch:', hook, watch('gone', 'nowhere.json'), watch('none', 'none.json'), watch('folder', '.'), watch('other', 'other.json'), watch('well', 'key.json')].join('\n'))
+    const token = '/varve.yaml:2:116: `token_file`: the token file /token cannot be read (ENOENT); write one into it, such as the output of: openssl rand -hex 32'
+    const hint = '; correct gcs.credentials_file: it names a JSON file of gcloud or the Cloud console'
+    expect(await read()).toEqual([])
+    expect(await read('tokens')).toEqual([token])
+    expect(await read('all')).toEqual([
+      token,
+      `/varve.yaml:3:103: \`credentials_file\`: the credentials file /nowhere.json cannot be read (ENOENT)${hint}`,
+      `/varve.yaml:4:103: \`credentials_file\`: the credentials file /none.json holds no JSON${hint}`,
+      `/varve.yaml:5:109: \`credentials_file\`: the credentials file  cannot be read (EISDIR)${hint}`,
+      `/varve.yaml:6:106: \`credentials_file\`: the credentials file /other.json holds no credentials: they have a "type"${hint}`,
+    ])
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+})
+
+test('a service account has the address of one', () => {
+  const of = (account: string): string[] => mistakes(watching(`gcs: {impersonate: ${account}}`, 'gs://my-bucket/data/'))
+  for (const account of ['reader@p-1.iam.gserviceaccount.com', '12-compute@developer.gserviceaccount.com']) expect(of(account)).toEqual([])
+  for (const account of ['me@example.org', 'reader', 'a/b@p.iam.gserviceaccount.com', 'x@p.iam.gserviceaccount.com:y'])
+    expect(of(account)).toEqual(['6:24: `impersonate`: not a service account; write name@project.iam.gserviceaccount.com'])
+})
+
+test('port 0 is for this machine alone', () => {
+  for (const host of ['127.0.0.1', '127.1.2.3', '[::1]', 'localhost']) expect(mistakes(`listen: "${host}:0"\n${watching('')}`)).toEqual([])
+  for (const host of ['0.0.0.0', '[::]', '10.0.0.1', 'example.org'])
+    expect(mistakes(`listen: "${host}:0"\n${watching('')}`)).toEqual(['1:9: `listen`: port 0 is another port at each start, which other machines cannot know; write the port'])
 })
 
 test.each([

@@ -5,7 +5,8 @@ import type { Check } from '../../src/daemon/daemon.ts'
 import { VarveError } from '../../src/model/errors.ts'
 import type { ChangeSource, Hearing, Hint } from '../../src/storage/storage.ts'
 
-const clock = { sleep: (ms: number, signal?: AbortSignal) => sleep(ms, undefined, signal === undefined ? {} : { signal }).catch(() => undefined) }
+let nowMs = 0
+const clock = { monotonic: () => nowMs, sleep: (ms: number, signal?: AbortSignal) => sleep(ms, undefined, signal === undefined ? {} : { signal }).catch(() => undefined) }
 const registry = { watchRow: async () => undefined, setHearing: async () => undefined }
 const log = { info: () => undefined, warn: () => undefined, error: () => undefined }
 const queue = { trouble: (): string | undefined => undefined, advice: (): string | undefined => undefined }
@@ -63,9 +64,9 @@ test('a source is well from its first hint on, though it fails later; and not an
   const listen = (): Promise<void> => kept.listen(() => marks(), stop.signal)
   let listening = listen()
   await expect(hint()).rejects.toThrow('the disk is full')
-  fail(new Error('nothing is mounted there'))
-  await expect(listening).rejects.toThrow('nothing is mounted there')
-  expect(await check()).toEqual({ check: 'files /x/', ok: false, why: 'nothing is mounted there' })
+  fail(new Error('the disk is full'))
+  await expect(listening).rejects.toThrow('the disk is full')
+  expect(await check()).toEqual({ check: 'files /x/', ok: false, why: 'the disk is full' })
   marks = async () => undefined
   listening = listen()
   await hint()
@@ -77,6 +78,27 @@ test('a source is well from its first hint on, though it fails later; and not an
   stop.abort()
   await listening
   expect(await check()).toMatchObject({ ok: false })
+})
+
+test('one broken source does not keep the daemon from being ready: neither one that never begins, nor one that hangs', async () => {
+  const stop = new AbortController()
+  const failing: ChangeSource = { name: 'files /unmounted/', listen: () => Promise.reject(new Error('nothing is mounted there')) }
+  const hanging: ChangeSource = { name: 'files /hangs/', listen: (_, signal) => new Promise((resolve) => signal.addEventListener('abort', () => resolve())) }
+  const { sources, checks } = healthOf({ registry, queue, sources: [failing, hanging], clock, log })
+  const oks = async (): Promise<boolean[]> => (await checks()).map(({ ok }) => ok)
+  expect(await oks()).toEqual([true, true, false, false])
+  const [, listening] = sources.map((source) => source.listen(async () => undefined, stop.signal).catch(() => undefined))
+  await sleep(1)
+  expect(await oks()).toEqual([true, true, true, false])
+  nowMs += 9_999
+  expect(await oks()).toEqual([true, true, true, false])
+  nowMs += 1
+  expect((await checks()).slice(2)).toEqual([
+    { check: 'files /unmounted/', ok: true, why: 'nothing is mounted there' }, { check: 'files /hangs/', ok: true, why: 'it has not begun to hear' },
+  ])
+  stop.abort()
+  await listening
+  expect((await oks())[3]).toBe(false)
 })
 
 test('how a source hears is written into the rows of its watches: each change once, and in words', async () => {

@@ -27,7 +27,7 @@ beforeAll(async () => {
   const watches = [watchOf({ locations: [parseLocation('s3://bucket/p/', '/')] })]
   registry = await openRegistryIn(new DatabaseSync(':memory:'))
   await registry.enroll(watches, NOW)
-  source = await openWebhook({ path: '/hooks/x', tokenFile: join(folder, 'token'), locations: [] }, clock, log)
+  source = openWebhook({ path: '/hooks/x', tokenFile: join(folder, 'token'), locations: [] }, clock, log)
   listening = source.listen(router({ registry, queue: inlineQueue(clock), clock, log, watches }), stop.signal)
 })
 afterAll(async () => {

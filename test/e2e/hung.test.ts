@@ -32,11 +32,14 @@ afterEach(async () => {
 test('however many watches hang on it, what is local goes on, status answers, and the daemon stops when it is told to; back again, all go on', async () => {
   let daemon = place.run()
   for (const name of ['near', ...FAR]) await says(daemon, new RegExp(`demo/${name}:v0 `), 30_000)
+  for (const line of ['hears the local file system, walked every 1 s', 'hears nothing on a network mount, walked every 1 s']) expect(daemon.said()).toContain(line)
   const { stdout } = await place.varve('status')
   expect(stdout).toContain('network mount: how long it hides what other machines change is not known')
   expect(await place.status('far1')).toMatchObject({ othersSeenWithinMs: null, reconcileFound: 0 })
   expect((await place.status('near')).othersSeenWithinMs).toBeUndefined()
   slow.pause()
+  // Where the server hangs this does not.
+  expect((await place.varve('check')).stdout).toContain('hears nothing on a network mount, walked every 1 s')
   const hungAt = performance.now()
   // Four looks are all that there is place for, but for those that may hang.
   await until(() => place.varve('status', '--json'), (answer) => answer.stdout.split('"state":"looking"').length > 4, 20_000)

@@ -96,10 +96,15 @@ test.each([true, false])('a tree that an object of its name hides from the listi
     head: 'v0', reason: expect.stringMatching(/^the object d\/mp hides what lies under d\/mp\/ .*: d\/mp\/.* is there when asked for by name$/), action: expect.stringContaining('delete d/mp'),
   })
   expect((await place.varve('status')).exit).toBe(1)
+  const { bucket } = owned
+  const record = (): Promise<unknown> => place.varve('put', `s3://${bucket}/data/d/mp/`, '--name', 'vision/mp', '--type', 'dataset')
+  const refused = (what: string): object => ({ exit: 1, stderr: expect.stringMatching(new RegExp(`holds no entry; the ${what} data/d/mp may hide what lies under data/d/mp/`)) })
+  expect(await record()).toMatchObject(refused('object'))
   const marker = await owned.remove('data/d/mp')
   if (versioned) {
     // A marker hides as well as an object does.
     await until(() => place.status(), ({ state, reason }) => state === 'held' && reason?.startsWith('the deleted object d/mp hides') === true, 30_000)
+    expect(await record()).toMatchObject(refused('deleted object'))
     await owned.remove('data/d/mp', marker)
     await owned.remove('data/d/mp', put)
   }

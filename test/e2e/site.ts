@@ -29,6 +29,8 @@ export interface Daemon {
 }
 
 export interface How {
+  /** A command other than `run`. */
+  readonly words?: readonly string[]
   /** Dies of SIGKILL at the so-manieth passing of a named point: `before-mark:1`. */
   readonly crashAt?: string
   /** Runs as this user. */
@@ -76,7 +78,7 @@ export function site(): Site {
     folder,
     configure: (config) => writeFileSync(join(folder, 'varve.yaml'), JSON.stringify({ listen: 'off', ...config })),
     run(how) {
-      const daemon = daemonOf(begin(['run'], how))
+      const daemon = daemonOf(begin(how?.words ?? ['run'], how))
       daemons.add(daemon)
       return daemon
     },

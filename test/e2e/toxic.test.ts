@@ -1,7 +1,10 @@
-// needs: redis, moto, nginx, pubsub-fake, fake-gcs-server, toxiproxy
+// needs: redis, moto, nginx, pubsub-fake, fake-gcs-server, minio, versitygw, toxiproxy
 // Between Varve and each that it talks to stands a network that is slow, cuts answers short, resets and refuses. Nothing is ever removed here, so no version may say that
 // something was; and when the network is well again the heads are what was written.
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { PutBucketNotificationConfigurationCommand } from '@aws-sdk/client-s3'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { freePort, start } from '../components.ts'
 import type { Running } from '../components.ts'
@@ -16,9 +19,12 @@ import type { Daemon, Site } from './site.ts'
 
 const NAMES = Array.from({ length: 24 }, (_, at) => `d${at % 3}/${at}.csv`)
 const WEB = ['one.csv']
-const THROUGH = ['redis', 'moto', 'nginx', 'pubsub', 'gcs'] as const
+// `hook`: what MinIO posts to us.
+const THROUGH = ['redis', 'moto', 'nginx', 'pubsub', 'gcs', 'minio', 'versitygw', 'hook'] as const
+type Through = (typeof THROUGH)[number]
+const TOKEN = 'a-token-of-the-test'
 
-let components: Record<(typeof THROUGH)[number], Running>
+let components: readonly Running[] = []
 let toxiproxy: Running
 let topic: Topic
 let place: Site
@@ -31,30 +37,44 @@ async function tell(path: string, body: unknown, method = 'POST'): Promise<void>
 }
 
 beforeAll(async () => {
-  const [redis, moto, nginx, pubsub, proxy] = await Promise.all([start('redis'), start('moto'), start('nginx'), start('pubsub-fake'), start('toxiproxy')])
+  const [ports, listen] = [Object.fromEntries(await Promise.all(THROUGH.map(async (name) => [name, await freePort()]))) as Record<Through, number>, await freePort()]
+  const at = (name: Through): string => `http://127.0.0.1:${ports[name]}`
+  const [redis, moto, nginx, pubsub, versitygw, minio, proxy] = await Promise.all([
+    start('redis'), start('moto'), start('nginx'), start('pubsub-fake'), start('versitygw'),
+    start('minio', [], {
+      MINIO_NOTIFY_WEBHOOK_ENABLE_VARVE: 'on', MINIO_NOTIFY_WEBHOOK_ENDPOINT_VARVE: `${at('hook')}/hooks/minio`, MINIO_NOTIFY_WEBHOOK_AUTH_TOKEN_VARVE: `Bearer ${TOKEN}`,
+    }),
+    start('toxiproxy'),
+  ])
   toxiproxy = proxy
   const host = `127.0.0.1:${pubsub.port}`
   topic = topicAt(host, 'toxic')
   await topic.make()
   const gcs = await start('fake-gcs-server', ['-event.pubsub-project-id', 'p', '-event.pubsub-topic', 't-toxic', '-event.list', 'finalize,delete,metadataUpdate,archive'], { PUBSUB_EMULATOR_HOST: host })
-  components = { redis, moto, nginx, pubsub, gcs }
-  const ports = Object.fromEntries(await Promise.all(THROUGH.map(async (name) => {
-    const port = await freePort()
-    await tell('/proxies', { name, listen: `127.0.0.1:${port}`, upstream: `127.0.0.1:${components[name].port}`, enabled: true })
-    return [name, port]
-  }))) as Record<(typeof THROUGH)[number], number>
-  const at = (name: (typeof THROUGH)[number]): string => `http://127.0.0.1:${ports[name]}`
-  const [bucket, google] = await Promise.all([ownedBucket(moto.url, true), freshBucket(gcs.url)])
+  components = [redis, moto, nginx, pubsub, versitygw, minio, gcs]
+  const behind: Readonly<Record<Through, number>> = {
+    redis: redis.port, moto: moto.port, nginx: nginx.port, pubsub: pubsub.port, gcs: gcs.port, minio: minio.port, versitygw: versitygw.port, hook: listen,
+  }
+  for (const name of THROUGH) await tell('/proxies', { name, listen: `127.0.0.1:${ports[name]}`, upstream: `127.0.0.1:${behind[name]}`, enabled: true })
+  const [bucket, google, posting, second] = await Promise.all([ownedBucket(moto.url, true), freshBucket(gcs.url), ownedBucket(minio.url, true), ownedBucket(versitygw.url, true)])
   const queue = await toldQueue(bucket, 'toxic', 5)
-  fields = { s3: s3Field(bucket, 'data/', NAMES), gcs: gcsField(google, 'data/', NAMES), web: webField(nginx, WEB) }
+  await posting.client.send(new PutBucketNotificationConfigurationCommand({
+    Bucket: posting.bucket, NotificationConfiguration: { QueueConfigurations: [{ QueueArn: 'arn:minio:sqs::VARVE:webhook', Events: ['s3:ObjectCreated:*', 's3:ObjectRemoved:*'] }] },
+  }))
+  fields = { s3: s3Field(bucket, 'data/', NAMES), gcs: gcsField(google, 'data/', NAMES), web: webField(nginx, WEB), minio: s3Field(posting, 'data/', NAMES), versitygw: s3Field(second, 'data/', NAMES) }
   await writeAll()
   place = site()
+  writeFileSync(join(place.folder, 'token'), TOKEN)
+  const s3 = (name: Through): object => ({ endpoint: at(name), region: 'us-east-1' })
+  const watch = (name: string, location: string, more: object): object => ({ name, location, artifact: `toxic/${name}`, type: 'dataset', ...more })
   place.configure({
-    data: '.varve', queue: `redis://127.0.0.1:${ports.redis}/0`, defaults: { settle: '200ms', max_wait: '2s', poll: '2s', reconcile: '10s' },
+    data: '.varve', queue: `redis://127.0.0.1:${ports.redis}/0`, listen: `127.0.0.1:${listen}`, defaults: { settle: '200ms', max_wait: '2s', poll: '2s', reconcile: '10s' },
     watch: [
-      { name: 's3', location: `s3://${bucket.bucket}/data/`, artifact: 'toxic/s3', type: 'dataset', s3: { endpoint: at('moto'), region: 'us-east-1' }, events: { sqs: queue.url.replace(moto.url, at('moto')) } },
-      { name: 'gcs', location: `gs://${google.name}/data/`, artifact: 'toxic/gcs', type: 'dataset', gcs: { endpoint: at('gcs') }, events: { pubsub: topic.subscription } },
-      { name: 'web', location: `${at('nginx')}/one.csv`, artifact: 'toxic/web', type: 'dataset', http: { checksum: 'content' } },
+      watch('s3', `s3://${bucket.bucket}/data/`, { s3: s3('moto'), events: { sqs: queue.url.replace(moto.url, at('moto')) } }),
+      watch('gcs', `gs://${google.name}/data/`, { gcs: { endpoint: at('gcs') }, events: { pubsub: topic.subscription } }),
+      watch('web', `${at('nginx')}/one.csv`, { http: { checksum: 'content' } }),
+      watch('minio', `s3://${posting.bucket}/data/`, { s3: s3('minio'), events: { webhook: { path: '/hooks/minio', token_file: 'token' } } }),
+      watch('versitygw', `s3://${second.bucket}/data/`, { s3: s3('versitygw') }),
     ],
   })
   daemon = place.run({ environment: { PUBSUB_EMULATOR_HOST: `127.0.0.1:${ports.pubsub}` } })
@@ -62,7 +82,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await place.remove()
   await topic.close()
-  await Promise.all([...Object.values(components), toxiproxy].map((component) => component.stop()))
+  await Promise.all([...components, toxiproxy].map((component) => component.stop()))
 }, 60_000)
 
 let written = 0
@@ -86,7 +106,15 @@ async function heads(): Promise<void> {
   if (daemon.child.exitCode !== null) throw new Error(`the daemon ended: ${daemon.logged()}`)
 }
 
-test('where all is well the heads are what was written', heads, 180_000)
+test('where all is well the heads are what was written, and what is posted is heard', async () => {
+  await heads()
+  const heard = async (): Promise<boolean> => {
+    await writeAll()
+    await heads()
+    return (await place.log('toxic/minio')).some(({ cause }) => cause === 'hint')
+  }
+  await until(heard, Boolean, 120_000, 500)
+}, 300_000)
 
 test.each([
   ['is slow', { type: 'latency', attributes: { latency: 400, jitter: 300 } }],

@@ -1,12 +1,11 @@
 import { createHash } from 'node:crypto'
-import { once } from 'node:events'
-import { createServer } from 'node:http'
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { crc32, gunzipSync } from 'node:zlib'
 import { comparePaths } from '../../src/model/location.ts'
 import { sendBytes } from './body.ts'
 import type { Spoil } from './body.ts'
+import { loopback } from './loopback.ts'
+import type { Loopback } from './loopback.ts'
 
 /** What a request can meet. The first are failures that GCS knows; the others are answers that must not be believed. */
 export type Fault =
@@ -43,34 +42,28 @@ export class FakeGcs {
   /** Every request that came in, in order, and the query of each. */
   readonly requests: Kind[] = []
   readonly queries: URLSearchParams[] = []
-  readonly #server: Server
+  readonly #at: Loopback
   readonly #objects = new Map<string, Held>()
   /** Old generations, where they are kept, newest first. */
   readonly #past = new Map<string, Held[]>()
   #generations = 1_700_000_000_000_000
   #tokens = 0
 
-  private constructor(server: Server) {
-    this.#server = server
+  private constructor(at: Loopback) {
+    this.#at = at
   }
 
   static async start(): Promise<FakeGcs> {
-    const server = createServer()
-    const fake = new FakeGcs(server)
-    server.on('request', (request: IncomingMessage, response: ServerResponse) => fake.#answer(request, response))
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
+    const fake: FakeGcs = new FakeGcs(await loopback((request, response) => fake.#answer(request, response)))
     return fake
   }
 
   get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+    return this.#at.url
   }
 
-  async stop(): Promise<void> {
-    this.#server.closeAllConnections()
-    this.#server.close()
-    await once(this.#server, 'close')
+  stop(): Promise<void> {
+    return this.#at.stop()
   }
 
   put(key: string, bytes: string | Buffer, how: { readonly composite?: boolean; readonly sealed?: boolean; readonly packed?: boolean } = {}): void {

@@ -1,11 +1,10 @@
 import { createHash } from 'node:crypto'
-import { once } from 'node:events'
-import { createServer } from 'node:http'
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { comparePaths } from '../../src/model/location.ts'
 import { sendBytes } from './body.ts'
 import type { Spoil } from './body.ts'
+import { loopback } from './loopback.ts'
+import type { Loopback } from './loopback.ts'
 
 /** What a request can meet. The first six are failures that S3 knows; the others are listings that must not be believed. */
 export type Fault =
@@ -64,33 +63,27 @@ export class FakeS3 {
   readonly keyIds: string[] = []
   /** Whose requests are answered. */
   admits: (keyId: string) => boolean = () => true
-  readonly #server: Server
+  readonly #at: Loopback
   readonly #keys = new Map<string, Version[]>()
   #writes = 0
   #tokens = 0
   #clockMs = Date.UTC(2026, 0, 1)
 
-  private constructor(server: Server) {
-    this.#server = server
+  private constructor(at: Loopback) {
+    this.#at = at
   }
 
   static async start(): Promise<FakeS3> {
-    const server = createServer()
-    const fake = new FakeS3(server)
-    server.on('request', (request: IncomingMessage, response: ServerResponse) => fake.#answer(request, response))
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
+    const fake: FakeS3 = new FakeS3(await loopback((request, response) => fake.#answer(request, response)))
     return fake
   }
 
   get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+    return this.#at.url
   }
 
-  async stop(): Promise<void> {
-    this.#server.closeAllConnections()
-    this.#server.close()
-    await once(this.#server, 'close')
+  stop(): Promise<void> {
+    return this.#at.stop()
   }
 
   /** Writes an object; its ETag is the MD5 of its bytes, or another, as after an upload in parts. */

@@ -1,10 +1,9 @@
 import { createHash } from 'node:crypto'
-import { once } from 'node:events'
-import { createServer } from 'node:http'
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { loopback } from './loopback.ts'
+import type { Loopback } from './loopback.ts'
 import { keyIdOf } from './s3.ts'
 
 interface Message {
@@ -28,30 +27,24 @@ export class FakeSqs {
   /** Requests that came in, in order: `ReceiveMessage 10 of 12`, `DeleteMessageBatch 10`. */
   readonly requests: string[] = []
   readonly #messages: Message[] = []
-  readonly #server: Server
+  readonly #at: Loopback
   #handles = 0
 
-  private constructor(server: Server) {
-    this.#server = server
+  private constructor(at: Loopback) {
+    this.#at = at
   }
 
   static async start(): Promise<FakeSqs> {
-    const server = createServer()
-    const fake = new FakeSqs(server)
-    server.on('request', (request: IncomingMessage, response: ServerResponse) => void fake.#answer(request, response))
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
+    const fake: FakeSqs = new FakeSqs(await loopback((request, response) => void fake.#answer(request, response)))
     return fake
   }
 
   get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/123456789012/mnist`
+    return `${this.#at.url}/123456789012/mnist`
   }
 
-  async stop(): Promise<void> {
-    this.#server.closeAllConnections()
-    this.#server.close()
-    await once(this.#server, 'close')
+  stop(): Promise<void> {
+    return this.#at.stop()
   }
 
   send(...bodies: readonly string[]): void {

@@ -1,8 +1,7 @@
-import { once } from 'node:events'
-import { createServer } from 'node:http'
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { text } from 'node:stream/consumers'
+import { loopback } from './loopback.ts'
+import type { Loopback } from './loopback.ts'
 import { keyIdOf } from './s3.ts'
 
 /** Who assumed what. */
@@ -21,29 +20,23 @@ export class FakeSts {
   lastsMs = 3_600_000
   /** Answers every request with this. */
   refuses: readonly [status: number, code: string] | undefined
-  readonly #server: Server
+  readonly #at: Loopback
 
-  private constructor(server: Server) {
-    this.#server = server
+  private constructor(at: Loopback) {
+    this.#at = at
   }
 
   static async start(): Promise<FakeSts> {
-    const server = createServer()
-    const fake = new FakeSts(server)
-    server.on('request', (request: IncomingMessage, response: ServerResponse) => void fake.#answer(request, response))
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
+    const fake: FakeSts = new FakeSts(await loopback((request, response) => void fake.#answer(request, response)))
     return fake
   }
 
   get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+    return this.#at.url
   }
 
-  async stop(): Promise<void> {
-    this.#server.closeAllConnections()
-    this.#server.close()
-    await once(this.#server, 'close')
+  stop(): Promise<void> {
+    return this.#at.stop()
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {

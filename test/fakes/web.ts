@@ -1,11 +1,10 @@
 // A web server of one object, which behaves as it is told: well, until a test says otherwise.
 import { hash } from 'node:crypto'
-import { once } from 'node:events'
-import { createServer } from 'node:http'
-import type { IncomingHttpHeaders, IncomingMessage, Server, ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import { sendBytes } from './body.ts'
 import type { Spoil } from './body.ts'
+import { loopback } from './loopback.ts'
+import type { Loopback } from './loopback.ts'
 
 /** What was asked of it. */
 export interface Asked {
@@ -49,23 +48,19 @@ export class Web {
   served: Served = { body: 'one', etag: tagOf('one'), modified: OLD }
   /** Goes before what is served, where it answers. */
   answer: Answering = (request, response) => serve(this.served, request, response)
-  readonly #server: Server
+  readonly #at: Loopback
 
-  private constructor(server: Server) {
-    this.#server = server
-    this.port = (server.address() as AddressInfo).port
-    this.url = `http://127.0.0.1:${this.port}`
+  private constructor(at: Loopback) {
+    this.#at = at
+    this.port = at.port
+    this.url = at.url
   }
 
   static async start(): Promise<Web> {
-    const server = createServer().listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    const web = new Web(server)
-    server.on('connection', () => void web.connections++)
-    server.on('request', (request, response) => {
+    const web: Web = new Web(await loopback((request, response) => {
       web.asked.push({ method: request.method ?? '', url: request.url ?? '', headers: request.headers })
       web.answer(request, response)
-    })
+    }, () => void web.connections++))
     return web
   }
 
@@ -80,10 +75,8 @@ export class Web {
     return this.asked.splice(0).map(({ method }) => method).join(' ')
   }
 
-  async stop(): Promise<void> {
-    this.#server.close()
-    this.#server.closeAllConnections()
-    await once(this.#server, 'close')
+  stop(): Promise<void> {
+    return this.#at.stop()
   }
 }
 

@@ -23,6 +23,12 @@ const acts: Record<string, () => void> = {
   'a directory': () => chmodSync(`${root}shut`, 0),
   'a directory that may be listed but not searched': () => chmodSync(`${root}shut`, 0o400),
   'the root': () => chmodSync(root, 0),
+  'more than are named': () => {
+    for (let i = 10; i < 35; i++) {
+      writeFileSync(`${root}open/f${i}`, 'x')
+      chmodSync(`${root}open/f${i}`, 0)
+    }
+  },
   'a file that changed': () => {
     writeFileSync(`${root}open/b`, 'changed')
     chmodSync(`${root}open/b`, 0)
@@ -31,6 +37,7 @@ const acts: Record<string, () => void> = {
 const mend = (): void => {
   for (const folder of ['', 'shut']) chmodSync(root + folder, 0o700)
   chmodSync(`${root}open/b`, 0o600)
+  for (let i = 10; i < 35; i++) rmSync(`${root}open/f${i}`, { force: true })
 }
 
 const strict = await fileSite(root, {}, process.argv[2] === 'silent' ? silent : undefined)

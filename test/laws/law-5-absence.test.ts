@@ -234,6 +234,8 @@ law<'silent'>('what may not be read is no version, or is named where the watch s
   expect(told.get('a directory')?.strict).toMatchObject({ code: 'UNREADABLE', reason: expect.stringMatching(/shut\/ cannot be read/), action: expect.stringMatching(/exclude it|on_unreadable/) })
   expect(told.get('the root')).toMatchObject({ strict: { code: 'LOCATION_DENIED' }, lenient: { code: 'LOCATION_DENIED', versions: expect.any(Number) } })
   expect(told.get('a file that changed')?.strict).toMatchObject({ code: 'UNREADABLE', reason: expect.stringMatching(/open\/b cannot be read/) })
+  const named = Array.from({ length: 20 }, (_, i) => `open/f${i + 10} (unreadable)`).join(', ')
+  expect(told.get('more than are named')?.strict).toMatchObject({ reason: `UNREADABLE: 25 paths cannot be read: ${named} and 5 more`, action: expect.stringMatching(/exclude them/) })
   expect(told.get('a directory')?.lenient).toMatchObject({ state: 'clean', paths: ['a', 'open/b'], skipped: [{ path: 'shut/', reason: 'unreadable-directory' }] })
   expect(told.get('a file that changed')?.lenient).toMatchObject({ state: 'clean', paths: ['a', 'shut/c', 'shut/deep/d'], skipped: [{ path: 'open/b', reason: 'unreadable' }] })
   expect(told.get('a file that changed, mended')?.lenient).toMatchObject({ state: 'clean', paths: all, skipped: [] })

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { SetDigest } from '../../src/model/digest.ts'
-import { identityOf, mayBeSame, sameContent, splitDigest } from '../../src/model/entry.ts'
+import { identityOf, mayBeSame, sameContent } from '../../src/model/entry.ts'
 import type { Row } from '../../src/model/entry.ts'
 import { describe as words, isFailure, isRetryable, scrub, VarveError } from '../../src/model/errors.ts'
 import { settledAt } from '../../src/model/watch.ts'
@@ -58,11 +58,9 @@ describe('the set digest', () => {
   })
 })
 
-test('an identity is what stands for the bytes, or the digest, and size; a digest splits at its first colon', () => {
+test('an identity is what stands for the bytes, or the digest, and size', () => {
   expect(identityOf({ digest: 'etag:a:b' }, 7)).toBe('etag:a:b 7')
   expect(identityOf({ digest: 'etag:a:b', identity: 'md5:x' }, 7)).toBe('md5:x 7')
-  expect(splitDigest('etag:a:b')).toEqual({ algorithm: 'etag', value: 'a:b' })
-  expect(() => splitDigest('nothing')).toThrow(/alg:value/)
 })
 
 describe('errors', () => {

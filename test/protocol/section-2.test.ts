@@ -1,9 +1,10 @@
 // Wake-ups, settling, leases.
 import { afterEach, expect, test } from '@jest/globals'
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { lookNow } from '../../src/daemon/daemon.ts'
 import { parseLocation } from '../../src/model/location.ts'
+import { openRegistry } from '../../src/registry/open.ts'
 import { says, site } from '../e2e/site.ts'
 import { lookPartsOf, World } from '../laws/world.ts'
 
@@ -11,6 +12,22 @@ const cleanups: (() => Promise<void> | void)[] = []
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0)) await cleanup()
 })
+
+test('hints alone are settled for: what lies there when a watch is new is recorded at once, however young it is, and so is what a person asks for', async () => {
+  const place = site()
+  cleanups.push(() => place.remove())
+  mkdirSync(join(place.folder, 'disk'))
+  place.configure({ data: '.varve', watch: [{ name: 'disk', location: 'disk/', artifact: 'demo/disk', type: 'dataset', settle: '10m', max_wait: '20m' }] })
+  writeFileSync(join(place.folder, 'disk', 'a'), 'x')
+  // Young whatever time it takes to start.
+  const ahead = Date.now() / 1_000 + 86_400
+  utimesSync(join(place.folder, 'disk', 'a'), ahead, ahead)
+  const daemon = place.run()
+  await says(daemon, /demo\/disk:v0 .*config/, 60_000)
+  // This one is heard, too; it is looked at for the person.
+  writeFileSync(join(place.folder, 'disk', 'b'), 'x')
+  expect(await place.varve('scan', 'disk', '--wait')).toMatchObject({ exit: 0, stdout: 'demo/disk:v1\n' })
+}, 120_000)
 
 test('no wake-up is ever needed for safety: a queue that loses all but those of the sweep costs a sweep', async () => {
   const world = new World()
@@ -179,6 +196,21 @@ test('epoch rises when a lease is taken, and only then', async () => {
   expect(await epoch()).toBe(before + 1)
   await world.stop()
 })
+
+test.each([['scan', 'disk'], ['run']])('the lease of a look by hand that was killed is not waited for by `varve %s`', async (...words) => {
+  const place = site()
+  cleanups.push(() => place.remove())
+  mkdirSync(join(place.folder, 'disk'))
+  writeFileSync(join(place.folder, 'disk', 'a'), 'x')
+  place.configure({ data: '.varve', watch: [{ name: 'disk', location: 'disk/', artifact: 'demo/disk', type: 'dataset' }] })
+  await place.run({ words: ['scan', 'disk'], crashAt: 'mid-hash:1' }).ended
+  const registry = await openRegistry(join(place.folder, '.varve'), { thread: false })
+  const { leaseUntil = 0 } = (await registry.watchRow('disk')) ?? {}
+  await registry.close()
+  expect(leaseUntil).toBeGreaterThan(Date.now())
+  await says(place.run({ words }), /demo\/disk:v0/, 50_000)
+  expect(Date.now()).toBeLessThan(leaseUntil)
+}, 90_000)
 
 test('beside a running daemon `--wait` ends with exit 1 and the state where its own look is not committed, and with 0 once it is', async () => {
   const place = site()

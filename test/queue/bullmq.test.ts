@@ -1,5 +1,5 @@
 // needs: redis
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
+import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
@@ -229,6 +229,31 @@ describe('without Redis', () => {
     await queue.close()
     await own.stop()
   }, 60_000)
+  test('a Redis that asks for a password when it is back refuses: that is said once, and no more that the connection is lost; when it is gone again, that', async () => {
+    const own = await start('redis')
+    const warnings: string[] = []
+    const queue = await opened(fresh(), warnings, own.url)
+    const looks: string[] = []
+    const worker = working(queue, looks)
+    await queue.wake('one', 0)
+    await until(() => looks.length === 1, 'a look')
+    const admin = new Redis(own.url)
+    await admin.config('SET', 'requirepass', 'secret')
+    await admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+    await until(() => queue.trouble()?.includes('NOAUTH') === true, 'the refusal', 15_000)
+    expect(queue.trouble()).toMatch(/^Redis refuses: NOAUTH .*user and password in the URL of queue/)
+    // It tries again and again meanwhile: each time it is refused, and then cut.
+    await sleep(2_000)
+    expect(warnings.filter((words) => words.includes('NOAUTH'))).toHaveLength(1)
+    expect(queue.trouble()).toMatch(/^Redis refuses: NOAUTH [^;]*$/)
+    admin.disconnect()
+    await own.kill()
+    await until(() => queue.trouble()?.includes('NOAUTH') === false, 'it is gone', 15_000)
+    expect(queue.trouble()).toMatch(/^Redis does not answer: [^;]*ECONNREFUSED/)
+    await worker.end()
+    await queue.close()
+    await own.stop()
+  }, 60_000)
   test('a Redis that hangs makes no wake hang, and goes on', async () => {
     const own = await start('redis')
     const queue = await opened(fresh(), [], own.url)
@@ -285,14 +310,23 @@ describe('what is asked of Redis', () => {
     expect(queue.advice()).toMatch(/allkeys-lru.*nothing else is lost.*noeviction; appendonly.*nothing else is lost/)
     expect(warnings).toEqual([queue.advice()])
     expect(queue.trouble()).toBeUndefined()
+    const printed = jest.spyOn(globalThis.console, 'warn').mockImplementation(() => undefined)
+    const looks: string[] = []
+    const worker = working(queue, looks)
     await queue.wake('one', 0)
+    await until(() => looks.length === 1, 'a look')
+    await worker.end()
     await queue.close()
     await own.stop()
+    // The library underneath has a word of its own for it.
+    expect(printed.mock.calls).toEqual([])
+    printed.mockRestore()
   }, 30_000)
   test('a Redis that denies INFO is used, and that nothing could be checked is said', async () => {
     const admin = new Redis(redis.url)
     await admin.call('ACL', 'SETUSER', 'blind', 'on', '>secret', '~*', '&*', '+@all', '-info')
     const warnings: string[] = []
+    const printed = jest.spyOn(globalThis.console, 'warn').mockImplementation(() => undefined)
     const queue = await opened(fresh(), warnings, redis.url.replace('redis://', 'redis://blind:secret@'))
     expect(queue.advice()).toMatch(/INFO is denied/)
     expect(queue.trouble()).toBeUndefined()
@@ -303,6 +337,8 @@ describe('what is asked of Redis', () => {
     await until(() => looks.length === 1, 'a look')
     await worker.end()
     admin.disconnect()
+    expect(printed.mock.calls).toEqual([])
+    printed.mockRestore()
   }, 30_000)
   test('wrong credentials are said without showing them', async () => {
     const queue = await opened(fresh(), [], redis.url.replace('redis://', 'redis://nobody:hidden@'))

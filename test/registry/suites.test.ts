@@ -11,6 +11,7 @@ import { entriesSuite } from '../suite/registry-entries.ts'
 import { lineageSuite } from '../suite/registry-lineage.ts'
 import { modelSuite } from '../suite/registry-model.ts'
 import { ledgerSuite } from '../suite/registry.ts'
+import { retainSuite } from '../suite/registry-retain.ts'
 import type { OpenRegistry } from '../suite/registry.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'varve-registry-'))
@@ -38,5 +39,6 @@ describe.each(WAYS)('a registry %s', (name, way) => {
   entriesSuite(open)
   catalogSuite(open)
   modelSuite(open)
+  retainSuite(open)
   lineageSuite(open)
 })

@@ -1,5 +1,6 @@
 // Laws of reading: versions, ranges, diffs, history, aliases, and what is said where a name is wrong.
 import { describe, expect, test } from '@jest/globals'
+import { hash } from 'node:crypto'
 import { parseLocation } from '../../src/model/location.ts'
 import type { EntryView } from '../../src/model/version.ts'
 import { all, begun, changes, enrolled, failure, finish, lookAt, manifest, MNIST, NOW, orderOf, put, putAll, remove, versionOf } from './registry-world.ts'
@@ -9,6 +10,67 @@ export function catalogSuite(open: OpenRegistry): void {
   describe('versions', () => versions(open))
   describe('diffs and history', () => diffs(open))
   describe('names', () => names(open))
+  describe('holdings', () => holdings(open))
+}
+
+const md5 = (text: string): { readonly hex: string; readonly base64: string } => ({ hex: hash('md5', text, 'hex'), base64: hash('md5', text, 'base64') })
+
+function holdings(open: OpenRegistry): void {
+  test('a holding says where its bytes lay: location, full key, pin, and the fingerprint of what the head still has', async () => {
+    const registry = await open()
+    await putAll(registry, [
+      put('a', 'x', { content: { digest: 'etag:e1', etag: 'e1', pin: 'versionId:1', checksums: { crc32c: 'AAAA' } }, fingerprint: 'f1' }), put('d/b', 'y'), put('d-', 'z'), put('d/e/c', 'w'),
+    ])
+    await putAll(registry, [put('a', 'changed')])
+    const location = parseLocation('s3://bucket/mnist/', '/')
+    expect(await all(registry.holdings(MNIST, 'v0', 'a'))).toEqual([
+      { path: 'a', sizeBytes: 1, content: { digest: 'etag:e1', etag: 'e1', pin: 'versionId:1', checksums: { crc32c: 'AAAA' } }, location, key: 'mnist/a' },
+    ])
+    expect((await all(registry.holdings(MNIST, 'v0'))).map(({ path }) => path)).toEqual(['a', 'd-', 'd/b', 'd/e/c'])
+    expect((await all(registry.holdings(MNIST, 'latest', 'd'))).map(({ path }) => path)).toEqual(['d/b', 'd/e/c'])
+    expect((await all(registry.holdings(MNIST, 'latest', 'nothing')))).toEqual([])
+    expect((await failure(all(registry.holdings(MNIST, 'v9')))).code).toBe('NOT_FOUND')
+  })
+  test('more holdings than a page come in order, each once; the fingerprint and latestPin of a refresh are told', async () => {
+    const registry = await open()
+    const paths = Array.from({ length: 10_007 }, (_, at) => `p${String(at).padStart(5, '0')}`)
+    await putAll(registry, paths.map((path) => put(path, path)))
+    await putAll(registry, [{ op: 'refresh', path: 'p00000', content: { digest: 'md5:p00000', pin: 'versionId:2' }, fingerprint: 'f2' }])
+    const found = await all(registry.holdings(MNIST, 'v0'))
+    expect(found.map(({ path }) => path)).toEqual(paths)
+    expect(found[0]).toMatchObject({ latestPin: 'versionId:2', fingerprint: 'f2' })
+  })
+  test('the same content is found in any notation: an ETag that is an MD5, an MD5 of a file, a checksum; never itself, and never by another size', async () => {
+    const registry = await open()
+    const { hex, base64 } = md5('one')
+    const other = { ...MNIST, collection: 'other' }
+    await putAll(registry, [
+      put('s3', 'one', { content: { digest: `etag:${hex}`, etag: hex, pin: 'versionId:1' } }),
+      put('parts', 'two', { content: { digest: `etag:${md5('p').hex}-2`, etag: `${md5('p').hex}-2`, checksums: { crc64nvme: 'CCCC' } } }),
+      put('opaque', 'six', { content: { digest: 'etag:opaque', etag: 'opaque', pin: 'versionId:9' } }),
+    ])
+    await putAll(registry, [
+      put('file', 'one', { content: { digest: `md5:${base64}` } }), put('longer', 'longer', { content: { digest: `md5:${base64}` } }),
+      put('gcs', 'one', { content: { digest: 'etag:CAE=', etag: 'CAE=', identity: `md5:${base64}`, pin: 'generation:7' } }),
+      put('copy', 'two', { content: { digest: 'etag:e9', etag: 'e9', checksums: { crc64nvme: 'CCCC' } } }),
+    ], { collection: other, location: parseLocation('s3://elsewhere/q/', '/') })
+    // Rows of the past count, too.
+    await putAll(registry, [remove('copy')], { collection: other, location: parseLocation('s3://elsewhere/q/', '/') })
+    const wanted = await all(registry.holdings(MNIST, 'v0'))
+    const same = await registry.sameContent(wanted)
+    const names = (path: string): string[] => (same.get(path) ?? []).map(({ key }) => key).sort()
+    expect([names('s3'), names('parts'), names('opaque')]).toEqual([['q/file', 'q/gcs'], ['q/copy'], []])
+    expect(await registry.sameContent([])).toEqual(new Map())
+  })
+  test('of a content that many have, a few places are told, those that are there now first', async () => {
+    const registry = await open()
+    const many = Array.from({ length: 100 }, (_, at) => `p${String(at).padStart(2, '0')}`)
+    await putAll(registry, many.map((path) => put(path, '')))
+    await putAll(registry, many.slice(0, 95).map(remove))
+    const same = await registry.sameContent(await all(registry.holdings(MNIST, 'v0')))
+    const places = same.get('p00') ?? []
+    expect([places.length, places.slice(0, 5).map(({ path }) => path).sort()]).toEqual([16, many.slice(95)])
+  })
 }
 
 function versions(open: OpenRegistry): void {

@@ -17,7 +17,7 @@ const FUNCTION_LINES_MAX = 70
 
 const DOORS: Readonly<Record<string, string>> = {
   storage: 'storage/storage.ts', queue: 'queue/queue.ts', registry: 'registry/registry.ts', daemon: 'daemon/daemon.ts',
-  api: 'api/api.ts',
+  api: 'api/api.ts', restore: 'restore/restore.ts',
 }
 
 /** What a file of each room may import besides its own room and `model`. The hall may import anything. */
@@ -27,14 +27,15 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   queue: [],
   registry: [],
   daemon: [DOORS['storage'], DOORS['queue'], DOORS['registry']] as string[],
+  restore: [DOORS['storage'], DOORS['registry']] as string[],
   api: [DOORS['registry'], DOORS['daemon']] as string[],
   cli: ['config.ts', ...Object.values(DOORS)],
 }
 
 /** The one place where each package, and each builtin that stands for a database, is imported: what the path of a file begins with. */
 const HOMES: readonly (readonly [package_: RegExp, home: string])[] = [
-  [/^@aws-sdk\//, 'storage/s3/'], [/^@google-cloud\//, 'storage/gcs/'], [/^chokidar$/, 'storage/file/'], [/^(bullmq|ioredis)$/, 'queue/'], [/^node:sqlite$/, 'registry/'],
-  [/^picomatch$/, 'daemon/'], [/^(zod|yaml|ms|bytes)$/, 'config'], [/^(commander|cli-table3)$/, 'cli/'], [/^pino$/, 'compose.ts'],
+  [/^@aws-sdk\/checksums/, 'restore/'], [/^@aws-sdk\//, 'storage/s3/'], [/^(@google-cloud\/|google-auth-library$)/, 'storage/gcs/'], [/^chokidar$/, 'storage/file/'], [/^(bullmq|ioredis)$/, 'queue/'], [/^node:sqlite$/, 'registry/'],
+  [/^picomatch$/, 'daemon/'], [/^(zod|yaml|ms|bytes)$/, 'config'], [/^(commander|cli-table3|hyparquet(-writer)?)$/, 'cli/'], [/^pino$/, 'compose.ts'],
 ]
 
 /** `storage` for `storage/s3/list.ts`; `hall` for what lies in no room. */

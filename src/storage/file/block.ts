@@ -1,5 +1,8 @@
 import type { BigIntStats } from 'node:fs'
 import type { Listed, Skip, SkipReason } from '../../model/entry.ts'
+import { fingerprintOf } from '../../model/fingerprint.ts'
+
+export { fingerprintOf }
 
 // What workers and the main thread say to each other about stats: per child four 64-bit numbers (size, or the kind of what is no file;
 // mtime and ctime in ns; inode), then the names, parted by NUL. It crosses the threads without a copy, and is decoded only where somebody asks.
@@ -57,17 +60,6 @@ export function kindOfStat(stat: Pick<BigIntStats, 'isFile' | 'isDirectory' | 'i
   if (stat.isDirectory()) return 'directory'
   if (stat.isFIFO()) return 'fifo'
   return stat.isSocket() ? 'socket' : 'device'
-}
-
-const scratch = new BigInt64Array(3)
-const scratchBytes = Buffer.from(scratch.buffer)
-
-/** mtime, ctime and inode of a file as text: the same text and the same size mean that it was not touched. */
-export function fingerprintOf(stat: { readonly mtimeNs: bigint; readonly ctimeNs: bigint; readonly ino: bigint }): string {
-  scratch[0] = stat.mtimeNs
-  scratch[1] = stat.ctimeNs
-  scratch[2] = stat.ino
-  return scratchBytes.toString('base64')
 }
 
 /** A file's times from here on are too young to be trusted: the same stamp may hide a second change. */

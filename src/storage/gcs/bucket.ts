@@ -4,15 +4,11 @@ import type { IncomingMessage } from 'node:http'
 import { request as requestSecure } from 'node:https'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { VarveError } from '../../model/errors.ts'
+import type { Counter } from '../bucket-store.ts'
 import type { Gate } from './config.ts'
 import { Refusal } from './failures.ts'
 import { parseObject, parsePage } from './page.ts'
 import type { ObjectRow, Page } from './page.ts'
-
-/** Counts what really goes over the wire: tries again count, too. */
-export interface Counter {
-  requests: number
-}
 
 // Three tries ride out a single dropped connection or a busy second; what lasts is the daemon's to retry.
 const RETRY_MS = [100, 500]

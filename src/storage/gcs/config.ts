@@ -1,5 +1,6 @@
 import type { GcsAccess } from '../../model/watch.ts'
 import { credentialsFailure } from './failures.ts'
+import { identityOf } from './identity.ts'
 
 /** Where the JSON API is, and what shows who asks. */
 export interface Gate {
@@ -13,25 +14,27 @@ const GOOGLE = 'https://storage.googleapis.com'
 const SCOPE = 'https://www.googleapis.com/auth/devstorage.read_only'
 
 /**
- * The way to GCS: of Google, with the key file that the access names or the application-default credentials, or the access's own endpoint. A
- * token is a secret: it goes to Google alone, or to an endpoint that the access names together with a key file, and never over plain HTTP. So
- * against an emulator no credentials are looked for, and no metadata server is asked.
+ * The way to GCS: of Google, with the identity of the access, or the access's own endpoint. A token is a secret: it goes to Google alone, or to an endpoint that the
+ * access names together with a key file or an account to impersonate, and never over plain HTTP. So against an emulator no credentials are looked for, and no metadata
+ * server is asked. `iam` is where accounts are impersonated when not at Google.
  */
-export async function connectGcs(place: string, access: GcsAccess): Promise<Gate> {
+export async function connectGcs(place: string, access: GcsAccess, iam?: string): Promise<Gate> {
   const endpoint = access.endpoint ?? GOOGLE
   const { protocol, hostname } = new URL(endpoint)
-  const trusted = hostname.endsWith('.googleapis.com') || access.credentialsFile !== undefined
+  const trusted = hostname.endsWith('.googleapis.com') || access.credentialsFile !== undefined || access.impersonate !== undefined
   if (protocol !== 'https:' || !trusted) return { endpoint, headers: async () => new Headers() }
   const { Storage } = await import('@google-cloud/storage')
   // Only for its credentials: STORAGE_EMULATOR_HOST, by which its own requests go astray, moves nothing here. Without a project it would ask the metadata
   // server, and run gcloud, for one that nothing here needs.
   const { authClient } = new Storage({ projectId: access.project ?? 'none' })
+  let known: ReturnType<typeof identityOf> | undefined
   const identify = async (url: string): Promise<Headers> => {
-    // `keyFilename` would be read the same way, with a warning on stderr at each opening. What was read is kept until the store is closed.
-    if (access.credentialsFile !== undefined && authClient.cachedCredential === null) await authClient._getApplicationCredentialsFromFilePath(access.credentialsFile)
-    const client = await authClient.getClient()
-    if ('scopes' in client) client.scopes = [SCOPE]
-    return client.getRequestHeaders(url)
+    // Kept until the store is closed, once it was found.
+    known ??= identityOf(authClient, access, SCOPE, iam).catch((error: unknown) => {
+      known = undefined
+      throw error
+    })
+    return (await known).getRequestHeaders(url)
   }
   const headers = (url: string, signal: AbortSignal): Promise<Headers> => within(signal, identify(url)).catch((error: unknown) => {
     signal.throwIfAborted()

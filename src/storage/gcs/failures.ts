@@ -56,6 +56,7 @@ export function openFailure(error: unknown, place: string, pinned: boolean): Var
 
 /** Why no token could be had: nobody answered, or there is nothing to ask for one with. */
 export function credentialsFailure(error: unknown, place: string): VarveError {
+  if (error instanceof VarveError) return error
   const { code, status } = error as ClientError
   const unanswered = typeof code === 'string' && /^(E[A-Z]+|UND_ERR_.*)$/.test(code) && code !== 'ENOENT' && code !== 'EACCES'
   if (unanswered || (status ?? 0) >= 500)

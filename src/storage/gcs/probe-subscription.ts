@@ -54,7 +54,7 @@ function unseen(): Diagnosis {
 const RETENTION_LEAST_S = 86_400
 
 function aboutItself({ topic, detached, pushEndpoint, filter, retentionS, expiresS, deadLetterTopic }: Described): Diagnosis[] {
-  const broken = detached ? 'it is detached from its topic' : topic === '_deleted-topic_' ? 'its topic is deleted' : pushEndpoint !== '' ? 'it is pushed, not pulled' : undefined
+  const broken = detached ? 'it is detached from its topic' : topic === DELETED ? 'its topic is deleted' : pushEndpoint !== '' ? 'it is pushed, not pulled' : undefined
   return [
     broken === undefined ? works('topic', topic) : fails('topic', { reason: `${broken}: nothing arrives`, action: 'create a pull subscription of the topic that the bucket notifies' }),
     ...(filter === '' ? [] : [degraded('filter', { reason: `its filter (${filter}) drops messages: of these nothing is heard`, action: 'use a subscription without a filter' })]),
@@ -84,7 +84,7 @@ async function told(watch: Watch, topic: string | undefined, means: Means, signa
       const all = await within(means, signal, (late) => notificationsOf(gate, location.bucket, project, late))
       const { versioning } = await within(means, signal, (late) => aboutBucket(gate, location.bucket, project, late))
       const ours = all.filter((one) => topic === undefined || one.topic?.endsWith(`/${topic}`) === true)
-      diagnoses.push(judge(ours, location, versioning?.enabled === true, watch.reconcileMs))
+      diagnoses.push(judge(ours, location, versioning?.enabled === true, watch.reconcileMs, topic))
     } catch (error) {
       signal.throwIfAborted()
       const denied = error instanceof Refusal && error.status === 403
@@ -95,8 +95,10 @@ async function told(watch: Watch, topic: string | undefined, means: Means, signa
   return diagnoses
 }
 
-/** Whether these notifications of its bucket are of all that happens in the location. */
-export function judge(notifications: readonly Notification[], location: Location, versioned: boolean, reconcileMs: number): Diagnosis {
+const DELETED = '_deleted-topic_'
+
+/** Whether these notifications of its bucket are of all that happens in the location; `topic` is where they are to go, when that is known. */
+export function judge(notifications: readonly Notification[], location: Location, versioned: boolean, reconcileMs: number, topic = DELETED): Diagnosis {
   const needed = versioned ? NEEDED_VERSIONED : NEEDED
   const wanted = location.object ?? location.prefix
   const reaches = ({ object_name_prefix: prefix = '' }: Notification): 'all' | 'some' | 'none' => (wanted.startsWith(prefix) ? 'all' : prefix.startsWith(location.prefix) ? 'some' : 'none')
@@ -113,7 +115,7 @@ export function judge(notifications: readonly Notification[], location: Location
   const what = none ? `${location.bucket} does not tell the topic of what happens there` : `of ${location.bucket} ${lacks.join('; ')}`
   const words = {
     reason: `${what}; what is not told is found only by the scan every ${reconcileMs / 60_000} min`,
-    action: `gcloud storage buckets notifications create gs://${location.bucket} --topic=TOPIC --payload-format=none${wanted === '' ? '' : ` --object-prefix=${JSON.stringify(wanted)}`}`,
+    action: `gcloud storage buckets notifications create gs://${location.bucket} --topic=${topic === DELETED ? 'TOPIC' : topic} --payload-format=none${wanted === '' ? '' : ` --object-prefix=${JSON.stringify(wanted)}`}`,
   }
   return none ? fails('notifications', words) : degraded('notifications', words)
 }

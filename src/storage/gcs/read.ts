@@ -1,8 +1,9 @@
 import { formatLocation, formatReference, keyOf } from '../../model/location.ts'
 import type { Location } from '../../model/location.ts'
+import type { Counter } from '../bucket-store.ts'
 import { someAtOnce } from '../some.ts'
 import type { Found } from '../storage.ts'
-import type { Bucket, Counter } from './bucket.ts'
+import type { Bucket } from './bucket.ts'
 import { gcsFailure, Refusal } from './failures.ts'
 import { isFolderMarker, listedOf } from './list.ts'
 
@@ -37,10 +38,10 @@ export async function getOne(
   }
 }
 
-/** The answer about one object does not say whether the bucket is there; a listing does. Throws what that says; resolves when nothing is wrong with the bucket. */
-export async function explain(bucket: Bucket, location: Location, signal: AbortSignal): Promise<void> {
+/** The answer about one object does not say whether the bucket is there; a listing does. Throws what that says; answers whether anything lies under the prefix when nothing is wrong with the bucket. */
+export async function explain(bucket: Bucket, location: Location, signal: AbortSignal, counter: Counter = { requests: 0 }): Promise<boolean> {
   try {
-    await bucket.list(location.prefix, undefined, 1, { requests: 0 }, signal)
+    return (await bucket.list(location.prefix, undefined, 1, counter, signal)).rows.length > 0
   } catch (error) {
     signal.throwIfAborted()
     throw gcsFailure(error, formatLocation(location), 'storage.objects.list')

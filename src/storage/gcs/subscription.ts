@@ -3,6 +3,7 @@ import type { Location } from '../../model/location.ts'
 import type { GcsAccess } from '../../model/watch.ts'
 import { within } from './config.ts'
 import { credentialsFailure } from './failures.ts'
+import { identityOf } from './identity.ts'
 
 /** A subscription, and the locations whose notifications it carries. */
 export interface SubscriptionOrder {
@@ -71,12 +72,13 @@ export async function connectSubscription(order: SubscriptionOrder, place: strin
   const { PubSub, v1 } = await import('@google-cloud/pubsub')
   const projectId = order.name.split('/')[1] as string
   const pubsub = new PubSub({ projectId, scopes: [SCOPE] })
-  const { credentialsFile } = order.access
-  if (credentialsFile !== undefined && !pubsub.isEmulator)
-    await within(signal, pubsub.auth._getApplicationCredentialsFromFilePath(credentialsFile)).catch((error: unknown) => {
+  if (!pubsub.isEmulator) {
+    const identified = identityOf(pubsub.auth, order.access, SCOPE).then((client) => (pubsub.auth.cachedCredential = client))
+    await within(signal, identified).catch((error: unknown) => {
       signal.throwIfAborted()
       throw credentialsFailure(error, place)
     })
+  }
   const config = await pubsub.getClientConfig()
   // A universe that is said is not looked for: else the client asks the metadata server for it, at the emulator, too.
   const client = new v1.SubscriberClient(pubsub.isEmulator ? { ...config, universeDomain: 'googleapis.com' } : { ...config, auth: pubsub.auth })

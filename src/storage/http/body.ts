@@ -12,21 +12,26 @@ export interface Body {
   readonly sizeBytes: number
   /** Base64. */
   readonly md5: string
+  /** False of a glance that ended before the body did. */
+  readonly ended: boolean
 }
 
 /**
  * Reads a body to its end in flat memory; answers its length and MD5. Throws STORAGE_UNAVAILABLE when it breaks off or stops coming, STORAGE_INVALID
- * where its end cannot be told from its breaking off, OVERSIZE above `bytesMax`.
+ * where its end cannot be told from its breaking off, OVERSIZE above `bytesMax`. A `glance` goes on no longer
+ * than a silent body is waited for: what still flows by then is well so far.
  */
-export async function digestBody(message: IncomingMessage, place: string, bounds: Bounds, signal: AbortSignal): Promise<Body> {
+export async function digestBody(message: IncomingMessage, place: string, bounds: Bounds, signal: AbortSignal, glance = false): Promise<Body> {
   const { headers } = message
   const told = headers['content-length']
   const oversize = (): VarveError =>
     new VarveError('OVERSIZE', `${place} has more than ${bounds.bytesMax} bytes (http.max_bytes)`, { hint: `raise http.max_bytes, if its body has an end; ${NOTHING}` })
   let sizeBytes = 0
   let lately = 0
+  let enough = false
   const timer = setInterval(() => {
-    if (lately < BYTES_LEAST) message.destroy(new Silence(bounds.silentMs))
+    if (lately < BYTES_LEAST) message.destroy(new Silence(bounds.silentMs, lately))
+    enough = glance
     lately = 0
   }, bounds.silentMs)
   try {
@@ -39,13 +44,14 @@ export async function digestBody(message: IncomingMessage, place: string, bounds
       sizeBytes += chunk.length
       lately += chunk.length
       if (sizeBytes > bounds.bytesMax) throw oversize()
+      if (enough) break
     }
-    return { sizeBytes, md5: hash.digest('base64') }
+    return { sizeBytes, md5: hash.digest('base64'), ended: !enough }
   } catch (error) {
     signal.throwIfAborted()
     if ((error as NodeJS.ErrnoException).code !== 'ECONNRESET') throw webFailure(error, place)
     const of = told === undefined ? '' : ` of ${told}`
-    throw new VarveError('STORAGE_UNAVAILABLE', `${place} broke off after ${sizeBytes}${of} bytes`, { cause: error, hint: `it is tried again; ${NOTHING}` })
+    throw new VarveError('STORAGE_UNAVAILABLE', `${place} broke off after ${sizeBytes}${of} bytes`, { cause: error, hint: 'it is tried again; check the server and the network if it lasts' })
   } finally {
     clearInterval(timer)
     message.destroy()

@@ -1,4 +1,4 @@
-// What `varve doctor` asks of a web object: of its bytes none is read.
+// What `varve doctor` asks of a web object: of its bytes none is read, unless a look reads them.
 import type { IncomingHttpHeaders } from 'node:http'
 import { isFailure } from '../../model/errors.ts'
 import { formatLocation, loneName } from '../../model/location.ts'
@@ -10,17 +10,17 @@ import { actionOf, within } from '../probe.ts'
 import type { Means } from '../probe.ts'
 import { Asker } from './ask.ts'
 import type { Answer } from './ask.ts'
-import { checkKind } from './body.ts'
+import { checkKind, digestBody } from './body.ts'
 import { boundsOf } from './config.ts'
 import type { Bounds } from './config.ts'
 import { statusFailure, webFailure } from './failures.ts'
-import { isSame, isStrong, shownOf } from './shown.ts'
+import { isSame, isStrong, isTracked, shownOf } from './shown.ts'
 import type { Known, Shown } from './shown.ts'
 
 /** Asks whether the object can be read, by how much its changes show, and at what price. Never throws but for `signal`. */
-export async function probeWeb(watch: Watch, location: Location, means: Means, signal: AbortSignal): Promise<readonly Diagnosis[]> {
+export async function probeWeb(watch: Watch, location: Location, means: Means, signal: AbortSignal, over: Partial<Bounds> = {}): Promise<readonly Diagnosis[]> {
   const place = formatLocation(location)
-  const bounds = boundsOf(watch.http)
+  const bounds = { ...boundsOf(watch.http), ...over }
   const asker = new Asker(place, bounds)
   const ask = async (method: 'HEAD' | 'GET'): Promise<Answer> => {
     const answer = await within(means, signal, (late) => asker.ask(method, undefined, late))
@@ -32,11 +32,34 @@ export async function probeWeb(watch: Watch, location: Location, means: Means, s
     if (status !== 200) throw statusFailure(status, place)
     checkKind(headers, place, loneName(location), bounds)
     const shown = shownOf(headers, answeredBy)
-    return [works('read'), tracking(shown, bounds, watch), ...sizing(headers, bounds), await heading(ask, shown, signal)]
+    const tooLarge = sizing(headers, bounds)
+    const read = tooLarge.length === 0 && needsBody(shown, bounds) ? await reading(asker, place, bounds, signal) : works('read')
+    return [read, tracking(shown, bounds, watch), ...tooLarge, await heading(ask, shown, signal)]
   } catch (error) {
     signal.throwIfAborted()
     const failure = webFailure(error, place)
     return [fails('read', { reason: failure.message, action: actionOf(failure) })]
+  }
+}
+
+/** True where a look reads the bytes: to compare them, or since nothing else tells the length. */
+function needsBody(shown: Shown, { content }: Bounds): boolean {
+  return content || (isTracked(shown) && shown.sizeBytes === undefined)
+}
+
+/** Reads the body as a look does, for a while. It has bounds of its own, and takes as long as one needs that is as good as silent. Throws what a look throws. */
+async function reading(asker: Asker, place: string, bounds: Bounds, signal: AbortSignal): Promise<Diagnosis> {
+  const { status, message } = await asker.ask('GET', undefined, signal)
+  try {
+    if (status !== 200) throw statusFailure(status, place)
+    const { sizeBytes, ended } = await digestBody(message, place, bounds, signal, true)
+    if (ended) return works('read', `${sizeBytes} bytes, to their end`)
+    const told = message.headers['content-length']
+    const soFar = `${sizeBytes}${told === undefined ? '' : ` of ${told}`} bytes came in ${bounds.silentMs / 1_000} s`
+    if (told !== undefined) return works('read', `${soFar}; the rest was not read`)
+    return degraded('read', { reason: `${soFar}, and no end of them is told: a look gives up after ${bounds.bytesMax} (http.max_bytes)`, action: 'see that its body has an end, or let the server send Content-Length' })
+  } finally {
+    message.destroy()
   }
 }
 

@@ -3,13 +3,9 @@ import type { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { GetObjectCommand, HeadObjectCommand, ListObjectsV2Command, ListObjectVersionsCommand } from '@aws-sdk/client-s3'
 import type { GetObjectCommandInput, GetObjectCommandOutput, HeadObjectCommandInput, HeadObjectCommandOutput, S3Client } from '@aws-sdk/client-s3'
+import type { Counter } from '../bucket-store.ts'
 import { parsePage } from './page.ts'
 import type { Page } from './page.ts'
-
-/** Counts what really goes over the wire: tries again count, too. */
-export interface Counter {
-  requests: number
-}
 
 /** Where a page begins; empty for the first. */
 export interface Cursor {

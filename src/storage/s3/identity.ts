@@ -1,4 +1,4 @@
-import { fromNodeProviderChain, fromTemporaryCredentials } from '@aws-sdk/credential-providers'
+import { fromIni, fromNodeProviderChain, fromTemporaryCredentials } from '@aws-sdk/credential-providers'
 import { VarveError } from '../../model/errors.ts'
 import type { S3Access } from '../../model/watch.ts'
 import { statusOf } from './failures.ts'
@@ -25,13 +25,16 @@ interface Assumed {
 const assumed = new Map<string, Assumed>()
 
 /**
- * Who asks: the SDK's own chain (of `profile` where the access names one), or the role that is assumed with it, under the session name `varve`. Each client reads the
- * shared files anew, so what was rotated there needs no restart. Rejects with CREDENTIALS, or STORAGE_UNAVAILABLE when STS does not answer, for a role; else as the SDK does.
+ * Who asks: the profile that the access names, else the SDK's own chain; or the role that is assumed with it, under the session name `varve`. Each client reads the
+ * shared files anew, so what was rotated there needs no restart. Rejects with CREDENTIALS, or STORAGE_UNAVAILABLE when STS does not answer, for a profile or a role; else
+ * as the SDK does.
  */
 export function identityOf(access: S3Access): Identity {
   const { profile, role, region, stsEndpoint } = access
   // By itself the SDK reads a file once in the life of a process.
-  const own = fromNodeProviderChain({ ignoreCache: true, logger: SILENT, ...(profile !== undefined && { profile }) })
+  const settings = { ignoreCache: true, logger: SILENT }
+  // The chain would go on to the identity of the machine, which nobody named.
+  const own = profile === undefined ? fromNodeProviderChain(settings) : profileOf(access, fromIni({ ...settings, profile }))
   if (role === undefined) return own
   const assume = fromTemporaryCredentials({
     masterCredentials: own,
@@ -54,11 +57,22 @@ export function identityOf(access: S3Access): Identity {
   }
 }
 
+function profileOf({ profile, sharedFiles = ['the shared AWS files'] }: S3Access, tell: Identity): Identity {
+  return (caller) => tell(caller).catch((error: unknown) => {
+    const { name, message = '' } = error as { readonly name?: string; readonly message?: string }
+    if (name !== 'CredentialsProviderError') throw error
+    throw new VarveError('CREDENTIALS', `the profile ${profile} (s3.profile) tells no credentials: ${message}`, {
+      cause: error, hint: `${sharedFiles.join(' and ')} were searched: give it some there, or name another in s3.profile`,
+    })
+  })
+}
+
 function lasts({ expiration }: Credentials): boolean {
   return expiration === undefined || expiration.getTime() - Date.now() > END_MS
 }
 
 function failureOf(error: unknown, role: string): VarveError {
+  if (error instanceof VarveError) return error
   const { name, code } = error as { readonly name?: string; readonly code?: string }
   const status = statusOf(error)
   if (name !== 'CredentialsProviderError' && (status === undefined || status >= 500))

@@ -2,6 +2,7 @@ import type { HeadObjectCommandOutput } from '@aws-sdk/client-s3'
 import { VarveError } from '../../model/errors.ts'
 import { formatReference, keyOf } from '../../model/location.ts'
 import type { Location } from '../../model/location.ts'
+import type { Counter } from '../bucket-store.ts'
 import { someAtOnce } from '../some.ts'
 import type { Found } from '../storage.ts'
 import type { Bucket } from './bucket.ts'
@@ -40,6 +41,17 @@ export async function headOne(bucket: Bucket, location: Location, path: string, 
   return foundOf(head, path, reference)
 }
 
+/** What has this key, or had it; undefined where nothing has, or nobody says. */
+export async function whatIsAt(bucket: Bucket, key: string, signal: AbortSignal): Promise<'object' | 'deleted object' | undefined> {
+  try {
+    await bucket.head(key, false, signal)
+    return 'object'
+  } catch (error) {
+    signal.throwIfAborted()
+    return isMarked(error) ? 'deleted object' : undefined
+  }
+}
+
 /** Where encryption keys may not be used, a HEAD that asks for checksums is denied while a plain one is not. */
 export async function withChecksums(bucket: Bucket, key: string, signal: AbortSignal): Promise<HeadObjectCommandOutput> {
   try {
@@ -50,10 +62,10 @@ export async function withChecksums(bucket: Bucket, key: string, signal: AbortSi
   }
 }
 
-/** The answer to a HEAD has no body, so it cannot say why; a listing does. Throws what that says; resolves when nothing is wrong with the bucket. */
-export async function explain(bucket: Bucket, location: Location, place: string, signal: AbortSignal): Promise<void> {
+/** The answer to a HEAD has no body, so it cannot say why; a listing does. Throws what that says; answers whether anything lies under the prefix when nothing is wrong with the bucket. */
+export async function explain(bucket: Bucket, location: Location, place: string, signal: AbortSignal, counter: Counter = { requests: 0 }): Promise<boolean> {
   try {
-    await bucket.objects(location.prefix, {}, { requests: 0 }, signal, 1)
+    return (await bucket.objects(location.prefix, {}, counter, signal, 1)).rows.length > 0
   } catch (error) {
     signal.throwIfAborted()
     throw awsFailure(error, place, 's3:ListBucket')

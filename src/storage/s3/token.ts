@@ -51,7 +51,8 @@ function digestOf(text: string): Buffer {
   return createHash('sha256').update(text).digest()
 }
 
-async function readToken(file: string): Promise<string> {
+/** The token in that file. Throws CONFIG_INVALID. */
+export async function readToken(file: string): Promise<string> {
   const refuse = (what: string, cause?: unknown): VarveError =>
     new VarveError('CONFIG_INVALID', `the token file ${file} ${what}`, { cause, hint: 'write one into it, such as the output of: openssl rand -hex 32' })
   let bytes: Buffer

@@ -25,13 +25,11 @@ interface Waiting {
 }
 
 /**
- * Hears what S3-compatible stores post. It begins with a whole hint for each location; what was posted while nobody listened is the store's to post again. Throws
- * CONFIG_INVALID when the token's file holds none; one that loses it later makes every post wait, and one log line.
+ * Hears what S3-compatible stores post. It begins with a whole hint for each location; what was posted while nobody listened is the store's to post again. While the
+ * token's file holds none every post waits, with one log line.
  */
-export async function openWebhook(order: HookOrder, clock: Clock, log: Log): Promise<ToldSource> {
-  const token = new Token(order.tokenFile, clock)
-  await token.digest()
-  return new Webhook(order, token, clock, log)
+export function openWebhook(order: HookOrder, clock: Clock, log: Log): ToldSource {
+  return new Webhook(order, new Token(order.tokenFile, clock), clock, log)
 }
 
 class Webhook implements ToldSource {

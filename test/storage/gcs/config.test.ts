@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from '@jest/globals'
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
@@ -7,7 +7,10 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
+import { PubSub } from '@google-cloud/pubsub'
 import { connectGcs } from '../../../src/storage/gcs/config.ts'
+import { identityOf } from '../../../src/storage/gcs/identity.ts'
+import { FakeIam } from '../../fakes/iam.ts'
 
 // A token server, as workload identity federation has one, and beside it what would be asked if anybody looked for a metadata server.
 let server: Server
@@ -94,8 +97,8 @@ test('a token is kept while it lasts, and renewed when it does not', async () =>
 test('credentials that are missing, or not valid, are named, without a word of what they hold', async () => {
   const broken = join(folder, 'broken.json')
   writeFileSync(broken, 'very-secret')
-  for (const credentialsFile of [join(folder, 'nowhere.json'), broken, folder])
-    await expect(shown({ credentialsFile })).rejects.toMatchObject({ code: 'CREDENTIALS', message: expect.not.stringContaining('very-secret'), hint: expect.stringMatching(/gcs\.credentials_file/) })
+  for (const [credentialsFile, words] of [[join(folder, 'nowhere.json'), 'cannot be read (ENOENT)'], [broken, 'holds no JSON'], [folder, 'cannot be read (EISDIR)']] as const)
+    await expect(shown({ credentialsFile })).rejects.toMatchObject({ code: 'CREDENTIALS', message: `the credentials file ${credentialsFile} ${words}`, hint: expect.stringMatching(/gcs\.credentials_file/) })
   answer = { status: 400, body: { error: 'invalid_grant', error_description: 'the subject is not known' } }
   await expect(shown({ credentialsFile: keyFile() })).rejects.toMatchObject({ code: 'CREDENTIALS', message: expect.stringMatching(/invalid_grant/) })
   // No file, no login, and the machine has no identity.
@@ -116,4 +119,64 @@ test('an abort ends the wait for a token server that does not answer', async () 
   const waiting = gate.headers('https://storage.googleapis.com/', stop.signal)
   setTimeout(() => stop.abort(new Error('enough')), 50)
   await expect(waiting).rejects.toThrow('enough')
+})
+
+describe('a service account that is impersonated', () => {
+  const ACCOUNT = 'reader@project.iam.gserviceaccount.com'
+  let iam: FakeIam
+  beforeEach(async () => {
+    iam = await FakeIam.start()
+  })
+  afterEach(() => iam.stop())
+
+  const gate = (more: object = {}) => connectGcs('gs://b/', { impersonate: ACCOUNT, credentialsFile: keyFile(), ...more }, iam.url)
+  const token = async (opened: Awaited<ReturnType<typeof gate>>): Promise<string | null> => (await opened.headers('https://storage.googleapis.com/', signal)).get('authorization')
+
+  test('is asked for with the credentials of the watch, which may do that alone; its token may only read, and is kept while it lasts', async () => {
+    const opened = await gate()
+    expect([await token(opened), await token(opened)]).toEqual(['Bearer token-1', 'Bearer token-1'])
+    expect(iam.asked).toEqual([{ by: 'Bearer token', account: ACCOUNT, scope: ['https://www.googleapis.com/auth/devstorage.read_only'] }])
+    expect(asked).toEqual([expect.stringMatching(/scope=https:\/\/www\.googleapis\.com\/auth\/iam&/)])
+    process.env['GOOGLE_APPLICATION_CREDENTIALS'] = keyFile()
+    expect(await token(await connectGcs('gs://b/', { impersonate: ACCOUNT }, iam.url))).toBe('Bearer token-2')
+  })
+
+  test('is never stood in for by who impersonates it, whoever asks first', async () => {
+    const opened = await gate()
+    expect(new Set(await Promise.all(Array.from({ length: 8 }, () => token(opened)))).has('Bearer token')).toBe(false)
+  })
+
+  test('has its token renewed when that is about to end', async () => {
+    iam.lastsMs = 60_000
+    const opened = await gate()
+    const first = await token(opened)
+    iam.lastsMs = 3_600_000
+    const [second, third] = [await token(opened), await token(opened)]
+    expect([first === second, second === third]).toEqual([false, true])
+  })
+
+  test('that may not be impersonated, or is not there, is named with the permission; an IAM that is down is tried again', async () => {
+    const opened = await gate()
+    for (const status of [403, 404]) {
+      iam.refuses = status
+      await expect(token(opened)).rejects.toMatchObject({ code: 'CREDENTIALS', message: expect.stringContaining(`${ACCOUNT} cannot be impersonated (${status}: `), hint: expect.stringContaining('iam.serviceAccounts.getAccessToken') })
+    }
+    iam.refuses = 503
+    await expect(token(opened)).rejects.toMatchObject({ code: 'STORAGE_UNAVAILABLE' })
+    iam.refuses = undefined
+    expect(await token(opened)).toMatch(/^Bearer token-\d+$/)
+  }, 60_000)
+
+  test('is asked for by what hears its subscription, too', async () => {
+    const { auth } = new PubSub({ projectId: 'p' })
+    const client = await identityOf(auth, { impersonate: ACCOUNT, credentialsFile: keyFile() }, 'https://www.googleapis.com/auth/pubsub', iam.url)
+    auth.cachedCredential = client
+    expect((await (await auth.getClient()).getRequestHeaders('https://pubsub.googleapis.com/')).get('authorization')).toBe('Bearer token-1')
+    expect(iam.asked).toMatchObject([{ account: ACCOUNT, scope: ['https://www.googleapis.com/auth/pubsub'] }])
+  })
+
+  test('is shown to an emulator as nobody', async () => {
+    expect(await token(await gate({ endpoint: 'http://127.0.0.1:4443' }))).toBeNull()
+    expect(iam.asked).toEqual([])
+  })
 })

@@ -115,7 +115,7 @@ describe('a subscription', () => {
 
   test('whose topic the bucket does not notify hears nothing', async () => {
     fake.notifications = [{ topic: '//pubsub.googleapis.com/projects/p/topics/other' }]
-    expect(diagnosisOf(await asked(), 'notifications')).toMatchObject({ outcome: 'fails', reason: expect.stringContaining('fake does not tell the topic'), action: expect.stringContaining('gcloud storage buckets notifications create gs://fake') })
+    expect(diagnosisOf(await asked(), 'notifications')).toMatchObject({ outcome: 'fails', reason: expect.stringContaining('fake does not tell the topic'), action: expect.stringMatching(/^gcloud storage buckets notifications create gs:\/\/fake --topic=projects\/p\/topics\/t-\S+ /) })
     fake.fault = denying('notified')
     expect(outcomesOf(await asked())).toContain('notifications degraded storage.buckets.get')
   })
@@ -154,11 +154,18 @@ test.each<[string, object[], boolean, string, string | undefined]>([
   expect(judge(notifications, parseLocation('gs://fake/d/', '/'), versioned, 3_600_000)).toMatchObject({ outcome, ...(words !== undefined && { reason: expect.stringContaining(words) }) })
 })
 
+test('the command that would tell the topic names it where the subscription did', () => {
+  const of = (topic?: string): string | undefined => judge([], parseLocation('gs://fake/d/', '/'), false, 3_600_000, topic).action
+  expect(of('projects/p/topics/t')).toBe('gcloud storage buckets notifications create gs://fake --topic=projects/p/topics/t --payload-format=none --object-prefix="d/"')
+  for (const unknown of [undefined, '_deleted-topic_']) expect(of(unknown)).toContain(' --topic=TOPIC ')
+})
+
 test('the least roles are commands, an identity at a time', () => {
   const events = { kind: 'pubsub', subscription: 'projects/p/subscriptions/s' } as const
   const policies = gcpPolicies([
     watchOf({ name: 'one', locations: [parseLocation('gs://fake/d/', '/')], events }), watchOf({ name: 'two', locations: [parseLocation('gs://fake/e/', '/')], events }),
-    watchOf({ name: 'three', locations: [parseLocation('gs://other/', '/')], gcs: { credentialsFile: '/key.json', project: 'payer' } }), watchOf({ name: 'files' }),
+    watchOf({ name: 'three', locations: [parseLocation('gs://other/', '/')], gcs: { credentialsFile: '/key.json', project: 'payer' } }),
+    watchOf({ name: 'four', locations: [parseLocation('gs://other/', '/')], gcs: { impersonate: 'reader@p.iam.gserviceaccount.com' } }), watchOf({ name: 'files' }),
   ])
   expect(policies).toEqual([
     {
@@ -170,5 +177,13 @@ test('the least roles are commands, an identity at a time', () => {
       ].join('\n'),
     },
     { title: 'Google roles for the identity of /key.json (MEMBER), needed by three', text: expect.stringMatching(/gs:\/\/other .*objectViewer.*\n.*gs:\/\/other .*\n.*payer .*serviceusage\.services\.use/) },
+    {
+      title: 'Google roles for reader@p.iam.gserviceaccount.com, as whom the identity that Varve runs as (MEMBER) asks, needed by four',
+      text: [
+        'gcloud iam service-accounts add-iam-policy-binding reader@p.iam.gserviceaccount.com --member=MEMBER --role=roles/iam.serviceAccountTokenCreator  # iam.serviceAccounts.getAccessToken',
+        'gcloud storage buckets add-iam-policy-binding gs://other --member=serviceAccount:reader@p.iam.gserviceaccount.com --role=roles/storage.objectViewer  # storage.objects.list, storage.objects.get',
+        'gcloud storage buckets add-iam-policy-binding gs://other --member=serviceAccount:reader@p.iam.gserviceaccount.com --role=roles/storage.legacyBucketReader  # storage.buckets.get, for what the audit foretells',
+      ].join('\n'),
+    },
   ])
 })

@@ -340,5 +340,5 @@ test('without credentials it is not heard, and says so in words', async () => {
   const source = pubsubSource({ name: owned.subscription, access: { credentialsFile: '/nowhere.json' }, locations: [] }, clock, { info: () => undefined, warn: (fields) => void logged.push(String(fields['error'])) })
   listening = source.listen(async () => undefined, stop.signal)
   await until(() => logged.length === 1)
-  expect(logged[0]).toMatch(/credentials are missing or not valid .*nowhere\.json/)
+  expect(logged[0]).toMatch(/the credentials file \/nowhere\.json cannot be read \(ENOENT\)/)
 })

@@ -17,6 +17,7 @@ test('a subscription is heard once, whatever the number of watches that it serve
   expect(await names(crops(), crops(elsewhere), crops({ gcs: { project: 'payer' } }))).toEqual(['pubsub crops'])
   expect(await names(crops(), crops(elsewhere, 'projects/p/subscriptions/other'))).toEqual(['pubsub crops', 'pubsub other'])
   expect(await names(crops(), crops({ gcs: { credentialsFile: '/key.json' } }))).toEqual(['pubsub crops', 'pubsub crops'])
+  expect(await names(crops(), crops({ gcs: { impersonate: 'reader@p.iam.gserviceaccount.com' } }))).toEqual(['pubsub crops', 'pubsub crops'])
   expect(await names(watchOf({ locations: [parseLocation('gs://bucket/crops/', '/')] }))).toEqual([])
 })
 

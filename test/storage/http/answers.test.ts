@@ -231,12 +231,16 @@ describe('a body that is read', () => {
     ['stops coming', (_, response) => {
       response.writeHead(200, { etag: '"stops"', 'content-length': 10_000 })
       response.write('one')
+    }, 'unavailable', /only trickles: 3 bytes came in 0\.4 s, and fewer than 1000 are as good as none/],
+    ['does not begin', (_, response) => {
+      response.writeHead(200, { etag: '"none"', 'content-length': 10_000 })
+      response.flushHeaders()
     }, 'unavailable', /is silent: nothing came for 0\.4 s/],
     ['drips', (_, response) => {
       response.writeHead(200, { etag: '"drips"' })
       const drip = setInterval(() => response.write('x'), 20)
       response.on('close', () => clearInterval(drip))
-    }, 'unavailable', /is silent/],
+    }, 'unavailable', /only trickles: \d+ bytes came in 0\.4 s/],
   ])('and %s is no version', async (_, answer, state, reason) => {
     const site = await webSite(at(), { ...content, bytesMax: 100_000 }, { silentMs: 400 })
     await site.look()

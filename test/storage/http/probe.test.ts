@@ -1,10 +1,13 @@
 // What the doctor says of a web object.
-import { afterEach, beforeEach, expect, test } from '@jest/globals'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { parseLocation } from '../../../src/model/location.ts'
 import type { Diagnosis } from '../../../src/model/probe.ts'
 import type { HttpAccess } from '../../../src/model/watch.ts'
 import { probeWeb } from '../../../src/storage/http/probe.ts'
+import type { Bounds } from '../../../src/storage/http/config.ts'
 import { Web } from '../../fakes/web.ts'
+import type { Answering } from '../../fakes/web.ts'
 import { freePort } from '../../components.ts'
 import { realClock } from '../../laws/world.ts'
 import { watchOf } from '../../suite/registry-world.ts'
@@ -17,9 +20,9 @@ beforeEach(async () => {
 })
 afterEach(() => web.stop())
 
-function probe(http: HttpAccess = {}, url = `${web.url}/labels.csv`, means = MEANS): Promise<readonly Diagnosis[]> {
+function probe(http: HttpAccess = {}, url = `${web.url}/labels.csv`, means = MEANS, over: Partial<Bounds> = {}): Promise<readonly Diagnosis[]> {
   const location = parseLocation(url, '/')
-  return probeWeb(watchOf({ locations: [location], http }), location, means, signal)
+  return probeWeb(watchOf({ locations: [location], http }), location, means, signal, over)
 }
 
 test('one with an ETag works, at two questions', async () => {
@@ -50,6 +53,47 @@ test('what is larger than may be read fails before it is read', async () => {
   web.put('x'.repeat(2_000))
   expect(outcomesOf(await probe({ checksum: 'content', bytesMax: 1_000 }))).toContain('size fails')
   expect(outcomesOf(await probe({ bytesMax: 1_000 }))).not.toContain('size fails')
+})
+
+describe('a body that a look would read is read, and', () => {
+  const SHORT = { silentMs: 1_000, bytesMax: 1e15 }
+  const drip = (text: string, everyMs: number, headers: Record<string, string | number> = {}) => (request: IncomingMessage, response: ServerResponse): void => {
+    response.writeHead(200, { etag: '"x"', ...headers })
+    if (request.method === 'HEAD') return void response.end()
+    const timer = setInterval(() => response.write(text), everyMs)
+    response.on('close', () => clearInterval(timer))
+    response.write(text)
+  }
+  const broken: Answering = (request, response) => {
+    response.writeHead(200, { etag: '"x"', 'content-length': 1_000 })
+    if (request.method === 'HEAD') response.end()
+    else response.write('one', () => response.destroy())
+  }
+
+  test.each<[string, Answering, RegExp, string]>([
+    ['broken off', broken, /broke off after 3 of 1000 bytes/, 'check the server and the network if it lasts'],
+    ['trickling', drip('x', 50, { 'content-length': 10_000 }), /only trickles: \d+ bytes came in 1 s/, 'check the server and the network if it lasts'],
+  ])('%s it fails, as a look does', async (_, answer, reason, action) => {
+    web.answer = answer
+    expect(diagnosisOf(await probe({ checksum: 'content' }, undefined, undefined, SHORT), 'read')).toMatchObject({ outcome: 'fails', reason: expect.stringMatching(reason), action })
+  })
+
+  test('without an end it fails where it is too large, and is degraded where that is not seen in the time', async () => {
+    web.answer = drip('x'.repeat(1_000), 20)
+    // Nothing but the body tells the length, so it is read without `content`, too.
+    for (const http of [{ checksum: 'content' } as const, {}]) {
+      expect(diagnosisOf(await probe(http, undefined, undefined, { ...SHORT, bytesMax: 2_500 }), 'read')).toMatchObject({ outcome: 'fails', reason: expect.stringContaining('has more than 2500 bytes'), action: 'raise http.max_bytes, if its body has an end' })
+      expect(diagnosisOf(await probe(http, undefined, undefined, SHORT), 'read')).toMatchObject({ outcome: 'degraded', reason: expect.stringMatching(/^\d+ bytes came in 1 s, and no end of them is told/), action: expect.any(String) })
+    }
+  })
+
+  test('whole, or long and on its way, it works; and one that no look reads is not read', async () => {
+    expect(diagnosisOf(await probe({ checksum: 'content' }), 'read')).toMatchObject({ outcome: 'works', reason: '3 bytes, to their end' })
+    web.answer = drip('x'.repeat(1_000), 20, { 'content-length': 1e9 })
+    expect(diagnosisOf(await probe({ checksum: 'content' }, undefined, undefined, SHORT), 'read')).toMatchObject({ outcome: 'works', reason: expect.stringMatching(/^\d+ of 1000000000 bytes came in 1 s; the rest was not read$/) })
+    web.answer = broken
+    expect(diagnosisOf(await probe(), 'read')).toEqual({ capability: 'read', outcome: 'works' })
+  })
 })
 
 test.each<[string, number, string, Record<string, string>, RegExp]>([

@@ -68,6 +68,16 @@ test('a profile goes before the environment, each watch its own', async () => {
   expect([await look({ profile: 'one' }), await look({ profile: 'two' }), await look({})]).toEqual([['AKIAONE'], ['AKIATWO'], ['varve']])
 })
 
+test('a profile that is not there, or tells nothing, is named with the files that were searched, and the identity of the machine is not taken for it', async () => {
+  profiles({ one: 'AKIAONE' })
+  writeFileSync(join(folder, 'config'), '[profile bare]\nregion = us-east-1\n')
+  const sharedFiles = [join(folder, 'credentials'), join(folder, 'config')]
+  for (const profile of ['nobody', 'bare'])
+    expect(await failure({ profile, sharedFiles })).toMatchObject({
+      code: 'CREDENTIALS', message: expect.stringContaining(`the profile ${profile} (s3.profile) tells no credentials: `), hint: `${sharedFiles.join(' and ')} were searched: give it some there, or name another in s3.profile`,
+    })
+})
+
 describe('a role', () => {
   test('is assumed under the name varve, by the profile, and shared by the looks that follow', async () => {
     profiles({ one: 'AKIAONE', two: 'AKIATWO' })
@@ -114,7 +124,7 @@ describe('a role', () => {
 
   test('without credentials to assume it with says which are missing', async () => {
     profiles({ one: 'AKIAONE' })
-    expect(await failure(role({ profile: 'none' }))).toMatchObject({ code: 'CREDENTIALS', message: `the role ${ROLE} cannot be assumed (CredentialsProviderError)` })
+    expect(await failure(role({ profile: 'none' }))).toMatchObject({ code: 'CREDENTIALS', message: expect.stringContaining('the profile none (s3.profile) tells no credentials: ') })
   })
 })
 
@@ -139,13 +149,14 @@ echo "{\\"Version\\":1,\\"AccessKeyId\\":\\"AKIA$n\\",\\"SecretAccessKey\\":\\"s
     writeFileSync(join(folder, 'credentials'), '')
     writeFileSync(join(folder, 'config'), `[profile told]\ncredential_process = ${program}\n`)
     const opened = await store({ profile: 'told' })
-    // What still holds is used while others are asked for.
+    // How often the SDK asks is its own affair.
     for (let tries = 0; new Set(s3.keyIds).size < 2 && tries < 500; tries++) {
       await scanned(opened, signal)
       await sleep(20)
     }
     await opened.close()
-    expect([...new Set(s3.keyIds)].slice(0, 2)).toEqual(['AKIA1', 'AKIA2'])
+    expect(new Set(s3.keyIds).size).toBeGreaterThan(1)
+    expect(s3.keyIds.every((keyId) => /^AKIA\d+$/.test(keyId))).toBe(true)
   })
 
   test('are those of a queue, too, though it is heard all the time', async () => {

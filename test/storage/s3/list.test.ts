@@ -239,6 +239,19 @@ test('an object whose key is the prefix itself is no entry, and it says so when 
   expect(end.notes.join()).toMatch(/5 bytes/)
 })
 
+test('where a listing shows nothing, what may hide all of it is named: an object of the name of a folder above, or one that was deleted', async () => {
+  fake.hides = true
+  for (const key of ['t/mp/deep/a', 't/mp', 'mpx']) fake.put(key, 'x')
+  const notes = async (key: string): Promise<string> => {
+    expect((await scan(key)).seen).toBe(0)
+    return ((await (await open(key)).whyEmpty?.(signal)) ?? []).join('\n')
+  }
+  expect(await notes('t/mp/deep/')).toMatch(/^the object t\/mp may hide what lies under t\/mp\/: .*$/)
+  fake.remove('t/mp')
+  expect(await notes('t/mp/deep/')).toMatch(/^the deleted object t\/mp may hide /)
+  expect(await notes('nothing/here/')).toBe('')
+})
+
 test('a key that is not UTF-8 is named, with its bytes', async () => {
   fill(1)
   fake.fault = at('versions', 'garbled')

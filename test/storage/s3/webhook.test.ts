@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { readToken } from '../../../src/storage/s3/token.ts'
 import { openWebhook } from '../../../src/storage/s3/webhook.ts'
 import { isTold } from '../../../src/storage/storage.ts'
 import type { Hint, ToldSource } from '../../../src/storage/storage.ts'
@@ -37,14 +38,14 @@ afterEach(async () => {
   rmSync(folder, { recursive: true })
 })
 
-function opened(): Promise<ToldSource> {
+function opened(): ToldSource {
   const clock = { now: () => nowMs, monotonic: () => nowMs, random: () => 0, sleep: async () => undefined }
   const log = { info: (_: unknown, message: string) => void logged.push(message), warn: (fields: unknown, message: string) => void logged.push(`${message} ${JSON.stringify(fields)}`) }
   return openWebhook({ path: '/hooks/minio', tokenFile, locations: LOCATIONS }, clock, log)
 }
 
 async function begun(): Promise<ToldSource> {
-  const source = await opened()
+  const source = opened()
   listening = source.listen((hints) => emit(hints), stop.signal, ({ trouble }) => void hearing.push(trouble === undefined ? 'well' : String(trouble)))
   await until(() => heard.length === 1)
   return source
@@ -98,16 +99,16 @@ describe('the token', () => {
   test.each([
     ['', 'is empty'], ['\n', 'is empty'], ['\r\n', 'is empty'], ['Bearer \n', 'is empty'], ['two words', 'holds no token'], ['one\ntwo\n', 'holds no token'], [' x', 'holds no token'],
     ['tökén', 'holds no token'], ['x'.repeat(5_000), 'holds no token'],
-  ])('a file that holds %j is refused at the start', async (text, words) => {
+  ])('a file that holds %j is refused', async (text, words) => {
     writeFileSync(tokenFile, text)
-    await expect(opened()).rejects.toMatchObject({ code: 'CONFIG_INVALID', message: `the token file ${tokenFile} ${words}${words === 'is empty' ? '' : ': one line of printable ASCII without spaces'}`, hint: expect.stringContaining('openssl rand') })
+    await expect(readToken(tokenFile)).rejects.toMatchObject({ code: 'CONFIG_INVALID', message: `the token file ${tokenFile} ${words}${words === 'is empty' ? '' : ': one line of printable ASCII without spaces'}`, hint: expect.stringContaining('openssl rand') })
   })
 
-  test('a file that is not there, or a folder, is refused at the start', async () => {
+  test('a file that is not there, or a folder, is refused', async () => {
     rmSync(tokenFile)
-    await expect(opened()).rejects.toMatchObject({ code: 'CONFIG_INVALID', message: `the token file ${tokenFile} cannot be read (ENOENT)` })
+    await expect(readToken(tokenFile)).rejects.toMatchObject({ code: 'CONFIG_INVALID', message: `the token file ${tokenFile} cannot be read (ENOENT)` })
     symlinkSync(folder, tokenFile)
-    await expect(opened()).rejects.toMatchObject({ code: 'CONFIG_INVALID', message: `the token file ${tokenFile} cannot be read (EISDIR)` })
+    await expect(readToken(tokenFile)).rejects.toMatchObject({ code: 'CONFIG_INVALID', message: `the token file ${tokenFile} cannot be read (EISDIR)` })
   })
 
   test('another one in the file takes its place within a second; without any nobody can post, and that is said once', async () => {
@@ -183,7 +184,7 @@ describe('a post', () => {
   })
 
   test('while nobody hears is refused with 503, before the start and after the end', async () => {
-    const source = await opened()
+    const source = opened()
     expect(await source.refusal(BEARER)).toBe(503)
     listening = source.listen((hints) => emit(hints), stop.signal)
     await until(() => heard.length === 1)
@@ -196,7 +197,7 @@ describe('a post', () => {
 })
 
 test('what is posted while it begins is heard: nothing falls between', async () => {
-  const source = await opened()
+  const source = opened()
   let begin = (): void => undefined
   emit = (hints) => (heard.push(hints), hints[0]?.whole === true ? new Promise((resolve) => (begin = resolve)) : Promise.resolve())
   listening = source.listen((hints) => emit(hints), stop.signal)
@@ -207,7 +208,7 @@ test('what is posted while it begins is heard: nothing falls between', async () 
 })
 
 test('a whole hint that cannot be marked ends it: it is started again', async () => {
-  const source = await opened()
+  const source = opened()
   emit = async () => Promise.reject(new Error('the disk is full'))
   await expect(source.listen((hints) => emit(hints), stop.signal)).rejects.toThrow('the disk is full')
   expect(await source.refusal(BEARER)).toBe(503)

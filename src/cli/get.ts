@@ -1,0 +1,82 @@
+import { resolve } from 'node:path'
+import { isFailure, VarveError } from '../model/errors.ts'
+import { get as restore } from '../restore/restore.ts'
+import type { GetWish, Report, Step, Way, Wish } from '../restore/restore.ts'
+import type { Context, Options } from './context.ts'
+import { parseVersion } from './names.ts'
+import { placeOf, reading } from './place.ts'
+import { accessTo } from './reach.ts'
+import { formatSize, plural, visible } from './words.ts'
+
+const WAYS: readonly Way[] = ['copy', 'reflink', 'hardlink', 'symlink']
+
+/** What narrows a restore or a check down. */
+export interface WishOptions extends Options {
+  readonly path?: string
+  readonly include?: readonly string[]
+  readonly exclude?: readonly string[]
+  readonly deep?: boolean
+}
+
+export interface GetOptions extends WishOptions {
+  readonly as?: string
+  readonly dryRun?: boolean
+  readonly force?: boolean
+  readonly delete?: boolean
+  readonly partial?: boolean
+}
+
+/** Makes a folder hold a version, exactly, and prints what was done. */
+export async function get(context: Context, name: string, destination: string | undefined, options: GetOptions): Promise<void> {
+  const place = await placeOf(context, options)
+  const { collection, version } = parseVersion(name, place.defaultEntity)
+  const way = WAYS.find((one) => one === (options.as ?? 'copy'))
+  if (way === undefined) throw new VarveError('USAGE', `--as ${options.as} is not known`, { hint: `write one of ${WAYS.join(', ')}` })
+  const narrowed = options.path !== undefined || options.include !== undefined || options.exclude !== undefined
+  if (options.delete === true && narrowed)
+    throw new VarveError('USAGE', '--delete makes the destination exactly the version, and --path, --include and --exclude take a part of it', { hint: 'leave out one or the other' })
+  if (destination === '') throw new VarveError('USAGE', 'the destination is empty', { hint: 'name a folder, or leave it out' })
+  await reading(context, place, async (registry) => {
+    const view = await registry.version(collection, version)
+    const wish: GetWish = {
+      ...(await wishOf(context, { collection, version: view.version }, options)),
+      destination: resolve(destination ?? `artifacts/${collection.collection}:${view.version}`), as: way,
+      force: options.force === true, delete: options.delete === true, partial: options.partial === true, dryRun: options.dryRun === true,
+    }
+    const parts = context.opener.restoreParts(registry, place.dataFolder, (location) => accessTo(place.config, location), ({ entries, bytes, of }) =>
+      of === undefined ? context.screen.progress(name, entries, bytes) : context.screen.advance(name, { objects: entries, bytes }, { objects: of.entries, bytes: of.bytes }))
+    try {
+      // Without `--json` and `--dry-run` only what is lost is told by name: so what is whole need not be listed.
+      const tell = options.json === true ? context.screen.json : wish.dryRun ? (steps: readonly Step[]) => context.screen.print(...steps.map(line)) : undefined
+      const report = await restore(parts, wish, tell, context.signal)
+      if (options.json !== true) await context.screen.print(summary(report, wish))
+    } catch (error) {
+      if (options.json !== true && !wish.dryRun && isFailure(error, 'LOST')) await context.screen.print(...error.losses.map((loss) => line({ ...loss, action: 'lost' })))
+      throw error
+    } finally {
+      context.screen.settle()
+    }
+  })
+}
+
+export async function wishOf(context: Context, of: Pick<Wish, 'collection' | 'version'>, { path, include = [], exclude = [], deep }: WishOptions): Promise<Wish> {
+  const filtered = include.length > 0 || exclude.length > 0
+  const stripped = path?.replace(/\/+$/, '')
+  if (stripped === '') throw new VarveError('USAGE', 'the path is empty', { hint: 'leave --path out for the whole version' })
+  return {
+    ...of, deep: deep === true, ...(stripped !== undefined && { path: stripped }),
+    ...(filtered && { takes: await context.opener.filter(include, exclude), filters: JSON.stringify([include, exclude]) }),
+  }
+}
+
+/** `fetched  s3://b/a  ->  a`: one line of a dry run, or of what is lost. */
+export function line({ path, action, from, pin, reason, words }: Step): string {
+  if (action === 'lost') return `lost      ${visible(path)}  (${reason}) ${visible(words ?? '')}`
+  const whence = from === undefined ? '' : `  from ${visible(from)}${pin === undefined ? '' : ` ${visible(pin)}`}`
+  return `${action.padEnd(8)}  ${visible(path)}${whence}`
+}
+
+function summary({ name, entries, fetched, fetchedBytes, kept, deleted }: Report, { destination, dryRun }: GetWish): string {
+  const facts = [`${plural(fetched, 'entry', 'entries')} ${dryRun ? 'would be ' : ''}fetched (${formatSize(fetchedBytes)})`, ...(kept > 0 ? [`${kept.toLocaleString('en-US')} in place`] : []), ...(deleted > 0 ? [`${deleted.toLocaleString('en-US')} ${dryRun ? 'would go' : 'deleted'}`] : [])]
+  return `${visible(name)} ${dryRun ? 'to' : 'is in'} ${visible(destination)}: ${plural(entries, 'entry', 'entries')}; ${facts.join(', ')}`
+}

@@ -1,0 +1,64 @@
+// What lies at a destination and is in no entry: what `--delete` takes away.
+import { lstatSync, readdirSync, rmdirSync, rmSync } from 'node:fs'
+import { fingerprintOf } from '../model/fingerprint.ts'
+import { comparePaths, directoryOf } from '../model/location.ts'
+import { ROOM } from './names.ts'
+import type { Pages } from './pages.ts'
+import { Remembered } from './receipt.ts'
+import type { Receipt } from './receipt.ts'
+
+export interface Extra {
+  readonly path: string
+  readonly kind: 'file' | 'folder'
+  /** An earlier restore put it there, and nobody touched it since. */
+  readonly ours: boolean
+}
+
+/** In path order; symbolic links are names like others, and never followed. A folder is told when nothing at all is in it. */
+export async function extrasOf(root: string, pages: Pages, receipt: Receipt): Promise<readonly Extra[]> {
+  const remembered = new Remembered(receipt.entries())
+  const paths = pathsOf(pages)
+  const extras: Extra[] = []
+  try {
+    let next = await paths.next()
+    for (const { path, folder } of walk(root, '')) {
+      while (next.done !== true && comparePaths(next.value, path) < 0) next = await paths.next()
+      if (next.done !== true && next.value === path) continue
+      const kept = folder ? undefined : await remembered.of(path)
+      const seen = kept === undefined ? undefined : lstatSync(root + path, { bigint: true, throwIfNoEntry: false })
+      extras.push({ path, kind: folder ? 'folder' : 'file', ours: folder || (seen !== undefined && fingerprintOf(seen) === kept?.fingerprint) })
+    }
+    return extras
+  } finally {
+    await Promise.all([paths.return(undefined), remembered.close()])
+  }
+}
+
+/** Removes them, and the folders that then hold nothing. */
+export function removeExtras(root: string, extras: readonly Extra[]): void {
+  for (const { path, kind } of extras) {
+    if (kind === 'folder') rmdirSync(root + path)
+    else rmSync(root + path, { force: true })
+    for (let folder = directoryOf(kind === 'folder' ? path.slice(0, -1) : path); folder !== ''; folder = directoryOf(folder.slice(0, -1))) {
+      if (readdirSync(root + folder).length > 0) break
+      rmdirSync(root + folder)
+    }
+  }
+}
+
+async function* pathsOf(pages: Pages): AsyncGenerator<string, undefined> {
+  for await (const { holdings } of pages.all()) for (const { path } of holdings) yield path
+  return undefined
+}
+
+function* walk(root: string, folder: string): Generator<{ readonly path: string; readonly folder: boolean }> {
+  const children = readdirSync(root + folder, { withFileTypes: true }).map((child) => ({ name: child.isDirectory() ? `${child.name}/` : child.name, folder: child.isDirectory() }))
+  children.sort((a, b) => comparePaths(a.name, b.name))
+  for (const child of children) {
+    if (folder === '' && child.name === `${ROOM}/`) continue
+    const path = folder + child.name
+    if (!child.folder) yield { path, folder: false }
+    else if (readdirSync(root + path).length === 0) yield { path, folder: true }
+    else yield* walk(root, path)
+  }
+}

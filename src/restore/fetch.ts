@@ -1,0 +1,209 @@
+// Bytes from a store: asked for until they are what was recorded, or surely cannot be had.
+import { backoffMs } from '../model/clock.ts'
+import type { Clock } from '../model/clock.ts'
+import type { Holding } from '../model/entry.ts'
+import { describe, isFailure } from '../model/errors.ts'
+import type { LossReason } from '../model/errors.ts'
+import type { Bytes, Reader } from '../storage/storage.ts'
+import { storeReason } from './plan.ts'
+import { wordsOf } from './readers.ts'
+import type { Readers, Source } from './readers.ts'
+import type { Threads } from './threads.ts'
+import { Prover, sealOf } from './verify.ts'
+import type { Proof, Seal } from './verify.ts'
+
+/** What one piece of a large object has: a few in flight fill a fast network, and hold little memory. */
+export const PIECE_BYTES = 8 * 1024 * 1024
+const PIECES_AT_ONCE = 4
+const TRIES = 3
+// A person waits: a store that is down for longer is for the next run, which goes on from here.
+const WAIT_MOST_MS = 5_000
+
+/** No source gave the bytes. */
+export class Unfetched extends Error {
+  readonly reason: LossReason
+
+  constructor(reason: LossReason, words: string) {
+    super(words)
+    this.reason = reason
+  }
+}
+
+/** What came is not what was recorded. */
+class Wrong extends Error {}
+
+export interface Fetched {
+  readonly source: Source
+  readonly proof: Proof
+}
+
+export class Fetcher {
+  readonly #readers: Readers
+  readonly #clock: Clock
+  readonly #signal: AbortSignal
+  readonly #came: (bytes: number) => void
+
+  /** `came` is told of bytes as they come. */
+  constructor(readers: Readers, clock: Clock, signal: AbortSignal, came: (bytes: number) => void) {
+    this.#readers = readers
+    this.#clock = clock
+    this.#signal = signal
+    this.#came = came
+  }
+
+  /** The bytes of an entry, whole and verified, from the first of `sources` that has them. Throws Unfetched. */
+  async whole(holding: Holding, sources: readonly Source[]): Promise<Fetched & { readonly bytes: Uint8Array }> {
+    return this.#fromAny(holding, sources, async (reader, source) => {
+      const chunks: Uint8Array[] = []
+      const proof = await this.#stream(reader, holding, source, (chunk) => void chunks.push(chunk))
+      return { source, proof, bytes: chunks.length === 1 ? (chunks[0] as Uint8Array) : Buffer.concat(chunks) }
+    })
+  }
+
+  /** Reads and verifies the bytes, and keeps none. Throws Unfetched. */
+  async only(holding: Holding, sources: readonly Source[]): Promise<Fetched> {
+    return this.#fromAny(holding, sources, async (reader, source) => ({ source, proof: await this.#stream(reader, holding, source, () => undefined) }))
+  }
+
+  /** The same into `file`, in pieces at once, going on from what the file has of an earlier try. `pourer` is a single thread. Throws Unfetched. */
+  async large(holding: Holding, sources: readonly Source[], file: string, pourer: Threads): Promise<Fetched> {
+    return this.#fromAny(holding, sources, async (reader, source, again) => ({ source, proof: await this.#inPieces(reader, holding, source, file, pourer, !again) }))
+  }
+
+  /** Tries each source, and what may be a matter of the moment three times. */
+  async #fromAny<T>(holding: Holding, sources: readonly Source[], read: (reader: Reader, source: Source, again: boolean) => Promise<T>): Promise<T> {
+    let failed = new Unfetched('removed', `${wordsOf({ ...holding, wanted: {} })} is not there any more`)
+    for (const source of sources)
+      for (let tries = 1; ; tries++) {
+        try {
+          return await read(await this.#readers.of(source.location), source, tries > 1)
+        } catch (error) {
+          this.#signal.throwIfAborted()
+          failed = unfetched(error, holding, source)
+          const passing = error instanceof Wrong || isFailure(error, 'STORAGE_UNAVAILABLE') || isFailure(error, 'STORAGE_INVALID') || isFailure(error, 'LOCATION_MISSING')
+          if (!passing || tries === TRIES) break
+          await this.#clock.sleep(backoffMs(tries - 1, this.#clock.random(), WAIT_MOST_MS), this.#signal)
+          this.#signal.throwIfAborted()
+        }
+      }
+    throw failed
+  }
+
+  /** One request, in the order of the bytes. */
+  async #stream(reader: Reader, holding: Holding, source: Source, keep: (chunk: Uint8Array) => void): Promise<Proof> {
+    const answer = await reader.open(source.key, source.wanted, this.#signal)
+    const seal = await this.#sealOf(answer, holding)
+    const prover = seal === undefined ? undefined : new Prover(seal)
+    let total = 0
+    for await (const chunk of answer.bytes) {
+      prover?.update(chunk)
+      keep(chunk)
+      total += chunk.length
+      this.#came(chunk.length)
+    }
+    if (total !== holding.sizeBytes || (prover !== undefined && !(await prover.holds()))) throw new Wrong(`of ${wordsOf(source)} other bytes came than were recorded`)
+    return seal?.by ?? 'store'
+  }
+
+  /** What the bytes of `answer` must come to. Throws Wrong when it cannot be what was recorded. */
+  async #sealOf(answer: Bytes, holding: Holding): Promise<Seal | undefined> {
+    const refuse = async (words: string): Promise<never> => {
+      await answer.bytes[Symbol.asyncIterator]().return?.()
+      throw new Wrong(words)
+    }
+    if (answer.sizeBytes !== holding.sizeBytes) return refuse(`${answer.sizeBytes} bytes are there, ${holding.sizeBytes} were recorded`)
+    let seal = sealOf(holding, answer.opaque)
+    if (answer.partBytes !== undefined && !answer.opaque && (seal?.by === 'parts' ? seal.partBytes?.length !== 1 : seal === undefined || seal.by.startsWith('crc')) && /-\d+$/.test(holding.content.etag ?? ''))
+      seal = sealOf(holding, false, await answer.partBytes(this.#signal))
+    if (seal === undefined && !bears(answer, holding)) return refuse('nothing over the bytes is recorded, and the answer does not bear what was')
+    return seal
+  }
+
+  async #inPieces(reader: Reader, holding: Holding, source: Source, file: string, pourer: Threads, resume: boolean): Promise<Proof> {
+    const first = await this.#piece(reader, source, 0, holding.sizeBytes)
+    const seal = await this.#sealOf(first, holding)
+    const { lengthBytes = 0 } = await pourer.run({ kind: 'begin', file, resume: resume && seal !== undefined, seal })
+    // More than the whole is of another file.
+    const from = lengthBytes > holding.sizeBytes ? undefined : lengthBytes
+    if (from === undefined) await pourer.run({ kind: 'begin', file, resume: false, seal })
+    if (from !== undefined && from > 0) await first.bytes[Symbol.asyncIterator]().return?.()
+    this.#came(from ?? 0)
+    const ahead: Promise<Uint8Array>[] = []
+    let next = from ?? 0
+    const ask = (): void => {
+      if (next >= holding.sizeBytes) return
+      const at = next
+      next = Math.min(at + PIECE_BYTES, holding.sizeBytes)
+      const piece = at === 0 ? this.#filled(first, next) : this.#pieceBytes(reader, holding, source, at, next, seal)
+      piece.catch(() => undefined)
+      ahead.push(piece)
+    }
+    for (let i = 0; i < PIECES_AT_ONCE; i++) ask()
+    let pouring: Promise<unknown> = Promise.resolve()
+    for (let piece = ahead.shift(); piece !== undefined; piece = ahead.shift()) {
+      const bytes = await piece
+      await pouring
+      pouring = pourer.run({ kind: 'pour', bytes })
+      pouring.catch(() => undefined)
+      ask()
+    }
+    await pouring
+    if ((await pourer.run({ kind: 'end' })).holds === true) return seal?.by ?? 'store'
+    // What was there before may be of another try: then all of it is fetched anew, and that is no failure of the store.
+    if (from !== undefined && from > 0) return this.#inPieces(reader, holding, source, file, pourer, false)
+    throw new Wrong(`of ${wordsOf(source)} other bytes came than were recorded`)
+  }
+
+  #piece(reader: Reader, source: Source, from: number, sizeBytes: number): Promise<Bytes> {
+    return reader.open(source.key, { ...source.wanted, range: { from, upTo: Math.min(from + PIECE_BYTES, sizeBytes) } }, this.#signal)
+  }
+
+  /** A piece is asked for again by itself: the others need not be. */
+  async #pieceBytes(reader: Reader, holding: Holding, source: Source, from: number, upTo: number, seal: Seal | undefined): Promise<Uint8Array> {
+    for (let tries = 1; ; tries++) {
+      try {
+        const answer = await this.#piece(reader, source, from, holding.sizeBytes)
+        if (answer.sizeBytes !== holding.sizeBytes || (seal === undefined && !bears(answer, holding))) throw new Wrong(`${wordsOf(source)} is another object now`)
+        return await this.#filled(answer, upTo - from)
+      } catch (error) {
+        if (this.#signal.aborted || tries === TRIES || !(isFailure(error, 'STORAGE_UNAVAILABLE') || isFailure(error, 'STORAGE_INVALID'))) throw error
+        await this.#clock.sleep(backoffMs(tries - 1, this.#clock.random(), WAIT_MOST_MS), this.#signal)
+      }
+    }
+  }
+
+  async #filled(answer: Bytes, lengthBytes: number): Promise<Uint8Array> {
+    // Memory of its own, and not of a pool: it is handed to another thread.
+    const bytes = new Uint8Array(new ArrayBuffer(lengthBytes))
+    let at = 0
+    for await (const chunk of answer.bytes) {
+      bytes.set(chunk, at)
+      at += chunk.length
+      this.#came(chunk.length)
+    }
+    return at === lengthBytes ? bytes : bytes.subarray(0, at)
+  }
+}
+
+/** True when the answer that bears the bytes bears what was recorded of the object: then the store says that they are those. */
+function bears({ content }: Bytes, holding: Holding): boolean {
+  const { content: recorded, latestPin } = holding
+  if (content === undefined) return false
+  if (content.pin !== undefined && (content.pin === recorded.pin || content.pin === latestPin)) return true
+  return content.digest === recorded.digest || (content.etag !== undefined && content.etag === recorded.etag)
+}
+
+function unfetched(error: unknown, holding: Holding, source: Source): Unfetched {
+  const { pin, etag } = source.wanted
+  const name = wordsOf(source)
+  if (error instanceof Wrong) {
+    // What is asked for by its pin or ETag is there: what comes of it is the store's fault, or the wire's.
+    const named = pin !== undefined || (etag !== undefined && etag === holding.content.etag)
+    return new Unfetched(named ? 'corrupt' : 'overwritten', named ? error.message : `${name} holds other bytes now`)
+  }
+  if (isFailure(error, 'NOT_FOUND')) return new Unfetched(pin === undefined ? 'removed' : 'expired', `${name} is not there any more`)
+  if (isFailure(error, 'OVERTAKEN')) return new Unfetched('overwritten', `${name} holds other bytes now`)
+  const reason = storeReason(error)
+  if (reason === undefined) throw error
+  return new Unfetched(reason, describe(error))
+}

@@ -1,0 +1,286 @@
+import { existsSync, readdirSync, realpathSync } from 'node:fs'
+import { join } from 'node:path'
+import { digestOf } from '../model/digest.ts'
+import { identityOf } from '../model/entry.ts'
+import type { Holding } from '../model/entry.ts'
+import { VarveError } from '../model/errors.ts'
+import type { Loss } from '../model/errors.ts'
+import { comparePaths } from '../model/location.ts'
+import type { VersionView } from '../model/version.ts'
+import { Bringer, lostStep, refuseRemote, stepFrom } from './bring.ts'
+import type { Brought } from './bring.ts'
+import { extrasOf, removeExtras } from './extras.ts'
+import type { Extra } from './extras.ts'
+import { Fetcher } from './fetch.ts'
+import { Pages } from './pages.ts'
+import type { Page } from './pages.ts'
+import { Planner } from './plan.ts'
+import { Readers } from './readers.ts'
+import type { Source } from './readers.ts'
+import { Receipt } from './receipt.ts'
+import type { Draft } from './receipt.ts'
+import type { GetWish, Parts, Report, Step, Tell } from './terms.ts'
+import { enter } from './room.ts'
+import type { Room } from './room.ts'
+import { Shelf } from './shelf.ts'
+import { Threads } from './threads.ts'
+import { weigh } from './weigh.ts'
+import type { Weighed } from './weigh.ts'
+
+/**
+ * Makes the destination hold the version, or what of it was asked for. When it resolves, every entry is in place and was verified. Throws LOST with every loss; without `partial` nothing was
+ * written when the stores showed it beforehand. Throws CONFLICT, and has written nothing, for files with other bytes that may not go, and while another restore works there.
+ */
+export async function get(parts: Parts, wish: GetWish, tell: Tell, signal: AbortSignal): Promise<Report> {
+  const view = await parts.registry.version(wish.collection, wish.version)
+  const getting = new Getting(parts, wish, view, tell, signal)
+  try {
+    return await getting.run()
+  } finally {
+    await getting.close()
+  }
+}
+
+class Getting {
+  readonly #parts: Parts
+  readonly #wish: GetWish
+  readonly #view: VersionView
+  readonly #tell: Tell
+  readonly #signal: AbortSignal
+  readonly #stop = new AbortController()
+  readonly #threads = new Threads()
+  readonly #readers: Readers
+  readonly #planner: Planner
+  readonly #pages: Pages
+  readonly #receipt: Receipt
+  readonly #shelf: Shelf
+  readonly #losses: Loss[] = []
+  #fetched = 0
+  #fetchedBytes = 0
+  #kept = 0
+  #deleted = 0
+  #cameBytes = 0
+
+  constructor(parts: Parts, wish: GetWish, view: VersionView, tell: Tell, signal: AbortSignal) {
+    this.#parts = parts
+    this.#wish = wish
+    this.#view = view
+    this.#tell = tell
+    this.#signal = AbortSignal.any([signal, this.#stop.signal])
+    this.#readers = new Readers(parts.openReader, parts.isLocal)
+    this.#planner = new Planner(this.#readers, this.#threads, parts.registry)
+    this.#pages = new Pages(parts, wish, view.version, view.entries)
+    this.#receipt = new Receipt(parts.memory, realOf(wish.destination))
+    this.#shelf = new Shelf()
+  }
+
+  async run(): Promise<Report> {
+    const { destination, deep, dryRun } = this.#wish
+    const fresh = !existsSync(destination) || readdirSync(destination).length === 0
+    const { trusted, whole } = fresh || deep ? { trusted: new Set<string>(), whole: undefined } : await this.#untouched()
+    if (whole !== undefined && this.#tell === undefined) {
+      this.#kept = whole
+      return this.#report(whole)
+    }
+    if (fresh || whole === undefined) this.#threads.warm()
+    if (dryRun) {
+      const weighed = await this.#weigh(destination.replace(/\/*$/, '/'), fresh, trusted, undefined)
+      await this.#each(weighed, async (page) => page.map(({ holding, sources }) => ({ step: stepFrom(holding.path, this.#wish.as === 'copy' ? 'fetched' : 'linked', sources[0] as Source, { sizeBytes: holding.sizeBytes }) })))
+      return this.#end(weighed)
+    }
+    const room = enter(destination)
+    let draft: Draft | undefined
+    let weighed: Weighed
+    try {
+      weighed = await this.#weigh(room.root, fresh, trusted, room)
+      draft = this.#receipt.begin()
+      await this.#bring(weighed, room, draft)
+    } catch (error) {
+      this.#stop.abort()
+      await draft?.drop()
+      if (this.#signal.aborted) await this.#threads.close()
+      throw error
+    } finally {
+      room.leave()
+    }
+    // A walk has threads of its own.
+    await this.#threads.close()
+    await this.#remember(draft, room)
+    return this.#end(weighed)
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#threads.close(), this.#readers.close()])
+    this.#shelf.close()
+  }
+
+  /** The folders in which nothing moved since a restore left them, and the number of entries when that is all of what is asked for. */
+  async #untouched(): Promise<{ readonly trusted: ReadonlySet<string>; readonly whole: number | undefined }> {
+    const left = await this.#receipt.left()
+    const trusted = new Set<string>()
+    if (left === undefined) return { trusted, whole: undefined }
+    let all = 0
+    for await (const { cover, stamp } of this.#parts.walk(realOf(this.#wish.destination), this.#parts.clock.now(), this.#signal)) {
+      all++
+      if ('directory' in cover && stamp !== undefined && left.stamps.get(cover.directory) === stamp) trusted.add(cover.directory)
+    }
+    const whole = left.whole && left.order === this.#order() && trusted.size === all && left.stamps.size === all
+    return { trusted, whole: whole ? left.entries : undefined }
+  }
+
+  #order(): string {
+    const { path = '', filters = '', as } = this.#wish
+    return digestOf([this.#view.digest, path, filters, as])
+  }
+
+  async #weigh(root: string, fresh: boolean, trusted: ReadonlySet<string>, room: Room | undefined): Promise<Weighed> {
+    const { as, partial, force } = this.#wish
+    const extras = this.#wish.delete && !fresh ? await extrasOf(root, this.#pages, this.#receipt) : []
+    const weighed = await weigh({
+      pages: this.#pages, planner: this.#planner, threads: this.#threads, wish: this.#wish, root, fresh, receipt: this.#receipt, trusted, ...(room !== undefined && { folding: room.folding }),
+      keep: (at, fingerprint) => this.#shelf.put(at, fingerprint), progress: this.#parts.progress,
+    }, this.#signal)
+    refuseRemote(weighed.remote, as)
+    const strange = force ? [] : [...weighed.foreign, ...extras.filter(({ ours }) => !ours).map(({ path }) => path)]
+    if (strange.length > 0)
+      throw new VarveError('CONFLICT', `${count(strange.length, 'file', 'files')} at ${this.#wish.destination} ${strange.length === 1 ? 'is' : 'are'} not what a restore put there: ${named(strange)}`, {
+        hint: 'nothing was written: move them away, name another destination, or let them go with --force',
+      })
+    this.#losses.push(...weighed.losses)
+    if (this.#losses.length > 0 && !partial && room !== undefined) throw await this.#lost(false)
+    this.#extras = extras
+    return weighed
+  }
+
+  #extras: readonly Extra[] = []
+
+  async #bring(weighed: Weighed, room: Room, draft: Draft | undefined): Promise<void> {
+    const came = (bytes: number): void => {
+      this.#cameBytes += bytes
+      this.#parts.progress({ entries: this.#fetched, bytes: this.#cameBytes, of: weighed.fetch })
+    }
+    const fetcher = new Fetcher(this.#readers, this.#parts.clock, this.#signal, came)
+    const bringer = new Bringer(room, this.#threads, this.#planner, fetcher, this.#wish.as, this.#signal, came)
+    try {
+      await this.#each(weighed, (page) => bringer.start(page), draft, room.fine)
+      if (this.#losses.length === 0) removeExtras(room.root, this.#extras)
+    } catch (error) {
+      this.#stop.abort()
+      throw error
+    } finally {
+      await bringer.idle()
+      await bringer.close()
+    }
+  }
+
+  /** Every entry in path order: what is to come is begun a page ahead of what is told. */
+  async #each(
+    weighed: Weighed,
+    begin: (page: readonly { readonly holding: Holding; readonly fate: 'fetch' | 'replace'; readonly sources: readonly Source[] }[]) => Promise<readonly (Brought | Promise<Brought>)[]>,
+    draft?: Draft,
+    fine = true,
+  ): Promise<void> {
+    let last: Promise<void> = Promise.resolve()
+    for await (const { from, holdings } of this.#slices()) {
+      const wanted: { holding: Holding; fate: 'fetch' | 'replace'; sources: readonly Source[]; i: number }[] = []
+      for (const [i, holding] of holdings.entries()) {
+        const fate = weighed.fateOf(from + i)
+        if (fate === 'fetch' || fate === 'replace') wanted.push({ holding, fate, i, sources: weighed.sources.get(from + i) ?? (await this.#planner.own(holding)) })
+      }
+      const begun = await begin(wanted)
+      await last
+      const ready = new Map(wanted.map(({ i }, position) => [i, begun[position] as Brought | Promise<Brought>]))
+      last = this.#finish(weighed, from, holdings, ready, draft, fine)
+      last.catch(() => undefined)
+    }
+    await last
+    const gone = this.#extras.map(({ path }): Step => ({ path, action: 'deleted' }))
+    if (this.#losses.length === 0) {
+      this.#deleted = gone.length
+      await this.#tell?.(gone)
+    }
+  }
+
+  /** Less than a page is under way at a time: what lives long fills memory. */
+  async *#slices(): AsyncGenerator<Page> {
+    for await (const { from, holdings } of this.#pages.all())
+      for (let at = 0; at < holdings.length; at += BROUGHT_AT_ONCE) yield { from: from + at, holdings: holdings.slice(at, at + BROUGHT_AT_ONCE) }
+  }
+
+  async #finish(weighed: Weighed, from: number, holdings: readonly Holding[], ready: ReadonlyMap<number, Brought | Promise<Brought>>, draft: Draft | undefined, fine: boolean): Promise<void> {
+    const steps: Step[] = []
+    const now = this.#parts.clock.now()
+    for (const [i, holding] of holdings.entries()) {
+      const { path, sizeBytes, content } = holding
+      const kept = weighed.fateOf(from + i) === 'kept'
+      const brought: Brought | undefined = kept ? { step: { path, action: 'kept', sizeBytes }, fingerprint: this.#shelf.take(from + i) } : await ready.get(i)
+      if (brought === undefined) continue
+      const { step, fingerprint = '' } = brought
+      if (step.action === 'lost') this.#losses.push({ path, reason: step.reason ?? 'unreachable', words: step.words ?? '' })
+      else if (kept) this.#kept++
+      else {
+        this.#fetched++
+        this.#fetchedBytes += sizeBytes
+      }
+      if (step.action !== 'lost') steps.push(step)
+      if (fingerprint !== '' && (fine || isOld(fingerprint, now))) await draft?.add({ path, holds: identityOf(content, sizeBytes), sizeBytes, fingerprint })
+    }
+    await this.#tell?.(steps)
+  }
+
+  async #remember(draft: Draft | undefined, room: Room): Promise<void> {
+    if (draft === undefined) return
+    // Nobody knew a file's name before it was in place, so that it moved again within the same tick of a fine clock needs no guard: only what the walk may have met in the making does.
+    const startMs = this.#parts.clock.now() + (room.fine ? RACY_MS : 0)
+    await draft.keep(this.#order(), this.#parts.walk(room.root, startMs, this.#signal))
+  }
+
+  async #end(weighed: Weighed): Promise<Report> {
+    if (this.#losses.length > 0) throw await this.#lost(true)
+    return this.#report(this.#kept + weighed.fetch.entries)
+  }
+
+  async #lost(written: boolean): Promise<VarveError> {
+    const losses = this.#losses.toSorted((a, b) => comparePaths(a.path, b.path))
+    await this.#tell?.(losses.map(lostStep))
+    const what = `${count(losses.length, 'entry', 'entries')} of ${this.#name()} cannot be restored: ${named(losses.map(({ path, reason }) => `${path} (${reason})`))}`
+    const rest = this.#wish.dryRun ? 'the rest can be restored with --partial' : written ? `the rest is in ${this.#wish.destination}` : 'nothing was written; --partial restores the rest'
+    return new VarveError('LOST', what, { losses, hint: rest })
+  }
+
+  #name(): string {
+    return `${this.#view.artifact}:${this.#view.version}`
+  }
+
+  #report(entries: number): Report {
+    return { name: this.#name(), entries, fetched: this.#fetched, fetchedBytes: this.#fetchedBytes, kept: this.#kept, deleted: this.#deleted }
+  }
+}
+
+const BROUGHT_AT_ONCE = 1_000
+
+// Of a store's racy window: FAT counts 2 s.
+const RACY_MS = 2_000
+
+function isOld(fingerprint: string, nowMs: number): boolean {
+  const bytes = Buffer.from(fingerprint, 'base64')
+  const before = BigInt(Math.floor(nowMs - RACY_MS)) * 1_000_000n
+  return bytes.readBigInt64LE(0) < before && bytes.readBigInt64LE(8) < before
+}
+
+/** The real path of what is there, and the rest as it is written. */
+function realOf(path: string): string {
+  if (existsSync(path)) return realpathSync(path)
+  const cut = path.replace(/\/+$/, '').lastIndexOf('/')
+  return cut <= 0 ? path : join(realOf(path.slice(0, cut)), path.slice(cut + 1))
+}
+
+function count(number: number, one: string, many: string): string {
+  return `${number.toLocaleString('en-US')} ${number === 1 ? one : many}`
+}
+
+const NAMED_MOST = 5
+
+function named(paths: readonly string[]): string {
+  return `${paths.slice(0, NAMED_MOST).join(', ')}${paths.length > NAMED_MOST ? ` and ${(paths.length - NAMED_MOST).toLocaleString('en-US')} more` : ''}`
+}

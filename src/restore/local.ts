@@ -1,0 +1,300 @@
+// Runs in a worker: synchronous calls here are the fastest that Node has, and hold up nobody.
+import { hash } from 'node:crypto'
+import { closeSync, constants, copyFileSync, fstatSync, linkSync, lstatSync, mkdirSync, openSync, readlinkSync, readSync, renameSync, rmSync, statSync, symlinkSync, writeSync } from 'node:fs'
+import type { BigIntStats } from 'node:fs'
+import { fingerprintOf } from '../model/fingerprint.ts'
+import { directoryOf } from '../model/location.ts'
+import { Prover } from './verify.ts'
+import type { Seal } from './verify.ts'
+
+/** How a restored file comes to its bytes. */
+export type Way = 'copy' | 'reflink' | 'hardlink' | 'symlink'
+
+/** Files are to be looked at: `base` + path each. */
+export interface LookTask {
+  readonly kind: 'look'
+  readonly base: string
+  readonly paths: readonly string[]
+  readonly sizes: readonly number[]
+  /** What tells that the file was not touched; empty: unknown. */
+  readonly fingerprints: readonly string[]
+  readonly seals: readonly (Seal | undefined)[]
+  /** Whom to digest: nobody; those that look otherwise than their fingerprint; all. */
+  readonly digest: 'none' | 'differing' | 'all'
+  /** A source: symbolic links on the way and at the end are followed. At a destination they are in the way. */
+  readonly follow: boolean
+  /** Where a symbolic link may lead to, and then is right. */
+  readonly targets?: readonly string[]
+}
+
+/** `same`: by fingerprint. `right`, `wrong`: by digest, or by size. `unknown`: nothing is recorded that would tell. `barred`: no file, or something on the way is no folder. */
+export type Look = 'absent' | 'same' | 'right' | 'wrong' | 'unknown' | 'barred' | 'denied'
+
+/** Files are to be read, verified, and put into place. */
+export interface PlaceTask {
+  readonly kind: 'place'
+  /** Absolute. */
+  readonly sources: readonly string[]
+  /** Ends in `/`. */
+  readonly root: string
+  readonly paths: readonly string[]
+  readonly sizes: readonly number[]
+  readonly seals: readonly Seal[]
+  /** Those whose place another file may have, which goes. */
+  readonly replace: readonly boolean[]
+  readonly way: Way
+  /** A name of this task's own, in the folder of temporary files. */
+  readonly temporary: string
+}
+
+/** Bytes, verified already, are to be put into place; without `bytes` the file that lies at `temporary`. */
+export interface WriteTask {
+  readonly kind: 'write'
+  readonly root: string
+  readonly path: string
+  readonly replace: boolean
+  readonly temporary: string
+  readonly bytes?: Uint8Array
+}
+
+/** A large file comes in pieces, in their order: `begin`, `pour` each, `end`. One at a time in a thread. */
+export type PourTask =
+  /** With `resume` what the file has already is digested first. */
+  | { readonly kind: 'begin'; readonly file: string; readonly resume: boolean; readonly seal: Seal | undefined }
+  | { readonly kind: 'pour'; readonly bytes: Uint8Array }
+  | { readonly kind: 'end' }
+
+/** `wrong`: the source is not what was recorded. `occupied`: a file has come to its place. */
+export type Put = 'done' | 'absent' | 'wrong' | 'denied' | 'barred' | 'occupied'
+
+export type Task = LookTask | PlaceTask | WriteTask | PourTask
+/** In the order of the task, with the fingerprints of what is in place. */
+export interface Answer {
+  readonly outcomes: readonly (Look | Put)[]
+  readonly fingerprints: readonly string[]
+  /** Of `begin`: the bytes that are there. */
+  readonly lengthBytes?: number
+  /** Of `end`: the bytes are what was recorded, as far as anything is. */
+  readonly holds?: boolean
+}
+
+// Large enough that a chunk's calls cost nothing, small enough for the second-level cache.
+const CHUNK_BYTES = 512 * 1024
+const chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES)
+const STAT = { bigint: true, throwIfNoEntry: false } as const
+
+export async function perform(task: Task): Promise<Answer> {
+  if (task.kind === 'begin') return { ...NOTHING, lengthBytes: begin(task.file, task.resume, task.seal) }
+  if (task.kind === 'pour') return pourMore(task.bytes)
+  if (task.kind === 'end') return { ...NOTHING, holds: await end() }
+  if (task.kind === 'write') return write(task)
+  const outcomes: (Look | Put)[] = []
+  const fingerprints: string[] = []
+  for (const at of task.paths.keys()) {
+    const [outcome, fingerprint] = task.kind === 'look' ? await lookAt(task, at) : await placeOne(task, at)
+    outcomes.push(outcome)
+    fingerprints.push(fingerprint)
+  }
+  return { outcomes, fingerprints }
+}
+
+const NOTHING: Answer = { outcomes: [], fingerprints: [] }
+let poured: { readonly fd: number; readonly prover: Prover | undefined } | undefined
+
+function begin(file: string, resume: boolean, seal: Seal | undefined): number {
+  if (poured !== undefined) closeSync(poured.fd)
+  poured = { fd: openSync(file, constants.O_RDWR | constants.O_CREAT | (resume ? 0 : constants.O_TRUNC)), prover: seal === undefined ? undefined : new Prover(seal) }
+  let total = 0
+  for (let length = 1; length > 0; total += length) {
+    length = readSync(poured.fd, chunk, 0, CHUNK_BYTES, null)
+    poured.prover?.update(chunk.subarray(0, length))
+  }
+  return total
+}
+
+function pourMore(bytes: Uint8Array): Answer {
+  if (poured === undefined) throw new Error('nothing is poured')
+  for (let at = 0; at < bytes.length; ) at += writeSync(poured.fd, bytes, at, bytes.length - at)
+  poured.prover?.update(bytes)
+  return NOTHING
+}
+
+async function end(): Promise<boolean> {
+  if (poured === undefined) throw new Error('nothing is poured')
+  const { fd, prover } = poured
+  poured = undefined
+  closeSync(fd)
+  return prover === undefined || prover.holds()
+}
+
+function write({ root, path, replace, temporary, bytes }: WriteTask): Answer {
+  if (bytes !== undefined) {
+    const fd = openSync(temporary, 'w')
+    try {
+      for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at, bytes.length - at)
+    } finally {
+      closeSync(fd)
+    }
+  }
+  const outcome = settle(root, path, temporary, replace) ?? 'done'
+  const seen = outcome === 'done' ? lstatSync(root + path, STAT) : undefined
+  return { outcomes: [outcome], fingerprints: [seen === undefined ? '' : fingerprintOf(seen)] }
+}
+
+async function lookAt(task: LookTask, at: number): Promise<readonly [Look, string]> {
+  const path = task.base + (task.paths[at] as string)
+  try {
+    const seen = task.follow ? statSync(path, STAT) : stationed(task, at, path)
+    if (seen === undefined) return ['absent', '']
+    if (seen === 'link') return ['wrong', '']
+    if (seen === 'barred' || !seen.isFile()) return ['barred', '']
+    const size = task.sizes[at] as number
+    const fingerprint = fingerprintOf(seen)
+    if (Number(seen.size) !== size) return ['wrong', fingerprint]
+    if (task.digest !== 'all' && task.fingerprints[at] === fingerprint) return ['same', fingerprint]
+    const seal = task.seals[at]
+    if (seal === undefined || task.digest === 'none') return ['unknown', fingerprint]
+    const right = await digestFile(path, size, seal)
+    // What moved while it was read is not what the digest tells of.
+    const after = statSync(path, STAT)
+    return right && after !== undefined && fingerprintOf(after) === fingerprint ? ['right', fingerprint] : ['wrong', fingerprint]
+  } catch (error) {
+    return [verdict(error), '']
+  }
+}
+
+/** What lies at a place of the destination: no symbolic link is followed, but the one that is to be there. */
+function stationed(task: LookTask, at: number, path: string): BigIntStats | 'barred' | 'link' | undefined {
+  const way = wayTo(task.base, directoryOf(task.paths[at] as string))
+  if (way !== 'clear') return way === 'absent' ? undefined : 'barred'
+  const seen = lstatSync(path, STAT)
+  if (seen?.isSymbolicLink() !== true) return seen
+  return task.targets?.[at] !== undefined && readlinkSync(path) === task.targets[at] ? (statSync(path, STAT) ?? 'link') : 'link'
+}
+
+function verdict(error: unknown): 'absent' | 'denied' | 'barred' {
+  const { code } = error as NodeJS.ErrnoException
+  if (code === 'ENOENT' || code === 'ENOTDIR') return 'absent'
+  if (code === 'EACCES' || code === 'EPERM') return 'denied'
+  if (code === 'ELOOP' || code === 'ENAMETOOLONG' || code === 'EISDIR' || code === 'ENXIO') return 'barred'
+  throw error
+}
+
+async function digestFile(path: string, size: number, seal: Seal): Promise<boolean> {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  try {
+    return (await pour(fd, undefined, size, seal)) === 'right'
+  } finally {
+    closeSync(fd)
+  }
+}
+
+/** Reads a file of `size` bytes, digests it, and writes it to `to`. */
+async function pour(from: number, to: number | undefined, size: number, seal: Seal): Promise<'right' | 'wrong'> {
+  let length = readSync(from, chunk, 0, CHUNK_BYTES, null)
+  if (length < CHUNK_BYTES && length === size && seal.by === 'md5') {
+    // The one read that most files need: also the digest is one call.
+    if (hash('md5', chunk.subarray(0, length), 'hex') !== seal.value || readSync(from, chunk, length, 1, null) !== 0) return 'wrong'
+    if (to !== undefined) writeAll(to, length)
+    return 'right'
+  }
+  const prover = new Prover(seal)
+  let total = 0
+  for (; length > 0 && total + length <= size; length = readSync(from, chunk, 0, CHUNK_BYTES, null)) {
+    prover.update(chunk.subarray(0, length))
+    if (to !== undefined) writeAll(to, length)
+    total += length
+  }
+  return length === 0 && total === size && (await prover.holds()) ? 'right' : 'wrong'
+}
+
+function writeAll(fd: number, length: number): void {
+  for (let at = 0; at < length; ) at += writeSync(fd, chunk, at, length - at)
+}
+
+async function placeOne(task: PlaceTask, at: number): Promise<readonly [Put, string]> {
+  const path = task.paths[at] as string
+  const target = task.root + path
+  const got = await fetchTo(task, at)
+  if (got !== 'done') return [got, '']
+  const barred = settle(task.root, path, task.temporary, task.replace[at] === true)
+  if (barred !== undefined) return [barred, '']
+  const seen = (task.way === 'symlink' ? statSync : lstatSync)(target, STAT)
+  return ['done', seen === undefined ? '' : fingerprintOf(seen)]
+}
+
+/** Brings the bytes of a source, verified, to the temporary name. */
+async function fetchTo({ sources, sizes, seals, way, temporary }: PlaceTask, at: number): Promise<Put> {
+  const [source, size, seal] = [sources[at] as string, sizes[at] as number, seals[at] as Seal]
+  let from: number | undefined
+  try {
+    from = openSync(source, constants.O_RDONLY | constants.O_NONBLOCK)
+  } catch (error) {
+    return sourceVerdict(error)
+  }
+  let to: number | undefined
+  try {
+    if (way === 'copy') {
+      to = openSync(temporary, 'w')
+      return (await pour(from, to, size, seal)) === 'right' ? 'done' : 'wrong'
+    }
+    rmSync(temporary, { force: true })
+    if (way === 'reflink') {
+      copyFileSync(source, temporary, constants.COPYFILE_FICLONE_FORCE)
+      return (await digestFile(temporary, size, seal)) ? 'done' : 'wrong'
+    }
+    const before = fstatSync(from, STAT)
+    if ((await pour(from, undefined, size, seal)) === 'wrong' || fingerprintOf(fstatSync(from, { bigint: true })) !== fingerprintOf(before as BigIntStats)) return 'wrong'
+    if (way === 'hardlink') linkSync(source, temporary)
+    else symlinkSync(source, temporary)
+    return 'done'
+  } finally {
+    closeSync(from)
+    if (to !== undefined) closeSync(to)
+  }
+}
+
+function sourceVerdict(error: unknown): 'absent' | 'denied' | 'wrong' {
+  const found = verdict(error)
+  return found === 'barred' ? 'wrong' : found
+}
+
+/** Renames `temporary` to `root` + `path`, making the folders on the way; never through a symbolic link, and never over what may not go. */
+function settle(root: string, path: string, temporary: string, replace: boolean): 'barred' | 'occupied' | undefined {
+  if (makeWay(root, directoryOf(path)) === 'barred') return 'barred'
+  const target = root + path
+  const there = lstatSync(target, { throwIfNoEntry: false })
+  if (there?.isDirectory() === true) return 'barred'
+  if (there !== undefined && !replace) return 'occupied'
+  renameSync(temporary, target)
+  return undefined
+}
+
+// Folders below a root that are known to be there, and no links. What others change meanwhile is not ours to guard against; a bound, so that memory stays flat.
+const FOLDERS_MOST = 10_000
+const known = new Set<string>()
+
+function wayTo(root: string, folder: string): 'clear' | 'absent' | 'barred' {
+  if (folder === '' || known.has(root + folder)) return 'clear'
+  for (let end = folder.indexOf('/'); end >= 0; end = folder.indexOf('/', end + 1)) {
+    const one = root + folder.slice(0, end)
+    if (known.has(`${one}/`)) continue
+    const seen = lstatSync(one, { throwIfNoEntry: false })
+    if (seen === undefined) return 'absent'
+    if (!seen.isDirectory()) return 'barred'
+    remember(`${one}/`)
+  }
+  return 'clear'
+}
+
+function makeWay(root: string, folder: string): 'clear' | 'barred' {
+  const way = wayTo(root, folder)
+  if (way !== 'absent') return way
+  mkdirSync(root + folder, { recursive: true })
+  return wayTo(root, folder) === 'clear' ? 'clear' : 'barred'
+}
+
+function remember(folder: string): void {
+  if (known.size >= FOLDERS_MOST) known.clear()
+  known.add(folder)
+}

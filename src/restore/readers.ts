@@ -1,0 +1,55 @@
+import { formatReference, isWeb, locationIdentity } from '../model/location.ts'
+import type { Location } from '../model/location.ts'
+import type { Reader, Wanted } from '../storage/storage.ts'
+
+/** Where the bytes of an entry are asked for. */
+export interface Source {
+  readonly location: Location
+  readonly key: string
+  readonly wanted: Omit<Wanted, 'range'>
+  /** A file of a local disk: our own threads read it. */
+  readonly local: boolean
+}
+
+/** The source in words: its reference, and which object version. */
+export function wordsOf({ location, key, wanted }: Pick<Source, 'location' | 'key' | 'wanted'>): string {
+  return `${formatReference(location, key)}${wanted.pin === undefined ? '' : ` (${wanted.pin})`}`
+}
+
+/** Readers by the place that they reach, opened when first needed. */
+export class Readers {
+  readonly #open: (location: Location) => Promise<Reader>
+  readonly #isLocal: (location: Location) => Promise<boolean>
+  readonly #opened = new Map<string, Promise<Reader>>()
+  readonly #local = new Map<string, Promise<boolean>>()
+
+  constructor(open: (location: Location) => Promise<Reader>, isLocal: (location: Location) => Promise<boolean>) {
+    this.#open = open
+    this.#isLocal = isLocal
+  }
+
+  of(location: Location): Promise<Reader> {
+    return once(this.#opened, placeOf(location), () => this.#open(location))
+  }
+
+  isLocal(location: Location): Promise<boolean> {
+    return location.scheme === 'file' ? once(this.#local, placeOf(location), () => this.#isLocal(location)) : Promise.resolve(false)
+  }
+
+  async close(): Promise<void> {
+    for (const reader of await Promise.allSettled(this.#opened.values())) if (reader.status === 'fulfilled') await reader.value.close()
+  }
+}
+
+/** One reader serves a whole bucket; of files and web objects each location has its own. */
+export function placeOf(location: Location): string {
+  return location.scheme === 'file' || isWeb(location) ? locationIdentity(location) : `${location.scheme}|${location.endpoint ?? ''}|${location.bucket}`
+}
+
+function once<T>(known: Map<string, Promise<T>>, name: string, make: () => Promise<T>): Promise<T> {
+  const there = known.get(name)
+  if (there !== undefined) return there
+  const made = make()
+  known.set(name, made)
+  return made
+}

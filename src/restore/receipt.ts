@@ -1,0 +1,227 @@
+// What earlier restores put into a destination: so the next one reads no bytes of what was not touched since. It lies outside of the destination, with the registry.
+import { hash } from 'node:crypto'
+import { createReadStream, createWriteStream, mkdirSync, renameSync, rmSync } from 'node:fs'
+import type { WriteStream } from 'node:fs'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { comparePaths, directoryOf } from '../model/location.ts'
+import type { Span } from '../storage/storage.ts'
+
+/** A file that is in place: what it holds, and what tells that it was not touched. */
+export interface Kept {
+  readonly path: string
+  /** `identityOf` the entry. */
+  readonly holds: string
+  readonly sizeBytes: number
+  readonly fingerprint: string
+}
+
+/** The whole of a destination as a restore left it. */
+export interface Left {
+  /** What was asked for: the set digest of the version, and the filters. */
+  readonly order: string
+  /** Nothing else lies there. */
+  readonly exact: boolean
+  readonly entries: number
+  readonly sizeBytes: number
+  /** The stamp of each folder in which nothing but entries lie, all of them unmoved since they were verified. */
+  readonly stamps: ReadonlyMap<string, string>
+  /** Folders without a stamp there are, too. */
+  readonly whole: boolean
+}
+
+const LINES_AT_ONCE = 2_000
+
+/** What is remembered of one destination. */
+export class Receipt {
+  readonly #folder: string
+  readonly #name: string
+
+  /** `folder` is made when something is to be remembered; `destination` is a real path. */
+  constructor(folder: string, destination: string) {
+    this.#folder = folder
+    this.#name = join(folder, hash('sha256', destination, 'hex'))
+  }
+
+  /** What an earlier restore left; undefined when none did, or it cannot be read. */
+  async left(): Promise<Left | undefined> {
+    const stamps = new Map<string, string>()
+    let head: Omit<Left, 'stamps'> | undefined
+    for await (const line of linesOf(`${this.#name}.folders`)) {
+      if (head === undefined) head = line as Omit<Left, 'stamps'>
+      else {
+        const [folder, stamp] = line as [string, string]
+        stamps.set(folder, stamp)
+      }
+    }
+    return head === undefined ? undefined : { ...head, stamps }
+  }
+
+  /** The files that earlier restores put there, in path order. */
+  async *entries(): AsyncGenerator<Kept> {
+    for await (const line of linesOf(`${this.#name}.entries`)) {
+      const [path, holds, sizeBytes, fingerprint] = line as [string, string, number, string]
+      yield { path, holds, sizeBytes, fingerprint }
+    }
+  }
+
+  /** Begins to write down anew; nothing is changed before `keep`. Undefined where nothing can be written. */
+  begin(): Draft | undefined {
+    try {
+      mkdirSync(this.#folder, { recursive: true })
+      return new Draft(this.#name)
+    } catch (error) {
+      if (['EACCES', 'EPERM', 'EROFS', 'ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined
+      throw error
+    }
+  }
+}
+
+/** Reads JSON lines; a torn end, or no file, is the end. */
+async function* linesOf(file: string): AsyncGenerator<unknown> {
+  const stream = createReadStream(file)
+  try {
+    for await (const line of createInterface({ input: stream, crlfDelay: Infinity })) {
+      let value: unknown
+      try {
+        value = JSON.parse(line)
+      } catch {
+        // A crash of the machine tore it: what it told is digested again.
+        return
+      }
+      yield value
+    }
+  } catch (error) {
+    if (!['ENOENT', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
+  } finally {
+    stream.destroy()
+  }
+}
+
+/** Entries and folders as they come to be in place. Entries are told in path order. */
+export class Draft {
+  readonly #name: string
+  readonly #lines: Lines
+  /** By folder: what its files came to. */
+  readonly #folders = new Map<string, string>()
+  #open: { readonly folder: string; text: string }[] = []
+  #entries = 0
+  #sizeBytes = 0
+
+  constructor(name: string) {
+    this.#name = name
+    this.#lines = new Lines(`${name}.entries.${process.pid}`)
+  }
+
+  async add(kept: Kept): Promise<void> {
+    const { path, holds, sizeBytes, fingerprint } = kept
+    this.#entries++
+    this.#sizeBytes += sizeBytes
+    const folder = directoryOf(path)
+    for (let open = this.#open.at(-1); open !== undefined && !folder.startsWith(open.folder); open = this.#open.at(-1)) this.#close()
+    if (this.#open.at(-1)?.folder !== folder) this.#open.push({ folder, text: '' })
+    const open = this.#open.at(-1) as { text: string }
+    open.text += lineOf(path, sizeBytes, fingerprint)
+    await this.#lines.write(JSON.stringify([path, holds, sizeBytes, fingerprint]))
+  }
+
+  /** `spans` is a walk of the destination, after all is in place: its stamps are kept where it saw what was verified. */
+  async keep(order: string, spans: AsyncIterable<Span>): Promise<void> {
+    while (this.#open.length > 0) this.#close()
+    await this.#lines.end()
+    const stamps: string[] = []
+    let exact = true
+    for await (const span of spans) {
+      const folder = 'directory' in span.cover ? span.cover.directory : ''
+      let text = ''
+      for (const { path, sizeBytes, fingerprint = '' } of span.entries()) text += lineOf(path, sizeBytes, fingerprint)
+      const same = span.skipped.length === 0 && span.settled && span.stamp !== undefined && (this.#folders.get(folder) ?? '') === digestOf(text)
+      exact &&= same
+      if (same) stamps.push(JSON.stringify([folder, span.stamp]))
+      if (this.#folders.delete(folder) && !same) exact = false
+    }
+    const head: Omit<Left, 'stamps'> = { order, exact, entries: this.#entries, sizeBytes: this.#sizeBytes, whole: exact && this.#folders.size === 0 }
+    const folders = new Lines(`${this.#name}.folders.${process.pid}`)
+    for (const line of [JSON.stringify(head), ...stamps]) await folders.write(line)
+    await folders.end()
+    // The entries go before: they are what is true of each file for itself.
+    rmSync(`${this.#name}.folders`, { force: true })
+    renameSync(this.#lines.file, `${this.#name}.entries`)
+    renameSync(folders.file, `${this.#name}.folders`)
+  }
+
+  async drop(): Promise<void> {
+    await this.#lines.end()
+    rmSync(this.#lines.file, { force: true })
+  }
+
+  #close(): void {
+    const { folder, text } = this.#open.pop() as { folder: string; text: string }
+    this.#folders.set(folder, digestOf(text))
+  }
+}
+
+function lineOf(path: string, sizeBytes: number, fingerprint: string): string {
+  return `${path}\0${sizeBytes}\0${fingerprint}\n`
+}
+
+function digestOf(text: string): string {
+  return text === '' ? '' : hash('sha1', text, 'base64')
+}
+
+/** A file of lines that is written a batch at a time. */
+class Lines {
+  readonly file: string
+  readonly #stream: WriteStream
+  #waiting: string[] = []
+
+  constructor(file: string) {
+    this.file = file
+    this.#stream = createWriteStream(file)
+  }
+
+  async write(line: string): Promise<void> {
+    if (this.#waiting.push(line) >= LINES_AT_ONCE) await this.#flush()
+  }
+
+  async end(): Promise<void> {
+    if (this.#stream.writableEnded) return
+    await this.#flush()
+    this.#stream.end()
+    await once(this.#stream, 'close')
+  }
+
+  async #flush(): Promise<void> {
+    const text = this.#waiting.map((line) => `${line}\n`).join('')
+    this.#waiting = []
+    if (text !== '' && !this.#stream.write(text)) await once(this.#stream, 'drain')
+  }
+}
+
+/** What a stream of receipts says of paths that are asked for in path order. */
+export class Remembered {
+  readonly #entries: AsyncGenerator<Kept>
+  #next: Kept | undefined
+  #begun = false
+
+  constructor(entries: AsyncGenerator<Kept>) {
+    this.#entries = entries
+  }
+
+  async of(path: string): Promise<Kept | undefined> {
+    if (!this.#begun) await this.#step()
+    while (this.#next !== undefined && comparePaths(this.#next.path, path) < 0) await this.#step()
+    return this.#next?.path === path ? this.#next : undefined
+  }
+
+  async close(): Promise<void> {
+    await this.#entries.return(undefined)
+  }
+
+  async #step(): Promise<void> {
+    this.#begun = true
+    const { value, done } = await this.#entries.next()
+    this.#next = done === true ? undefined : (value as Kept)
+  }
+}

@@ -1,0 +1,103 @@
+// The folder inside a destination that a restore works in: on the same file system, so that a rename puts a file into place whole.
+import { createHash } from 'node:crypto'
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { dirname, join } from 'node:path'
+import { VarveError } from '../model/errors.ts'
+import { ROOM } from './names.ts'
+import type { Folding } from './names.ts'
+import { diskFailure } from './threads.ts'
+
+const LOCK = 'lock'
+const PARTIAL = '.part'
+const WRITTEN_WITHIN_MS = 10_000
+
+export interface Room {
+  /** The destination, real, ending in `/`. */
+  readonly root: string
+  readonly folding: Folding
+  /** False where times are so coarse that a second change may leave the same: there nothing is remembered of what is young. */
+  readonly fine: boolean
+  /** A name in it that nobody else has: gone at the end. */
+  temporary(): string
+  /** The file that a large object's pieces go to: left where the restore is cut off, and found again by the next. */
+  partial(text: string): string
+  /** Removes what is in it, and the destination itself if it was made for this restore and nothing is there; with `partials` it leaves the pieces of large objects. */
+  leave(): void
+}
+
+/** Makes the destination if it is not there, and takes it for this restore. Throws CONFLICT when another works there, DESTINATION_REFUSED. */
+export function enter(destination: string): Room {
+  try {
+    const made = mkdirSync(destination, { recursive: true })
+    const root = `${realpathSync(destination).replace(/\/$/, '')}/`
+    const folder = root + ROOM
+    if (lstatSync(folder, { throwIfNoEntry: false })?.isDirectory() === false)
+      throw new VarveError('CONFLICT', `${folder} is no folder`, { hint: 'a restore works in a folder of that name: move it away' })
+    mkdirSync(folder, { recursive: true })
+    lock(join(folder, LOCK), root)
+    for (const name of readdirSync(folder)) if (name !== LOCK && !name.endsWith(PARTIAL)) rmSync(join(folder, name), { recursive: true, force: true })
+    const { folding, fine } = probe(folder)
+    let count = 0
+    return {
+      root, folding, fine,
+      temporary: () => join(folder, `t${++count}`),
+      partial: (text) => join(folder, `${createHash('sha256').update(text).digest('hex').slice(0, 32)}${PARTIAL}`),
+      leave() {
+        rmSync(folder, { recursive: true, force: true })
+        if (made !== undefined) removeEmpty(destination, made)
+      },
+    }
+  } catch (error) {
+    throw diskFailure(error)
+  }
+}
+
+/** Takes away the folders from `folder` up to `first` that hold nothing. */
+function removeEmpty(folder: string, first: string): void {
+  for (let one = folder; one.startsWith(first) && existsSync(one) && readdirSync(one).length === 0; one = dirname(one)) rmdirSync(one)
+}
+
+/** A lock says who has it: machine, process, and when that began, for a number may be another process's by now. */
+function lock(file: string, root: string): void {
+  const mine = `${hostname()} ${process.pid} ${startOf(process.pid) ?? ''}`
+  for (let again = true; ; again = false) {
+    try {
+      writeFileSync(file, mine, { flag: 'wx' })
+      return
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    }
+    const text = readFileSync(file, 'utf8')
+    const [machine, pid, start] = text.split(' ')
+    // One without text is being written at this moment, or was left by a crash long ago.
+    const alive = text === '' ? Date.now() - statSync(file).mtimeMs < WRITTEN_WITHIN_MS : machine !== hostname() || (start !== undefined && startOf(Number(pid)) === start)
+    if (alive || !again)
+      throw new VarveError('CONFLICT', `another restore works in ${root} (process ${pid} of ${machine})`, { hint: `wait for it; if it does not run any more, remove ${file}` })
+    rmSync(file, { force: true })
+  }
+}
+
+/** When a process began, in ticks since the machine did; undefined when there is none (proc_pid_stat(5), field 22). */
+function startOf(pid: number): string | undefined {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /s, '').split(' ')[19]
+  } catch (error) {
+    if (['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined
+    throw error
+  }
+}
+
+/** What the file system takes for one name, and how fine its times are: two files tell. */
+function probe(folder: string): { readonly folding: Folding; readonly fine: boolean } {
+  const lower = join(folder, 'case')
+  const composed = join(folder, '\u00e9')
+  writeFileSync(lower, '')
+  writeFileSync(composed, '')
+  const folding = { cases: existsSync(join(folder, 'CASE')), forms: existsSync(join(folder, 'e\u0301')) }
+  // FAT counts 2 s, exFAT 10 ms, old servers whole seconds; what counts nanoseconds ticks every few milliseconds.
+  const fine = [lower, composed].some((file) => statSync(file, { bigint: true }).mtimeNs % 10_000_000n !== 0n)
+  rmSync(lower)
+  rmSync(composed)
+  return { folding, fine }
+}

@@ -1,0 +1,94 @@
+import type { Clock } from '../model/clock.ts'
+import type { Loss, LossReason } from '../model/errors.ts'
+import type { Location } from '../model/location.ts'
+import type { CollectionName } from '../model/watch.ts'
+import type { Catalog } from '../registry/registry.ts'
+import type { Reader, Span } from '../storage/storage.ts'
+import type { Way } from './local.ts'
+import type { Proof } from './verify.ts'
+
+
+/** What a restore works with. */
+export interface Parts {
+  readonly registry: Pick<Catalog, 'version' | 'holdings' | 'sameContent'>
+  readonly clock: Clock
+  /** Opened access to where recorded bytes lie, with the credentials that reach it. */
+  openReader(location: Location): Promise<Reader>
+  /** True for files of a local disk, which nothing can hang. */
+  isLocal(location: Location): Promise<boolean>
+  /** Walks a local folder, as a look does: `startMs` is for its racy window. */
+  walk(folder: string, startMs: number, signal: AbortSignal): AsyncIterable<Span>
+  /** Where it is remembered what was put where; it is made when needed. Nothing is remembered where it cannot be written. */
+  readonly memory: string
+  progress(done: Progress): void
+}
+
+/** How far it is. `of` counts what is to be fetched, once that is known. */
+export interface Progress {
+  readonly entries: number
+  readonly bytes: number
+  readonly of?: { readonly entries: number; readonly bytes: number }
+}
+
+export interface Wish {
+  readonly collection: CollectionName
+  readonly version: string
+  /** That entry, or all under `path/`. */
+  readonly path?: string
+  /** What else is to be taken; `filters` is its text, so that another choice is known for another. */
+  takes?(path: string): boolean
+  readonly filters?: string
+  /** Reads and digests every byte, also where fingerprints tell that nothing was touched. */
+  readonly deep: boolean
+}
+
+export interface GetWish extends Wish {
+  /** Absolute. */
+  readonly destination: string
+  readonly as: Way
+  /** Files that hold other bytes, and with `delete` files that no earlier restore put there, may go. */
+  readonly force: boolean
+  /** What the version does not have goes. Not with a `path` or filters. */
+  readonly delete: boolean
+  /** Restores what can be, though some is lost. */
+  readonly partial: boolean
+  /** Only tells what would be done. */
+  readonly dryRun: boolean
+}
+
+/** What was done to one entry, or would be. */
+export interface Step {
+  readonly path: string
+  readonly action: 'fetched' | 'linked' | 'kept' | 'deleted' | 'lost' | 'verified'
+  /** The reference that its bytes came from, and which object version. */
+  readonly from?: string
+  readonly pin?: string
+  readonly proof?: Proof
+  readonly sizeBytes?: number
+  readonly reason?: LossReason
+  readonly words?: string
+}
+
+/** What was done in all. */
+export interface Report {
+  /** `project/name:v3`. */
+  readonly name: string
+  readonly entries: number
+  readonly fetched: number
+  readonly fetchedBytes: number
+  readonly kept: number
+  readonly deleted: number
+}
+
+/** What a version was found to be. */
+export interface Verified {
+  readonly name: string
+  readonly entries: number
+  /** Those whose bytes are not at their own place, but elsewhere. */
+  readonly elsewhere: number
+  /** In path order. */
+  readonly losses: readonly Loss[]
+}
+
+/** Told the steps in path order (the deleted and the lost by themselves); without it only sums are kept. */
+export type Tell = ((steps: readonly Step[]) => Promise<void>) | undefined

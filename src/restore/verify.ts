@@ -1,0 +1,149 @@
+// What bytes must come to, and whether they do.
+import { createHash } from 'node:crypto'
+import { crc32 } from 'node:zlib'
+import type { Hash } from 'node:crypto'
+import { Crc32cJs, Crc64NvmeJs } from '@aws-sdk/checksums/crc'
+import type { Content, Holding } from '../model/entry.ts'
+
+/** By what bytes were proven. `parts`: an S3 ETag over the MD5s of parts. `store`: nothing over the bytes is recorded, and the answer that bore them bore the recorded pin or ETag. */
+export type Proof = 'sha256' | 'md5' | 'sha1' | 'parts' | 'crc64nvme' | 'crc32c' | 'crc32' | 'store'
+
+/** A digest that was recorded over the bytes. */
+export interface Seal {
+  readonly by: Exclude<Proof, 'store'>
+  /** MD5 in hex, checksums in base64, of parts the ETag. */
+  readonly value: string
+  /** The sizes that the parts may have had. */
+  readonly partBytes?: readonly number[]
+}
+
+/**
+ * What is recorded over the bytes of `holding`, the strongest first; undefined when there is nothing. `opaque`: the store says that the ETag is no digest. The ETag of a web server
+ * proves nothing, whatever it looks like. `partBytes` is what the store tells of the parts.
+ */
+export function sealOf(holding: Pick<Holding, 'content' | 'sizeBytes' | 'location'>, opaque = false, partBytes?: number): Seal | undefined {
+  const { content, sizeBytes, location } = holding
+  const { checksums = {} } = content
+  const recorded = (by: 'sha256' | 'sha1' | 'crc64nvme' | 'crc32c' | 'crc32'): Seal | undefined => (checksums[by] === undefined ? undefined : { by, value: checksums[by] })
+  const etag = location.scheme === 's3' && !opaque ? (content.etag ?? /^etag:(.*)$/s.exec(content.digest)?.[1] ?? '') : ''
+  const md5 = md5Of(content) ?? (/^[0-9a-f]{32}$/.test(etag) ? etag : undefined)
+  const sizes = /^[0-9a-f]{32}-\d+$/.test(etag) ? partSizes(sizeBytes, Number(etag.slice(33)), partBytes) : []
+  return recorded('sha256') ?? (md5 === undefined ? undefined : { by: 'md5', value: md5 }) ?? recorded('sha1')
+    ?? (sizes.length > 0 ? { by: 'parts', value: etag, partBytes: sizes } : undefined) ?? recorded('crc64nvme') ?? recorded('crc32c') ?? recorded('crc32')
+}
+
+/** An MD5 that is no ETag, in hex. */
+function md5Of({ digest, identity, checksums }: Content): string | undefined {
+  const base64 = [digest, identity ?? ''].find((text) => text.startsWith('md5:'))?.slice('md5:'.length) ?? checksums?.['md5']
+  return base64 === undefined ? undefined : Buffer.from(base64, 'base64').toString('hex')
+}
+
+const MIB = 1024 * 1024
+// What is in use: of the AWS CLI and boto3 (8), the Java and JavaScript SDKs (5, 8, 16), MinIO's client (16, 64, 128), s3cmd (15), rclone (5), Hadoop (64, 100, 128), and what people round to.
+const USUAL = [8, 16, 5, 64, 15, 10, 32, 100, 128, 50, 20, 25, 6, 256, 512, 1024]
+// Each is hashed in the same pass, at the speed of one alone divided by their number.
+const SIZES_MOST = 8
+
+/** The sizes of part of which `count` make up `sizeBytes`, the likeliest first. */
+function partSizes(sizeBytes: number, count: number, told: number | undefined): readonly number[] {
+  const fits = (size: number): boolean => size > 0 && Math.max(1, Math.ceil(sizeBytes / size)) === count
+  if (told !== undefined && fits(told)) return [told]
+  if (count === 1) return [Math.max(1, sizeBytes)]
+  const least = Math.ceil(sizeBytes / count)
+  const whole = Math.ceil(least / MIB)
+  // Sizes that were computed from the object's own: the least that does, plainly or rounded up to MiB.
+  const sizes = [...USUAL.map((mib) => mib * MIB), least, whole * MIB, ...USUAL.map((mega) => mega * 1e6), ...Array.from({ length: SIZES_MOST }, (_, more) => (whole + 1 + more) * MIB)]
+  return [...new Set(sizes.filter(fits))].slice(0, SIZES_MOST)
+}
+
+/** Digests bytes as they come. */
+export class Prover {
+  readonly #seal: Seal
+  readonly #way: { update(bytes: Uint8Array): void; found(): Promise<readonly string[]> }
+
+  constructor(seal: Seal) {
+    this.#seal = seal
+    this.#way = WAYS[seal.by](seal)
+  }
+
+  update(bytes: Uint8Array): void {
+    this.#way.update(bytes)
+  }
+
+  /** After the last byte: whether they are what was recorded. */
+  async holds(): Promise<boolean> {
+    return (await this.#way.found()).includes(this.#seal.value)
+  }
+}
+
+type Way = (seal: Seal) => { update(bytes: Uint8Array): void; found(): Promise<readonly string[]> }
+
+const hashed = (algorithm: string, notation: 'hex' | 'base64'): Way => () => {
+  const sum = createHash(algorithm)
+  return { update: (bytes) => void sum.update(bytes), found: async () => [sum.digest(notation)] }
+}
+
+const checked = (make: () => { update(bytes: Uint8Array): void; digest(): Promise<Uint8Array> }): Way => () => {
+  const sum = make()
+  return { update: (bytes) => sum.update(bytes), found: async () => [Buffer.from(await sum.digest()).toString('base64')] }
+}
+
+const plainCrc: Way = () => {
+  let sum = 0
+  const found = async (): Promise<readonly string[]> => {
+    const bytes = Buffer.alloc(4)
+    bytes.writeUInt32BE(sum)
+    return [bytes.toString('base64')]
+  }
+  return { update: (bytes) => void (sum = crc32(bytes, sum)), found }
+}
+
+const inParts: Way = ({ partBytes = [] }) => {
+  const sizes = partBytes.map((size) => new Parts(size))
+  return { update: (bytes) => sizes.forEach((parts) => parts.update(bytes)), found: async () => sizes.map((parts) => parts.etag()) }
+}
+
+const WAYS: Readonly<Record<Seal['by'], Way>> = {
+  sha256: hashed('sha256', 'base64'), sha1: hashed('sha1', 'base64'), md5: hashed('md5', 'hex'), parts: inParts,
+  crc64nvme: checked(() => new Crc64NvmeJs()), crc32c: checked(() => new Crc32cJs()), crc32: plainCrc,
+}
+
+/** The ETag of a multipart upload: the MD5 of the MD5s of its parts, and their number. */
+class Parts {
+  readonly #size: number
+  readonly #digests: Buffer[] = []
+  #part: Hash = createHash('md5')
+  #filled = 0
+
+  constructor(size: number) {
+    this.#size = size
+  }
+
+  update(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length; ) {
+      if (this.#filled === this.#size) this.#end()
+      const some = bytes.subarray(at, at + this.#size - this.#filled)
+      this.#part.update(some)
+      this.#filled += some.length
+      at += some.length
+    }
+  }
+
+  etag(): string {
+    this.#end()
+    return `${createHash('md5').update(Buffer.concat(this.#digests)).digest('hex')}-${this.#digests.length}`
+  }
+
+  #end(): void {
+    this.#digests.push(this.#part.digest())
+    this.#part = createHash('md5')
+    this.#filled = 0
+  }
+}
+
+/** Whether these bytes, whole, are what was recorded. */
+export async function proves(seal: Seal, bytes: Uint8Array): Promise<boolean> {
+  const prover = new Prover(seal)
+  prover.update(bytes)
+  return prover.holds()
+}

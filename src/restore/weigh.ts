@@ -1,0 +1,199 @@
+// What is to be done to each entry, before anything is: which are in place, which must come and from where, and what stands in the way.
+import { identityOf } from '../model/entry.ts'
+import type { Holding } from '../model/entry.ts'
+import type { Loss } from '../model/errors.ts'
+import { directoryOf } from '../model/location.ts'
+import type { Look } from './local.ts'
+import { Names } from './names.ts'
+import type { Folding } from './names.ts'
+import type { Pages } from './pages.ts'
+import type { Missing, Planner } from './plan.ts'
+import type { Source } from './readers.ts'
+import { Remembered } from './receipt.ts'
+import type { Kept, Receipt } from './receipt.ts'
+import type { GetWish, Progress } from './terms.ts'
+import type { Threads } from './threads.ts'
+import { sealOf } from './verify.ts'
+
+const LOOKED_AT_ONCE = 256
+// Each question to the registry for the same content reads every row: many are asked for at once.
+const ELSEWHERE_AT_ONCE = 10_000
+
+/** What becomes of an entry. `lost` stays undone. */
+export const FATES = ['lost', 'kept', 'fetch', 'replace'] as const
+export type Fate = (typeof FATES)[number]
+
+export interface Weighed {
+  fateOf(at: number): Fate
+  /** Where else than at its own place an entry's bytes are. */
+  readonly sources: ReadonlyMap<number, readonly Source[]>
+  readonly losses: readonly Loss[]
+  /** Files with other bytes, that nobody said may go. */
+  readonly foreign: readonly string[]
+  /** What `--as` cannot do, since it is no file of this machine. */
+  readonly remote: readonly string[]
+  readonly fetch: { readonly entries: number; readonly bytes: number }
+}
+
+export interface Scales {
+  readonly pages: Pages
+  readonly planner: Planner
+  readonly threads: Threads
+  readonly wish: GetWish
+  /** Ends in `/`. */
+  readonly root: string
+  readonly folding?: Folding
+  /** Nothing lies at the destination. */
+  readonly fresh: boolean
+  readonly receipt: Receipt
+  /** Folders in which nothing was touched since an earlier restore. */
+  readonly trusted: ReadonlySet<string>
+  /** Told of each entry that is in place, in path order, with its fingerprint. */
+  readonly keep: (at: number, fingerprint: string) => Promise<void>
+  readonly progress: (done: Progress) => void
+}
+
+export async function weigh(scales: Scales, signal: AbortSignal): Promise<Weighed> {
+  const weighing = new Weighing(scales, signal)
+  try {
+    let entries = 0
+    for await (const { from, holdings } of scales.pages.all()) {
+      await weighing.page(from, holdings)
+      entries += holdings.length
+      scales.progress({ entries, bytes: 0 })
+    }
+    return await weighing.end()
+  } finally {
+    await weighing.remembered.close()
+  }
+}
+
+class Weighing {
+  readonly remembered: Remembered
+  readonly #scales: Scales
+  readonly #signal: AbortSignal
+  readonly #names: Names
+  #fates = new Uint8Array(1_024)
+  readonly #missing: (Missing & { readonly at: number })[] = []
+  readonly #losses: Loss[] = []
+  readonly #foreign: string[] = []
+  readonly #remote: string[] = []
+  #fetchEntries = 0
+  #fetchBytes = 0
+
+  constructor(scales: Scales, signal: AbortSignal) {
+    this.#scales = scales
+    this.#signal = signal
+    this.#names = new Names(scales.root, scales.folding)
+    this.remembered = new Remembered(scales.receipt.entries())
+  }
+
+  async page(from: number, holdings: readonly Holding[]): Promise<void> {
+    this.#signal.throwIfAborted()
+    this.#grow(from + holdings.length)
+    const needed: number[] = []
+    const look: { readonly i: number; readonly kept: Kept | undefined }[] = []
+    const fingerprints = new Map<number, string>()
+    for (const [i, holding] of holdings.entries()) {
+      const trouble = this.#names.trouble(holding.path)
+      if (trouble !== undefined) this.#lose(holding, { reason: 'name', words: trouble })
+      else if (this.#scales.fresh) needed.push(i)
+      else {
+        const kept = await this.remembered.of(holding.path)
+        const trusted = kept !== undefined && !this.#scales.wish.deep && holds(kept, holding) && this.#scales.trusted.has(directoryOf(holding.path))
+        if (trusted) fingerprints.set(i, kept.fingerprint)
+        else look.push({ i, kept })
+      }
+    }
+    for (let at = 0; at < look.length; at += LOOKED_AT_ONCE * this.#scales.threads.width) {
+      const turn = look.slice(at, at + LOOKED_AT_ONCE * this.#scales.threads.width)
+      await Promise.all(Array.from({ length: Math.ceil(turn.length / LOOKED_AT_ONCE) }, (_, batch) =>
+        this.#look(from, holdings, turn.slice(batch * LOOKED_AT_ONCE, (batch + 1) * LOOKED_AT_ONCE), needed, fingerprints)))
+    }
+    needed.sort((a, b) => a - b)
+    for (const i of [...fingerprints.keys()].sort((a, b) => a - b)) {
+      this.#fates[from + i] = FATES.indexOf('kept')
+      await this.#scales.keep(from + i, fingerprints.get(i) as string)
+    }
+    await this.#plan(from, needed.map((i) => ({ i, holding: holdings[i] as Holding })))
+  }
+
+  async end(): Promise<Weighed> {
+    const sources = new Map<number, readonly Source[]>()
+    for (let from = 0; from < this.#missing.length; from += ELSEWHERE_AT_ONCE) {
+      const asked = this.#missing.slice(from, from + ELSEWHERE_AT_ONCE)
+      const found = await this.#scales.planner.elsewhere(asked, this.#signal)
+      for (const [i, missing] of asked.entries()) {
+        const there = found.get(i)
+        if (there === undefined) {
+          this.#fates[missing.at] = FATES.indexOf('lost')
+          this.#lose(missing.holding, missing)
+        } else {
+          sources.set(missing.at, there)
+          this.#toFetch(missing.holding, there[0]?.local === true)
+        }
+      }
+    }
+    const fates = this.#fates
+    return {
+      fateOf: (at) => FATES[fates[at] as number] as Fate, sources, losses: this.#losses, foreign: this.#foreign, remote: this.#remote,
+      fetch: { entries: this.#fetchEntries, bytes: this.#fetchBytes },
+    }
+  }
+
+  async #look(from: number, holdings: readonly Holding[], batch: readonly { readonly i: number; readonly kept: Kept | undefined }[], needed: number[], fingerprints: Map<number, string>): Promise<void> {
+    const { wish, root, threads } = this.#scales
+    const of = batch.map(({ i }) => holdings[i] as Holding)
+    const { outcomes, fingerprints: seen } = await threads.run({
+      kind: 'look', base: root, paths: of.map(({ path }) => path), sizes: of.map(({ sizeBytes }) => sizeBytes),
+      fingerprints: batch.map(({ kept }, at) => (kept !== undefined && holds(kept, of[at] as Holding) ? kept.fingerprint : '')),
+      seals: of.map((holding) => sealOf(holding)), digest: wish.deep ? 'all' : 'differing', follow: false,
+      ...(wish.as === 'symlink' && { targets: of.map(({ key }) => key) }),
+    })
+    for (const [at, { i, kept }] of batch.entries()) {
+      const [outcome, fingerprint, holding] = [outcomes[at] as Look, seen[at] as string, of[at] as Holding]
+      const ours = kept !== undefined && kept.fingerprint === fingerprint
+      // Of what nothing is recorded over the bytes, only the receipt can tell that they are right.
+      if (outcome === 'same' || outcome === 'right' || (outcome === 'unknown' && ours && holds(kept, holding))) fingerprints.set(i, fingerprint)
+      else if (outcome === 'barred') this.#lose(holding, { reason: 'name', words: 'a symbolic link, a folder or what is no file stands in its way at the destination' })
+      else {
+        needed.push(i)
+        if (outcome === 'absent') continue
+        this.#fates[from + i] = FATES.indexOf('replace')
+        if (!ours && !wish.force) this.#foreign.push(holding.path)
+      }
+    }
+  }
+
+  async #plan(from: number, needed: readonly { readonly i: number; readonly holding: Holding }[]): Promise<void> {
+    const missing = await this.#scales.planner.missing(needed.map(({ holding }) => holding), this.#signal)
+    for (const [position, { i, holding }] of needed.entries()) {
+      const at = from + i
+      if (this.#fates[at] !== FATES.indexOf('replace')) this.#fates[at] = FATES.indexOf('fetch')
+      const one = missing.get(position)
+      if (one !== undefined) this.#missing.push({ ...one, at })
+      else this.#toFetch(holding, (await this.#scales.planner.own(holding))[0]?.local === true)
+    }
+  }
+
+  #toFetch({ path, sizeBytes }: Holding, local: boolean): void {
+    this.#fetchEntries++
+    this.#fetchBytes += sizeBytes
+    if (!local && this.#scales.wish.as !== 'copy') this.#remote.push(path)
+  }
+
+  #lose({ path }: Holding, { reason, words }: Omit<Loss, 'path'>): void {
+    this.#losses.push({ path, reason, words })
+  }
+
+  #grow(count: number): void {
+    if (this.#fates.length >= count) return
+    const larger = new Uint8Array(Math.max(count, this.#fates.length * 2))
+    larger.set(this.#fates)
+    this.#fates = larger
+  }
+}
+
+function holds(kept: Kept, { content, sizeBytes }: Holding): boolean {
+  return kept.holds === identityOf(content, sizeBytes)
+}

@@ -1,0 +1,18 @@
+// One task at a time, in the order in which they come.
+import { parentPort } from 'node:worker_threads'
+import { perform } from './local.ts'
+import type { Task } from './local.ts'
+
+let last: Promise<void> = Promise.resolve()
+
+parentPort?.on('message', (task: Task) => {
+  last = last.then(async () => {
+    try {
+      parentPort?.postMessage({ answer: await perform(task) })
+    } catch (error) {
+      // An error loses its code on the way between threads.
+      const { code, message } = error as NodeJS.ErrnoException
+      parentPort?.postMessage({ failed: { code, message } })
+    }
+  })
+})
