@@ -1,7 +1,7 @@
 import { identityOf, sameContent } from '../model/entry.ts'
+import type { AuditRow, Fate } from '../model/fate.ts'
 import { goneAt } from '../model/lifecycle.ts'
 import type { Terms } from '../model/lifecycle.ts'
-import type { AuditRow, Fate } from '../registry/registry.ts'
 import type { KeptVersion } from '../storage/storage.ts'
 
 /** True when what is left of a row must be thawed before it can be read. */

@@ -1,10 +1,11 @@
+import type { AuditPoint, AuditRow, Fate, Refuge } from '../model/fate.ts'
 import type { Location } from '../model/location.ts'
 import type { StateChange } from '../model/version.ts'
 import type { Database, Named, Statements } from './database.ts'
 import { CARRIES, HOLDING_COLUMNS, HOLDING_TUPLE, Holdings, namesOf, PAST_COLUMNS, textsOf, WANTED } from './holdings.ts'
 import type { HoldingTuple } from './holdings.ts'
 import { present } from './present.ts'
-import type { AuditEnd, Auditing, AuditPoint, AuditRow, AuditTurn, Fate, Refuge } from './registry.ts'
+import type { AuditEnd, Auditing, AuditTurn } from './registry.ts'
 import { restorabilities, toldOf, UNPINNED } from './restorability.ts'
 
 /** See `Auditing`. */

@@ -5,13 +5,14 @@
  */
 import type { Content, Holding, Row, Skip, SkipReason } from '../model/entry.ts'
 import type { Loss } from '../model/errors.ts'
+import type { AuditPoint, AuditRow, Fate, Refuge } from '../model/fate.ts'
 import type { Location } from '../model/location.ts'
 import type {
   Certificate, Changes, ChangeView, CollectionView, EdgeView, EntryView, LastLook, Marked, MarkedRun, RemovalView, RestorabilityState, RunState, StateChange, UseView, VersionView, WatchView,
 } from '../model/version.ts'
 import type { Cause, CollectionName, ProjectName, Watch, WatchState } from '../model/watch.ts'
 
-export interface Registry extends Ledger, Retention, Auditing, Catalog {
+export interface Registry extends Ledger, Auditing, Retention, Catalog {
   /** Made with the database: two installs on one Redis do not meet. */
   readonly id: string
   close(): Promise<void>
@@ -267,31 +268,6 @@ export interface Verdict {
   readonly held?: { readonly digest?: string; readonly root?: string }
 }
 
-export interface Retention {
-  /** Pages of a collection's versions, newest first, with what speaks for each. */
-  removable(collection: CollectionName): AsyncIterable<readonly RemovalView[]>
-  /**
-   * Removes a version: metadata alone, in one transaction; what no other version covers goes with it, and its index is never used again. Of the newest one, the one before it is newest again,
-   * any look and put under way is overtaken, and every watch of the collection gets a WHOLE request with cause `cli`. A collection without any version stays, as before its first.
-   * Throws NOT_FOUND, and CONFLICT for one that is spared.
-   */
-  removeVersion(collection: CollectionName, version: string, removal: Removal, nowMs: number): Promise<RemovalView>
-  /**
-   * Gives the space that nobody needs any more back to the file system, in pieces between which others write; answers how many bytes. A database that an earlier Varve made must be
-   * rewritten as a whole this once, and nobody writes meanwhile: undefined, and nothing done, where `whole` is false or another is writing.
-   */
-  giveBack(whole: boolean): Promise<number | undefined>
-}
-
-/** Something in a registry that is not as it must be. */
-export type Fault = { readonly artifact?: string; readonly words: string }
-
-/** What is spared: versions with aliases besides `latest`, versions that some run used; and, unless `head`, the newest. */
-export interface Removal {
-  readonly spared: { readonly aliased: boolean; readonly used: boolean }
-  readonly head: boolean
-}
-
 /** What became of the bytes of rows: it rotates over the collections, the one whose last pass is the oldest first, and goes on where it was after a restart. */
 export interface Auditing {
   /** The collection whose pass is under way or due, `everyMs` after the last began. Undefined when none is; one whose watch is held or unavailable is not: its store is in doubt. */
@@ -318,34 +294,6 @@ export interface AuditTurn {
   readonly locations: readonly Location[]
 }
 
-export type AuditPoint = { readonly path: string; readonly since: number }
-
-export interface AuditRow {
-  readonly holding: Holding
-  readonly since: number
-  /** Of the head. */
-  readonly open: boolean
-  readonly fate?: Fate
-}
-
-/**
- * `lost`: nowhere. `elsewhere`: an object version elsewhere has the same bytes. `mutable`: only what now stands at `refuge` has them, without a pin, until it changes. `risk`: rules of its
- * bucket will take it, at `goneAtMs` where that is known. A row without pin that a later version closed is lost unless one of these is written down; any other is there.
- */
-export interface Fate {
-  readonly fate: 'lost' | 'elsewhere' | 'mutable' | 'risk'
-  readonly goneAtMs?: number
-  readonly refuge?: Refuge
-}
-
-/** A row that holds the same bytes. */
-export interface Refuge {
-  readonly pinned: boolean
-  readonly collection: number
-  readonly path: string
-  readonly since: number
-}
-
 export interface AuditEnd {
   /** What could not be asked. */
   readonly notes: readonly string[]
@@ -355,6 +303,34 @@ export interface AuditEnd {
   readonly unkept: boolean
   /** The head was asked, too. */
   readonly heads: boolean
+}
+
+export interface Retention {
+  /** Pages of a collection's versions, newest first, with what speaks for each. */
+  removable(collection: CollectionName): AsyncIterable<readonly RemovalView[]>
+  /**
+   * Removes a version: metadata alone, in one transaction; what no other version covers goes with it, and its index is never used again. Of the newest one, the one before it is newest again,
+   * any look and put under way is overtaken, and every watch of the collection gets a WHOLE request with cause `cli`. A collection without any version stays, as before its first.
+   * Throws NOT_FOUND, and CONFLICT for one that is spared.
+   */
+  removeVersion(collection: CollectionName, version: string, removal: Removal, nowMs: number): Promise<RemovalView>
+  /**
+   * Gives the space that nobody needs any more back to the file system, in pieces between which others write; answers how many bytes. A database that an earlier Varve made must be
+   * rewritten as a whole this once, and nobody writes meanwhile: undefined, and nothing done, where `whole` is false or another is writing.
+   */
+  giveBack(whole: boolean): Promise<number | undefined>
+}
+
+/** Something in a registry that is not as it must be. */
+export interface Fault {
+  readonly artifact?: string
+  readonly words: string
+}
+
+/** What is spared: versions with aliases besides `latest`, versions that some run used; and, unless `head`, the newest. */
+export interface Removal {
+  readonly spared: { readonly aliased: boolean; readonly used: boolean }
+  readonly head: boolean
 }
 
 /** Names `project/collection` or `entity/project/collection`; `version` is `v3` or an alias. Each throws NOT_FOUND, naming what is missing and what there is. */

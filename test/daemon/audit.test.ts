@@ -123,6 +123,15 @@ describe('what is lost', () => {
     await clock.pass(DAY)
     await pass()
     expect(await states()).toEqual(['v0 partly lost 2', 'v1 partly lost 1', 'v2 pinned'])
+    const [last] = await all(registry.entries(other, 'v0', 'e'))
+    await recorded({ e: 'x' }, other)
+    bucket.destroy(last?.pin ?? '')
+    // Neither is the other's refuge.
+    for (let passes = 0; passes < 2; passes++) {
+      await clock.pass(DAY)
+      await pass()
+    }
+    expect([...(await states()), ...(await states(other))]).toEqual(['v0 lost 3', 'v1 partly lost 1', 'v2 pinned', 'v0 lost 1', 'v1 pinned'])
   })
 
   test('without pins what was overwritten or removed is lost at once; moved or reverted it is there, until that changes', async () => {
@@ -136,11 +145,13 @@ describe('what is lost', () => {
     expect(await states()).toEqual(['v0 unpinned', 'v1 partly lost 1', 'v2 unpinned'])
     await recorded({ moved: undefined })
     expect(await states()).toEqual(['v0 partly lost 1', 'v1 partly lost 2', 'v2 partly lost 1', 'v3 unpinned'])
+    await recorded({ a: 'third' })
+    expect(await states()).toEqual(['v0 partly lost 2', 'v1 partly lost 2', 'v2 partly lost 2', 'v3 partly lost 1', 'v4 unpinned'])
     await recorded({ a: undefined, c: undefined })
-    expect(await states()).toEqual(['v0 lost 3', 'v1 lost 3', 'v2 lost 3', 'v3 lost 2', 'v4 pinned'])
+    expect(await states()).toEqual(['v0 lost 3', 'v1 lost 3', 'v2 lost 3', 'v3 lost 2', 'v4 lost 2', 'v5 pinned'])
     expect((await registry.losses(MNIST, 'v0', 2)).map(({ path, reason }) => `${path} ${reason}`)).toEqual(['a overwritten', 'b removed'])
     await pass()
-    expect(await states()).toEqual(['v0 lost 3', 'v1 lost 3', 'v2 lost 3', 'v3 lost 2', 'v4 pinned'])
+    expect(await states()).toEqual(['v0 lost 3', 'v1 lost 3', 'v2 lost 3', 'v3 lost 2', 'v4 lost 2', 'v5 pinned'])
     // Elsewhere nobody looked at commit.
     await recorded({ x: 'two' }, { ...MNIST, collection: 'other' })
     await clock.pass(DAY)
