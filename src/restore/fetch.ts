@@ -42,6 +42,8 @@ export class Fetcher {
   readonly #clock: Clock
   readonly #signal: AbortSignal
   readonly #came: (bytes: number) => void
+  /** Memory of pieces that were poured: each piece anew would keep the collector busier than the network. */
+  readonly #spare: ArrayBuffer[] = []
 
   /** `came` is told of bytes as they come. */
   constructor(readers: Readers, clock: Clock, signal: AbortSignal, came: (bytes: number) => void) {
@@ -143,7 +145,7 @@ export class Fetcher {
     for (let piece = ahead.shift(); piece !== undefined; piece = ahead.shift()) {
       const bytes = await piece
       await pouring
-      pouring = pourer.run({ kind: 'pour', bytes })
+      pouring = pourer.run({ kind: 'pour', bytes }).then(({ spare }) => spare !== undefined && this.#spare.push(spare))
       pouring.catch(() => undefined)
       ask()
     }
@@ -174,7 +176,7 @@ export class Fetcher {
 
   async #filled(answer: Bytes, lengthBytes: number): Promise<Uint8Array> {
     // Memory of its own, and not of a pool: it is handed to another thread.
-    const bytes = new Uint8Array(new ArrayBuffer(lengthBytes))
+    const bytes = new Uint8Array(this.#spare.pop() ?? new ArrayBuffer(PIECE_BYTES), 0, lengthBytes)
     let at = 0
     for await (const chunk of answer.bytes) {
       bytes.set(chunk, at)

@@ -74,6 +74,8 @@ export interface Answer {
   readonly fingerprints: readonly string[]
   /** Of `begin`: the bytes that are there. */
   readonly lengthBytes?: number
+  /** Of `pour`: the memory of the piece, given back. */
+  readonly spare?: ArrayBuffer
   /** Of `end`: the bytes are what was recorded, as far as anything is. */
   readonly holds?: boolean
 }
@@ -116,7 +118,7 @@ function pourMore(bytes: Uint8Array): Answer {
   if (poured === undefined) throw new Error('nothing is poured')
   for (let at = 0; at < bytes.length; ) at += writeSync(poured.fd, bytes, at, bytes.length - at)
   poured.prover?.update(bytes)
-  return NOTHING
+  return { ...NOTHING, spare: bytes.buffer as ArrayBuffer }
 }
 
 async function end(): Promise<boolean> {

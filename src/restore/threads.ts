@@ -63,7 +63,8 @@ export class Threads {
       const job = hand === undefined ? undefined : this.#queue.shift()
       if (hand === undefined || job === undefined) return
       hand.jobs.push(job)
-      hand.worker.postMessage(job.task)
+      // A piece is handed over, not copied: nobody here reads it again.
+      hand.worker.postMessage(job.task, job.task.kind === 'pour' ? [job.task.bytes.buffer as ArrayBuffer] : [])
     }
   }
 

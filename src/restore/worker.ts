@@ -8,7 +8,8 @@ let last: Promise<void> = Promise.resolve()
 parentPort?.on('message', (task: Task) => {
   last = last.then(async () => {
     try {
-      parentPort?.postMessage({ answer: await perform(task) })
+      const answer = await perform(task)
+      parentPort?.postMessage({ answer }, answer.spare === undefined ? [] : [answer.spare])
     } catch (error) {
       // An error loses its code on the way between threads.
       const { code, message } = error as NodeJS.ErrnoException

@@ -34,5 +34,7 @@ test('npm pack, then npm install -g of it, gives a varve that works', async () =
   for (let i = 0; i < 300; i++) writeFileSync(join(folder, 'data', `${i}`), `file ${i}`)
   expect((await varve('put', 'data/', '--name', 'a/b', '--type', 't')).stdout).toContain('a/b:v0  +300 ~0 -0')
   expect((await varve('files', 'a/b')).stdout.trim().split('\n')).toHaveLength(300)
+  expect((await varve('get', 'a/b', 'back')).stdout).toContain('300 entries fetched')
+  expect(readdirSync(join(folder, 'back'))).toHaveLength(300)
   expect((await varve('check', '--config', join(prefix, 'lib/node_modules/varve/config/quickstart.yaml'))).stdout).toContain('1 watch')
 }, 300_000)

@@ -259,7 +259,9 @@ describe('backups', () => {
       expect(await faults(copy)).toEqual([])
       const listed = await all((await openRegistry(copy)).versions(MNIST))
       expect(listed.length).toBeLessThanOrEqual(versions)
-      expect(listed.at(-1)).toEqual({ ...(await registry.version(MNIST, 'v0')), aliases: listed.length === 1 ? ['latest'] : [] })
+      // What became of its bytes is told by the versions after it: of them the copy has fewer.
+      const { restorability: _, ...first } = await registry.version(MNIST, 'v0')
+      expect(listed.at(-1)).toMatchObject({ ...first, aliases: listed.length === 1 ? ['latest'] : [] })
     }
   })
   async function world(): Promise<{ where: string; file: string; id: string }> {

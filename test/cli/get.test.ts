@@ -1,0 +1,55 @@
+// `varve get` and `varve verify` as processes: what they print, how they end, and what is said of wrong words.
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { varve } from './process.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'varve-get-'))
+
+beforeAll(async () => {
+  mkdirSync(join(folder, 'tree/d'), { recursive: true })
+  writeFileSync(join(folder, 'tree/a'), 'one')
+  writeFileSync(join(folder, 'tree/d/b\n'), 'two!')
+  expect((await varve(folder, 'put', 'tree/', '--name', 'p/art', '--type', 'dataset')).exit).toBe(0)
+}, 60_000)
+afterAll(() => rmSync(folder, { recursive: true }))
+
+test('a restore goes to artifacts/NAME:vN, says so in a line, and again does nothing', async () => {
+  const first = await varve(folder, 'get', 'p/art')
+  expect(first).toEqual({ exit: 0, stderr: '', stdout: `p/art:v0 is in ${join(folder, 'artifacts/art:v0')}: 2 entries; 2 entries fetched (7 B)\n` })
+  expect(readFileSync(join(folder, 'artifacts/art:v0/d/b\n'), 'utf8')).toBe('two!')
+  const again = await varve(folder, 'get', 'p/art:v0')
+  expect(again.stdout).toBe(`p/art:v0 is in ${join(folder, 'artifacts/art:v0')}: 2 entries; 0 entries fetched (0 B), 2 in place\n`)
+}, 60_000)
+
+test('with --json a line for each entry: exactly these keys', async () => {
+  const { exit, stdout, stderr } = await varve(folder, 'get', 'p/art', 'json', '--json')
+  const from = (name: string): string => `file://${join(folder, 'tree')}/${name}`
+  expect([exit, stderr, stdout.trimEnd().split('\n').map((line) => JSON.parse(line) as unknown)]).toEqual([0, '', [
+    { path: 'a', action: 'fetched', from: from('a'), proof: 'md5', sizeBytes: 3 }, { path: 'd/b\n', action: 'fetched', from: from('d/b%0A'), proof: 'md5', sizeBytes: 4 },
+  ]])
+  const kept = await varve(folder, 'get', 'p/art', 'json', '--json')
+  expect(kept.stdout.trimEnd().split('\n').map((line) => JSON.parse(line) as unknown)).toEqual([{ path: 'a', action: 'kept', sizeBytes: 3 }, { path: 'd/b\n', action: 'kept', sizeBytes: 4 }])
+  const dry = await varve(folder, 'get', 'p/art', 'dry', '--dry-run', '--path', 'd/')
+  expect(dry.stdout).toBe(`fetched   d/b\\x0a  from ${from('d/b%0A')}\np/art:v0 to ${join(folder, 'dry')}: 1 entry; 1 entry would be fetched (4 B)\n`)
+  expect((await varve(folder, 'verify', 'p/art')).stdout).toBe('p/art:v0: 2 entries can be restored\n')
+  expect((await varve(folder, 'verify', 'p/art', '--deep')).stdout).toBe('p/art:v0: 2 entries can be restored (every byte was read)\n')
+}, 60_000)
+
+test.each([
+  [['get', 'p/art', 'x', '--as', 'magic'], 2, '--as magic is not known; write one of copy, reflink, hardlink, symlink'],
+  [['get', 'p/art', 'x', '--delete', '--path', 'd'], 2, '--delete makes the destination exactly the version'],
+  [['get', 'p/art', 'x', '--path', '/'], 2, 'the path is empty'],
+  [['get', 'p/art', ''], 2, 'the destination is empty'],
+  [['get', 'p/art', 'x', '--path', 'nothing'], 1, '"nothing" names no entry of p/art:v0'],
+  [['get', 'p/art', 'x', '--include', '*.nothing'], 1, 'the filters let through no entry of p/art:v0'],
+  [['get', 'p/none', 'x'], 1, 'no collection p/none'],
+  [['get', 'p/art:v7', 'x'], 1, 'no version v7 of p/art'],
+  [['get', 'p/art', 'tree/a/x'], 1, 'ENOTDIR'],
+  [['verify', 'p/art:v7'], 3, 'no version v7 of p/art'],
+])('%j ends with %i, in one line', async (words, exit, said) => {
+  const ended = await varve(folder, ...words)
+  expect(ended).toMatchObject({ exit, stdout: '', stderr: expect.stringMatching(/^varve: [^\n]+\n$/) })
+  expect(ended.stderr).toContain(said)
+}, 60_000)
