@@ -21,8 +21,9 @@ const FILES_AT_ONCE = 64
 const BYTES_AT_ONCE = 8 * 1024 * 1024
 // Requests for small objects that wait for a store at a time.
 const OBJECTS_AT_ONCE = 32
-// Above, an object comes in pieces, one object at a time: its pieces fill the line, and memory stays flat.
+// Above, an object comes in pieces. Two at a time: one thread that digests is slower than the line, and the pieces of more would fill memory.
 const LARGE_BYTES = 2 * PIECE_BYTES
+const LARGE_AT_ONCE = 2
 
 /** What became of an entry that was to be brought. */
 export interface Brought {
@@ -39,10 +40,11 @@ export class Bringer {
   readonly #way: Way
   readonly #signal: AbortSignal
   readonly #came: (bytes: number) => void
-  readonly #pourer = new Threads(1)
+  /** Those that are free. */
+  readonly #pourers = Array.from({ length: LARGE_AT_ONCE }, () => new Threads(1))
   readonly #local: Limit
   readonly #objects = new Limit(OBJECTS_AT_ONCE)
-  readonly #large = new Limit(1)
+  readonly #large = new Limit(LARGE_AT_ONCE)
 
   constructor(room: Room, threads: Threads, planner: Planner, fetcher: Fetcher, way: Way, signal: AbortSignal, came: (bytes: number) => void) {
     this.#room = room
@@ -88,8 +90,8 @@ export class Bringer {
     await Promise.all([this.#local.idle(), this.#objects.idle(), this.#large.idle()])
   }
 
-  close(): Promise<void> {
-    return this.#pourer.close()
+  async close(): Promise<void> {
+    await Promise.all(this.#pourers.map((pourer) => pourer.close()))
   }
 
   #limitOf({ sizeBytes }: Holding): Limit {
@@ -131,16 +133,24 @@ export class Bringer {
   /** From a store; where that fails for good, from wherever else the same bytes are. */
   async #fetch(holding: Holding, replace: boolean, sources: readonly Source[], last = false): Promise<Brought> {
     try {
-      if (holding.sizeBytes > LARGE_BYTES) {
-        const file = this.#room.partial(`${holding.path}\0${identityOf(holding.content, holding.sizeBytes)}`)
-        const fetched = await this.#fetcher.large(holding, sources, file, this.#pourer)
-        return await this.#write(holding, replace, fetched, file, undefined)
-      }
+      if (holding.sizeBytes > LARGE_BYTES) return await this.#fetchLarge(holding, replace, sources)
       const fetched = await this.#fetcher.whole(holding, sources)
       return await this.#write(holding, replace, fetched, this.#room.temporary(), fetched.bytes)
     } catch (error) {
       if (last || !(error instanceof Unfetched)) throw error
       return this.#instead({ holding, replace, sources }, error)
+    }
+  }
+
+  async #fetchLarge(holding: Holding, replace: boolean, sources: readonly Source[]): Promise<Brought> {
+    const file = this.#room.partial(`${holding.path}\0${identityOf(holding.content, holding.sizeBytes)}`)
+    // A file whose bytes are elsewhere may be large, too, beyond those that were planned.
+    const pourer = this.#pourers.pop() ?? new Threads(1)
+    try {
+      const fetched = await this.#fetcher.large(holding, sources, file, pourer)
+      return await this.#write(holding, replace, fetched, file, undefined)
+    } finally {
+      this.#pourers.push(pourer)
     }
   }
 

@@ -9,7 +9,7 @@ import { storeReason } from './plan.ts'
 import { wordsOf } from './readers.ts'
 import type { Readers, Source } from './readers.ts'
 import type { Threads } from './threads.ts'
-import { Prover, sealOf } from './verify.ts'
+import { proverOf, sealOf } from './verify.ts'
 import type { Proof, Seal } from './verify.ts'
 
 /** What one piece of a large object has: a few in flight fill a fast network, and hold little memory. */
@@ -95,7 +95,7 @@ export class Fetcher {
   async #stream(reader: Reader, holding: Holding, source: Source, keep: (chunk: Uint8Array) => void): Promise<Proof> {
     const answer = await reader.open(source.key, source.wanted, this.#signal)
     const seal = await this.#sealOf(answer, holding)
-    const prover = seal === undefined ? undefined : new Prover(seal)
+    const prover = seal === undefined ? undefined : await proverOf(seal)
     let total = 0
     for await (const chunk of answer.bytes) {
       prover?.update(chunk)

@@ -4,8 +4,8 @@ import { closeSync, constants, copyFileSync, fstatSync, linkSync, lstatSync, mkd
 import type { BigIntStats } from 'node:fs'
 import { fingerprintOf } from '../model/fingerprint.ts'
 import { directoryOf } from '../model/location.ts'
-import { Prover } from './verify.ts'
-import type { Seal } from './verify.ts'
+import { proverOf } from './verify.ts'
+import type { Prover, Seal } from './verify.ts'
 
 /** How a restored file comes to its bytes. */
 export type Way = 'copy' | 'reflink' | 'hardlink' | 'symlink'
@@ -86,7 +86,7 @@ const chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES)
 const STAT = { bigint: true, throwIfNoEntry: false } as const
 
 export async function perform(task: Task): Promise<Answer> {
-  if (task.kind === 'begin') return { ...NOTHING, lengthBytes: begin(task.file, task.resume, task.seal) }
+  if (task.kind === 'begin') return { ...NOTHING, lengthBytes: await begin(task.file, task.resume, task.seal) }
   if (task.kind === 'pour') return pourMore(task.bytes)
   if (task.kind === 'end') return { ...NOTHING, holds: await end() }
   if (task.kind === 'write') return write(task)
@@ -103,9 +103,9 @@ export async function perform(task: Task): Promise<Answer> {
 const NOTHING: Answer = { outcomes: [], fingerprints: [] }
 let poured: { readonly fd: number; readonly prover: Prover | undefined } | undefined
 
-function begin(file: string, resume: boolean, seal: Seal | undefined): number {
+async function begin(file: string, resume: boolean, seal: Seal | undefined): Promise<number> {
   if (poured !== undefined) closeSync(poured.fd)
-  poured = { fd: openSync(file, constants.O_RDWR | constants.O_CREAT | (resume ? 0 : constants.O_TRUNC)), prover: seal === undefined ? undefined : new Prover(seal) }
+  poured = { fd: openSync(file, constants.O_RDWR | constants.O_CREAT | (resume ? 0 : constants.O_TRUNC)), prover: seal === undefined ? undefined : await proverOf(seal) }
   let total = 0
   for (let length = 1; length > 0; total += length) {
     length = readSync(poured.fd, chunk, 0, CHUNK_BYTES, null)
@@ -200,7 +200,7 @@ async function pour(from: number, to: number | undefined, size: number, seal: Se
     if (to !== undefined) writeAll(to, length)
     return 'right'
   }
-  const prover = new Prover(seal)
+  const prover = await proverOf(seal)
   let total = 0
   for (; length > 0 && total + length <= size; length = readSync(from, chunk, 0, CHUNK_BYTES, null)) {
     prover.update(chunk.subarray(0, length))

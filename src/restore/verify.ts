@@ -2,7 +2,6 @@
 import { createHash } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import type { Hash } from 'node:crypto'
-import { Crc32cJs, Crc64NvmeJs } from '@aws-sdk/checksums/crc'
 import type { Content, Holding } from '../model/entry.ts'
 
 /** By what bytes were proven. `parts`: an S3 ETag over the MD5s of parts. `store`: nothing over the bytes is recorded, and the answer that bore them bore the recorded pin or ETag. */
@@ -56,14 +55,19 @@ function partSizes(sizeBytes: number, count: number, told: number | undefined): 
   return [...new Set(sizes.filter(fits))].slice(0, SIZES_MOST)
 }
 
+/** What digests the bytes of an object. */
+export async function proverOf(seal: Seal): Promise<Prover> {
+  return new Prover(seal, await WAYS[seal.by](seal))
+}
+
 /** Digests bytes as they come. */
 export class Prover {
   readonly #seal: Seal
-  readonly #way: { update(bytes: Uint8Array): void; found(): Promise<readonly string[]> }
+  readonly #way: Sum
 
-  constructor(seal: Seal) {
+  constructor(seal: Seal, way: Sum) {
     this.#seal = seal
-    this.#way = WAYS[seal.by](seal)
+    this.#way = way
   }
 
   update(bytes: Uint8Array): void {
@@ -76,15 +80,22 @@ export class Prover {
   }
 }
 
-type Way = (seal: Seal) => { update(bytes: Uint8Array): void; found(): Promise<readonly string[]> }
+interface Sum {
+  update(bytes: Uint8Array): void
+  /** What all that came is, in the notation of the seal. */
+  found(): Promise<readonly string[]>
+}
+
+type Way = (seal: Seal) => Sum | Promise<Sum>
 
 const hashed = (algorithm: string, notation: 'hex' | 'base64'): Way => () => {
   const sum = createHash(algorithm)
   return { update: (bytes) => void sum.update(bytes), found: async () => [sum.digest(notation)] }
 }
 
-const checked = (make: () => { update(bytes: Uint8Array): void; digest(): Promise<Uint8Array> }): Way => () => {
-  const sum = make()
+// Loaded when first needed, as an SDK is.
+const checked = (name: 'Crc64NvmeJs' | 'Crc32cJs'): Way => async () => {
+  const sum = new (await import('@aws-sdk/checksums/crc'))[name]()
   return { update: (bytes) => sum.update(bytes), found: async () => [Buffer.from(await sum.digest()).toString('base64')] }
 }
 
@@ -105,7 +116,7 @@ const inParts: Way = ({ partBytes = [] }) => {
 
 const WAYS: Readonly<Record<Seal['by'], Way>> = {
   sha256: hashed('sha256', 'base64'), sha1: hashed('sha1', 'base64'), md5: hashed('md5', 'hex'), parts: inParts,
-  crc64nvme: checked(() => new Crc64NvmeJs()), crc32c: checked(() => new Crc32cJs()), crc32: plainCrc,
+  crc64nvme: checked('Crc64NvmeJs'), crc32c: checked('Crc32cJs'), crc32: plainCrc,
 }
 
 /** The ETag of a multipart upload: the MD5 of the MD5s of its parts, and their number. */
@@ -139,11 +150,4 @@ class Parts {
     this.#part = createHash('md5')
     this.#filled = 0
   }
-}
-
-/** Whether these bytes, whole, are what was recorded. */
-export async function proves(seal: Seal, bytes: Uint8Array): Promise<boolean> {
-  const prover = new Prover(seal)
-  prover.update(bytes)
-  return prover.holds()
 }
