@@ -10,7 +10,8 @@ export interface Filter {
 
 /** `exclude` wins; an empty `include` takes all; names that begin with a dot are names like others. */
 export function filterOf(watch: Pick<Watch, 'include' | 'exclude'>): Filter {
-  const options = { dot: true }
+  // A name may hold a line break, and a dot is to take it, too.
+  const options = { dot: true, flags: 's' }
   const included = watch.include.length === 0 ? () => true : picomatch([...watch.include], options)
   const excluded = watch.exclude.length === 0 ? () => false : picomatch([...watch.exclude], options)
   return {

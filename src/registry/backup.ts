@@ -1,4 +1,4 @@
-import { closeSync, copyFileSync, existsSync, fsyncSync, linkSync, mkdirSync, openSync, renameSync, rmSync, statSync, statfsSync } from 'node:fs'
+import { accessSync, closeSync, constants, copyFileSync, existsSync, fsyncSync, linkSync, mkdirSync, openSync, renameSync, rmSync, statSync, statfsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { VarveError } from '../model/errors.ts'
@@ -20,6 +20,11 @@ const BUSY_MS = 5_000
 export function backup(folder: string, file: string): void {
   const source = join(folder, 'varve.db')
   if (!existsSync(source)) throw new VarveError('NOT_FOUND', `no registry in ${folder}`, { hint: 'name its folder with --data or --config' })
+  try {
+    accessSync(dirname(file), constants.W_OK | constants.X_OK)
+  } catch (error) {
+    throw new VarveError('USAGE', `no file can be made in ${dirname(file)} (${(error as Error).message})`, { hint: 'name a file in a folder that is there, and that this user may write to' })
+  }
   try {
     const database = new DatabaseSync(source, { timeout: BUSY_MS })
     try {

@@ -6,6 +6,7 @@ import { VarveError } from '../model/errors.ts'
 import { directoryOf } from '../model/location.ts'
 import { translate } from './failures.ts'
 import { SCHEMA } from './migrate.ts'
+import { hasMoved, mayWrite, openReader } from './reading.ts'
 import type { Fault } from './registry.ts'
 
 const PAGE = 5_000
@@ -19,7 +20,8 @@ export async function* fsck(folder: string): AsyncGenerator<Fault> {
   if (!existsSync(file)) throw new VarveError('NOT_FOUND', `no registry in ${folder}`, { hint: 'name its folder with --data or --config' })
   let database: DatabaseSync | undefined
   try {
-    database = new DatabaseSync(file, { readOnly: true, timeout: 5_000 })
+    const reader = mayWrite(file) ? undefined : await openReader(file)
+    database = reader?.database ?? new DatabaseSync(file, { readOnly: true, timeout: 5_000 })
     database.exec('BEGIN')
     const broken = integrityFaults(database)
     yield* broken
@@ -32,6 +34,8 @@ export async function* fsck(folder: string): AsyncGenerator<Fault> {
       // Between collections whoever waits for this process is served.
       await Promise.resolve()
     }
+    if (reader !== undefined && hasMoved(file, reader))
+      throw new VarveError('REGISTRY_BUSY', `${file} was written to meanwhile, so that what was found may be wrong`, { hint: 'try again' })
   } catch (error) {
     const known = translate(error)
     // SQLITE_CORRUPT and SQLITE_NOTADB: that is what was asked for.

@@ -16,7 +16,8 @@ const TICKS_MS = 50
 // Each time that a writer came or went in the middle of a question.
 const TRIES_MOST = 100
 
-interface Reader {
+/** An opened registry that is not written to. */
+export interface Reader {
   readonly database: DatabaseSync
   /** How the file was when it was opened as one that holds all. Undefined: SQLite itself sees to it. */
   readonly still: string | undefined
@@ -34,6 +35,11 @@ export function mayWrite(file: string): boolean {
   }
 }
 
+/** True when somebody wrote since it was opened as a file that holds all. */
+export function hasMoved(file: string, { still }: Reader): boolean {
+  return still !== undefined && stillness(file) !== still
+}
+
 /** A connection that writes nothing, not even beside the file. Its answers are whole, and as new as a writer's own. Throws REGISTRY_REFUSED where that cannot be had. */
 export function onlyReading(file: string): Connection {
   let reader: Reader | undefined
@@ -46,14 +52,14 @@ export function onlyReading(file: string): Connection {
       let rows: readonly unknown[] | undefined
       let failure: unknown
       try {
-        reader ??= await open(file)
+        reader ??= await openReader(file)
         const statement = reader.database.prepare(text)
         rows = named === undefined ? statement.all(...listed) : statement.all(named, ...listed)
       } catch (error) {
         failure = error
       }
       // What a writer changed under the question is no answer, and no error.
-      const moved = reader?.still !== undefined && stillness(file) !== reader.still
+      const moved = reader !== undefined && hasMoved(file, reader)
       if (rows !== undefined && !moved) return rows
       close()
       if (!moved) throw isFailure(failure) ? failure : refused(file, failure)
@@ -64,7 +70,8 @@ export function onlyReading(file: string): Connection {
   return { all: ask, begin: no, commit: no, rollback: no, close: async () => close() }
 }
 
-async function open(file: string): Promise<Reader> {
+/** Opens it so that nothing is written, not even beside it. Throws REGISTRY_REFUSED for another schema. */
+export async function openReader(file: string): Promise<Reader> {
   let still = stillness(file)
   for (; still !== undefined && isYoung(file); still = stillness(file)) await setTimeout(TICKS_MS)
   const url = pathToFileURL(file)

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, realpathSync } from 'node:fs'
+import { existsSync, realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import { digestOf } from '../model/digest.ts'
 import { identityOf } from '../model/entry.ts'
@@ -20,7 +20,7 @@ import type { Source } from './readers.ts'
 import { Receipt } from './receipt.ts'
 import type { Draft } from './receipt.ts'
 import type { GetWish, Parts, Report, Step, Tell } from './terms.ts'
-import { enter } from './room.ts'
+import { enter, isFresh } from './room.ts'
 import type { Room } from './room.ts'
 import { Shelf } from './shelf.ts'
 import { Threads } from './threads.ts'
@@ -76,7 +76,7 @@ class Getting {
 
   async run(): Promise<Report> {
     const { destination, deep, dryRun } = this.#wish
-    const fresh = !existsSync(destination) || readdirSync(destination).length === 0
+    const fresh = isFresh(destination)
     const { trusted, whole } = fresh || deep ? { trusted: new Set<string>(), whole: undefined } : await this.#untouched()
     if (whole !== undefined && this.#tell === undefined) {
       this.#kept = whole

@@ -26,10 +26,22 @@ export interface Room {
   leave(): void
 }
 
+/** True where nothing is in the destination, or it is not there. Throws DESTINATION_REFUSED for what is no folder. */
+export function isFresh(destination: string): boolean {
+  try {
+    if (lstatSync(destination, { throwIfNoEntry: false }) === undefined) return true
+    if (statSync(destination, { throwIfNoEntry: false })?.isDirectory() !== true)
+      throw new VarveError('DESTINATION_REFUSED', `${destination} is no folder`, { hint: 'name another destination' })
+    return readdirSync(destination).length === 0
+  } catch (error) {
+    throw diskFailure(error)
+  }
+}
+
 /** Makes the destination if it is not there, and takes it for this restore. Throws CONFLICT when another works there, DESTINATION_REFUSED. */
 export function enter(destination: string): Room {
   try {
-    const made = mkdirSync(destination, { recursive: true })
+    const made = makeFolders(destination)
     const root = `${realpathSync(destination).replace(/\/$/, '')}/`
     const folder = root + ROOM
     if (lstatSync(folder, { throwIfNoEntry: false })?.isDirectory() === false)
@@ -51,6 +63,14 @@ export function enter(destination: string): Room {
   } catch (error) {
     throw diskFailure(error)
   }
+}
+
+/** Makes a folder with those that it lies in; answers the first that was made. Node's own way never ends where a file system says that what it lies in is not there (/proc). */
+function makeFolders(folder: string): string | undefined {
+  if (existsSync(folder)) return undefined
+  const first = makeFolders(dirname(folder)) ?? folder
+  mkdirSync(folder)
+  return first
 }
 
 /** Takes away the folders from `folder` up to `first` that hold nothing. */

@@ -5,6 +5,8 @@ import { BYTES_LEAST } from './config.ts'
 import type { Bounds } from './config.ts'
 import { invalid, Silence, webFailure } from './failures.ts'
 
+// A glance at what flows: enough to see that it does.
+const GLANCE_BYTES = 64 * 1024 * 1024
 const NOTHING = 'nothing was recorded'
 
 /** What was read of one. */
@@ -19,7 +21,7 @@ export interface Body {
 /**
  * Reads a body to its end in flat memory; answers its length and MD5. Throws STORAGE_UNAVAILABLE when it breaks off or stops coming, STORAGE_INVALID
  * where its end cannot be told from its breaking off, OVERSIZE above `bytesMax`. A `glance` goes on no longer
- * than a silent body is waited for: what still flows by then is well so far.
+ * than a silent body is waited for, and reads 64 MiB at the most: what still flows by then is well so far.
  */
 export async function digestBody(message: IncomingMessage, place: string, bounds: Bounds, signal: AbortSignal, glance = false): Promise<Body> {
   const { headers } = message
@@ -44,6 +46,7 @@ export async function digestBody(message: IncomingMessage, place: string, bounds
       sizeBytes += chunk.length
       lately += chunk.length
       if (sizeBytes > bounds.bytesMax) throw oversize()
+      enough ||= glance && sizeBytes >= GLANCE_BYTES
       if (enough) break
     }
     return { sizeBytes, md5: hash.digest('base64'), ended: !enough }

@@ -55,7 +55,7 @@ async function reading(asker: Asker, place: string, bounds: Bounds, signal: Abor
     const { sizeBytes, ended } = await digestBody(message, place, bounds, signal, true)
     if (ended) return works('read', `${sizeBytes} bytes, to their end`)
     const told = message.headers['content-length']
-    const soFar = `${sizeBytes}${told === undefined ? '' : ` of ${told}`} bytes came in ${bounds.silentMs / 1_000} s`
+    const soFar = `${sizeBytes}${told === undefined ? '' : ` of ${told}`} bytes were read`
     if (told !== undefined) return works('read', `${soFar}; the rest was not read`)
     return degraded('read', { reason: `${soFar}, and no end of them is told: a look gives up after ${bounds.bytesMax} (http.max_bytes)`, action: 'see that its body has an end, or let the server send Content-Length' })
   } finally {
