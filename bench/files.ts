@@ -2,16 +2,15 @@ import { rmSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { join } from 'node:path'
 import { slowly } from '../test/storage/file/slow.ts'
-import { pair, secondsOf } from './measure.ts'
+import { pair, secondsOf, varve } from './measure.ts'
 import type { Result } from './measure.ts'
 import { makeTree } from './tree.ts'
 
-const MAIN = join(import.meta.dirname, '..', 'dist', 'main.js')
 // A file younger than this at the look's start is read again at the next one.
 const RACY_MS = 2_100
 
 function put(tree: string, data: string): number {
-  return secondsOf(process.execPath, [MAIN, 'put', tree, '--name', 'bench/tree', '--type', 'dataset', '--data', data, '--max-objects', '2000000'])
+  return secondsOf(process.execPath, [...varve(), 'put', tree, '--name', 'bench/tree', '--type', 'dataset', '--data', data, '--max-objects', '2000000'])
 }
 
 /** The second scan of an unchanged tree of 200,000 files: the whole process, against GNU find printing the same stats. */

@@ -6,6 +6,7 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { start } from '../test/components.ts'
 import { putMany } from '../test/e2e/many.ts'
+import { varve } from './measure.ts'
 import type { Result } from './measure.ts'
 
 const OBJECTS = 50_000
@@ -21,8 +22,7 @@ export async function listing(folder: string): Promise<readonly Result[]> {
     await fill(minio.url)
     const before = proxy.count()
     const env = { ...process.env, AWS_ACCESS_KEY_ID: KEYS.accessKeyId, AWS_SECRET_ACCESS_KEY: KEYS.secretAccessKey, AWS_REGION: 'us-east-1', AWS_ENDPOINT_URL_S3: proxy.url }
-    const main = join(import.meta.dirname, '..', 'dist', 'main.js')
-    const args = [main, 'put', 's3://bench/data/', '--name', 'bench/listing', '--type', 'dataset', '--data', join(folder, 'data'), '--max-objects', String(OBJECTS)]
+    const args = [...varve(), 'put', 's3://bench/data/', '--name', 'bench/listing', '--type', 'dataset', '--data', join(folder, 'data'), '--max-objects', String(OBJECTS)]
     const started = performance.now()
     const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'inherit', 'inherit'] })
     const [status] = (await once(child, 'exit')) as [number]

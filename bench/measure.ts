@@ -1,4 +1,6 @@
 import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 
 /** One row of the report: a ratio or a number, measured in this run, against a limit. */
 export interface Result {
@@ -12,6 +14,19 @@ export interface Result {
 /** The middle of an odd number of measurements. */
 export function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] as number
+}
+
+const MAIN = join(import.meta.dirname, '..', 'dist', 'main.js')
+
+/** What follows `node` where an installed `varve` runs: the options that the first line of the built program names, and the program. */
+export function varve(): readonly string[] {
+  const [line = ''] = readFileSync(MAIN, 'utf8').split('\n', 1)
+  return [...line.split(' ').slice(3), MAIN]
+}
+
+/** A module of the built JavaScript, which is what users run. */
+export function built<T>(name: string): Promise<T> {
+  return import(join(import.meta.dirname, '..', 'dist', `${name}.js`)) as Promise<T>
 }
 
 /** Wall seconds of a command from its start to its end. Throws when it fails. */

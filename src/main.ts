@@ -1,5 +1,6 @@
-#!/usr/bin/env node
-// Argv in, exit code out. Nothing is imported before this line: an older Node must be refused in words, not by a syntax error.
+#!/usr/bin/env -S node --max-semi-space-size=4
+// Argv in, exit code out. The first line keeps the young generation of the heap from growing with each look, to 100 MB for nothing; once it runs, that costs a tenth of a second.
+// Nothing is imported before this line: an older Node must be refused in words, not by a syntax error.
 if (Number(process.versions.node.split('.', 1)[0]) < 24) {
   process.stderr.write(`varve: Node 24 or newer is needed, this is ${process.versions.node}; install it from https://nodejs.org\n`)
   process.exit(1)

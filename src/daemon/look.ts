@@ -8,7 +8,7 @@ import type { Root, Store } from '../storage/storage.ts'
 import { filterOf } from './filter.ts'
 import { checkComplete, checkHidden, checkRoot, checkTally, Held, rootText } from './guards.ts'
 import type { LookParts } from './parts.ts'
-import { oversize, stage } from './staging.ts'
+import { flush, oversize, stage } from './staging.ts'
 import type { Staging } from './staging.ts'
 import { removeForeign, survey } from './survey.ts'
 import { touchUp } from './touch.ts'
@@ -55,7 +55,7 @@ function beginStaging(parts: LookParts, watch: Watch, looking: Looking, store: S
     startMs: 0, again: false, racy: false, changed: false, stampsHold: false, lone: [],
     stamps: new Map(), signatures: new Map(), moved: new Set(), denied: { count: 0, first: [] }, torn: new Set(), removedSamples: new Map(),
     seen: 0, taken: 0, bytes: 0, requests: 0, restedMs: 0, memo: looking.memo, notes: new Set(),
-    findings: [], wanted: [], wantedBytes: 0, inspections: new Set(), failure: undefined,
+    findings: [], batches: 0, wanted: [], wantedBytes: 0, inspections: new Set(), failure: undefined,
   }
 }
 
@@ -100,7 +100,7 @@ async function lookUntilStill(staging: Staging, startedAt: number, deadlineMs: n
     staging.racy = false
     const escalated = again.includes(WHOLE) || again.length > NAMED_MOST || (again.length > 0 && !(await touchUp(staging, again)))
     if (escalated || (whole && confirms)) {
-      if (whole) await survey(staging)
+      if (whole) await Promise.all([survey(staging), foretell(staging)])
       else await firstSurvey(staging)
       whole = true
       confirmed = staging.moved.size === 0
@@ -129,6 +129,14 @@ async function firstSurvey(staging: Staging): Promise<void> {
   if (looking.base !== undefined && !looking.trustSignatures) await removeForeign(staging)
 }
 
+/** Counts what is staged while a pass that mostly stages nothing more leaves the registry idle: a count that holds need not be made after it. */
+async function foretell(staging: Staging): Promise<void> {
+  const { batches } = staging
+  // One that fails is made again, and then it is heard.
+  const tally = await staging.parts.registry.tally(staging.looking).catch(() => undefined)
+  if (tally !== undefined) staging.foretold = { tally, batches }
+}
+
 /** The watch's row when something was requested since this look's generation was read. */
 async function risen(staging: Staging): Promise<WatchRow | undefined> {
   if (staging.looking.watch === undefined) return undefined
@@ -147,12 +155,13 @@ async function extend(staging: Staging): Promise<readonly string[]> {
 }
 
 async function record(staging: Staging, root: Root, seen: Seen & { startedAt: number; startedMs: number }): Promise<Recorded> {
-  const { parts, watch } = staging
+  const { parts, watch, foretold, batches } = staging
   // A directory that was read keeps its row, so that it is missed when it goes, but without signature: it is read again.
   for (const directory of seen.restless.map(directoryOf)) if (staging.signatures.has(directory)) staging.signatures.set(directory, undefined)
   for (const [path, signature] of staging.signatures) await stage(staging, signature === undefined ? { op: 'directory', path } : { op: 'directory', path, signature })
-  if (staging.findings.length > 0) await parts.registry.stage(staging.looking, staging.findings.splice(0))
-  const tally = await parts.registry.tally(staging.looking)
+  await flush(staging)
+  // Directories are not counted.
+  const tally = foretold?.batches === batches ? foretold.tally : await parts.registry.tally(staging.looking)
   if (tally.entries > watch.entriesMax) throw oversize(watch.entriesMax)
   if (seen.whole) await checkHidden(staging)
   const { added, modified, removed, moved } = tally.changes

@@ -3,7 +3,7 @@ import type { Content, Listed, Row, Skip } from '../model/entry.ts'
 import { VarveError } from '../model/errors.ts'
 import { comparePaths, directoryOf, locationAt } from '../model/location.ts'
 import type { Watch } from '../model/watch.ts'
-import type { Finding, Looking } from '../registry/registry.ts'
+import type { Finding, Looking, Tally } from '../registry/registry.ts'
 import type { Found, Store } from '../storage/storage.ts'
 import type { Filter } from './filter.ts'
 import type { LookParts } from './parts.ts'
@@ -59,6 +59,10 @@ export interface Staging {
   lone: readonly string[]
   readonly notes: Set<string>
   readonly findings: Finding[]
+  /** How often findings were laid into scratch. */
+  batches: number
+  /** What would be recorded, as it was when so many batches had been laid down. */
+  foretold?: { readonly tally: Tally; readonly batches: number }
   wanted: Wanted[]
   wantedBytes: number
   readonly inspections: Set<Promise<void>>
@@ -203,8 +207,11 @@ export async function drain(staging: Staging): Promise<void> {
   await flush(staging)
 }
 
-async function flush(staging: Staging): Promise<void> {
-  if (staging.findings.length > 0) await staging.parts.registry.stage(staging.looking, staging.findings.splice(0))
+/** Lays what is found so far into scratch. */
+export async function flush(staging: Staging): Promise<void> {
+  if (staging.findings.length === 0) return
+  staging.batches++
+  await staging.parts.registry.stage(staging.looking, staging.findings.splice(0))
 }
 
 /** The refusal of a prefix with too many entries: never truncated. */

@@ -1,6 +1,6 @@
 import { createHash, hash } from 'node:crypto'
 
-const MODULUS = 1n << 256n
+const BITS = 256
 
 /**
  * The set digest: the sum modulo 2^256 of the SHA-256 of each entry's length-prefixed (path, identity). Independent of order, unambiguous,
@@ -15,11 +15,11 @@ export class SetDigest {
   }
 
   add(path: string, identity: string): void {
-    this.#sum = (this.#sum + term(path, identity)) % MODULUS
+    this.#sum = BigInt.asUintN(BITS, this.#sum + term(path, identity))
   }
 
   remove(path: string, identity: string): void {
-    this.#sum = (this.#sum - term(path, identity) + MODULUS) % MODULUS
+    this.#sum = BigInt.asUintN(BITS, this.#sum - term(path, identity))
   }
 
   /** Adds all that `other` stands for. */

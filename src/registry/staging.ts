@@ -9,7 +9,7 @@ import { COLLECTION, locationFor, SKIPS_AFTER } from './rows.ts'
 
 // Rows per statement: 100 tuples of VALUES cost half of what one JSON text costs, and a quarter of one statement each.
 const TUPLES = 100
-const PAGE = 5_000
+const PAGE = 1_000
 const SKIPS_NAMED = 1_000
 
 type Entry = Extract<Finding, { op: 'put' | 'refresh' | 'remove' }>
