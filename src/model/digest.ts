@@ -24,7 +24,7 @@ export class SetDigest {
 
   /** Adds all that `other` stands for. */
   join(other: SetDigest): void {
-    this.#sum = (this.#sum + other.#sum) % MODULUS
+    this.#sum = BigInt.asUintN(BITS, this.#sum + other.#sum)
   }
 
   /** `varve1:` and 64 hexadecimal digits. */

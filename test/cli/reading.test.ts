@@ -24,6 +24,7 @@ const nobody = (...words: readonly string[]): Promise<Ended> => place.run({ word
 
 /** Each verb that reads answers, and knows `version`. */
 async function reads(version: string, run = nobody): Promise<void> {
+  expect(await run('fsck')).toMatchObject({ exit: 0, stdout: 'sound\n', stderr: '' })
   const verbs = [['ls'], ['log', 'demo/disk'], ['show', 'demo/disk:latest'], ['files', 'demo/disk:latest'], ['history', 'demo/disk', 'a'], ['diff', 'demo/disk:v0', 'v0'], ['status']]
   for (const verb of verbs) {
     const { exit, stdout, stderr } = await run(...verb)

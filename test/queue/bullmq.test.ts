@@ -291,6 +291,12 @@ describe('without Redis', () => {
 })
 
 describe('what is asked of Redis', () => {
+  test('a database that is not there is refused, and no other is written to', async () => {
+    const url = new URL(redis.url)
+    url.pathname = '/99'
+    await expect(opened(fresh(), [], url.href)).rejects.toMatchObject({ code: 'QUEUE_REFUSED', message: expect.stringMatching(/database 99/), hint: expect.stringMatching(/correct the database/) })
+  })
+
   test('an old Redis is refused', async () => {
     const server = createServer((socket) => {
       const info = '# Server\r\nredis_version:6.0.16\r\nloading:0\r\n'

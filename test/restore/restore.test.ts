@@ -231,6 +231,11 @@ describe('the destination', () => {
     const file = join(world.folder, 'file')
     writeFileSync(file, '')
     expect(await world.get('v0', join(file, 'x'))).toMatchObject({ code: 'DESTINATION_REFUSED', message: expect.stringContaining('ENOTDIR') })
+    symlinkSync('nowhere', join(world.folder, 'dangling'))
+    for (const place of [file, join(world.folder, 'dangling')])
+      for (const dryRun of [false, true]) expect(await world.get('v0', place, { dryRun })).toMatchObject({ code: 'DESTINATION_REFUSED', message: `${place} is no folder` })
+    // Where what a folder would lie in says that it is not there.
+    expect(await world.get('v0', '/proc/varve')).toMatchObject({ code: 'DESTINATION_REFUSED', message: expect.stringContaining('/proc/varve') })
   })
 
   test('one restore at a time: a lock of a live process is respected, one of a dead process is not', async () => {
