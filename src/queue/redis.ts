@@ -39,9 +39,19 @@ function discreet(redis: Redis): Redis {
   })
 }
 
-/** Resolves when commands can be sent; rejects at the next failure to connect. */
+/** Resolves when commands can be sent; rejects at the next failure to connect, with QUEUE_REFUSED where the database of the URL is not there. */
 export async function connected(redis: Redis, signal: AbortSignal): Promise<void> {
-  if (redis.status !== 'ready') await once(redis, 'ready', { signal })
+  try {
+    if (redis.status !== 'ready') await once(redis, 'ready', { signal })
+  } catch (error) {
+    throw databaseFailure(redis, error)
+  }
+}
+
+/** ioredis goes on in database 0, somebody else's perhaps, where the one of the URL cannot be had. */
+function databaseFailure({ options: { db = 0 } }: Redis, error: unknown): unknown {
+  if (!/DB index/i.test(describe(error))) return error
+  return new VarveError('QUEUE_REFUSED', `Redis refuses the database ${db}: ${describe(error)}`, { hint: 'correct the database at the end of the URL of queue' })
 }
 
 /** What to do where Redis refuses. */
@@ -54,20 +64,13 @@ export function isRefusal(words: string): boolean {
 
 const OLDEST = [6, 2] as const
 
-/** ioredis goes on in database 0, somebody else's perhaps, where the one of the URL cannot be had. */
-async function chosen(redis: Redis): Promise<void> {
-  const { db = 0 } = redis.options
-  try {
-    if (db !== 0) await redis.select(db)
-  } catch (error) {
-    if (!/DB index/i.test(describe(error))) throw error
-    throw new VarveError('QUEUE_REFUSED', `Redis refuses the database ${db}: ${describe(error)}`, { hint: 'correct the database at the end of the URL of queue' })
-  }
-}
-
 /** What is wrong with this server, in words; empty when nothing is. Throws QUEUE_REFUSED for a Redis before 6.2, and for a database that it does not have. */
 export async function examine(redis: Redis): Promise<readonly string[]> {
-  await chosen(redis)
+  const { db = 0 } = redis.options
+  if (db !== 0)
+    await redis.select(db).catch((error: unknown) => {
+      throw databaseFailure(redis, error)
+    })
   const info = await infoOf(redis)
   if (info === undefined) return ['INFO is denied on this Redis: neither its version nor what it keeps could be checked']
   const version = /^redis_version:(\d+)\.(\d+)\S*/m.exec(info)
