@@ -1,9 +1,10 @@
 // A registry for a first `put`, which may be refused: it is made aside, and takes its place with what was recorded in it, or leaves nothing.
 import { randomUUID } from 'node:crypto'
-import { closeSync, existsSync, fsyncSync, linkSync, mkdirSync, openSync, readdirSync, rmdirSync, rmSync, statSync } from 'node:fs'
+import { closeSync, existsSync, fsyncSync, linkSync, openSync, readdirSync, rmdirSync, rmSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { inThread, SyncConnection } from './connection.ts'
 import { translate } from './failures.ts'
+import { makeFolder } from './folder.ts'
 import { openOn, refuseNetwork } from './open.ts'
 import type { Aside } from './registry.ts'
 
@@ -19,7 +20,7 @@ export async function makeAside(folder: string): Promise<Aside | undefined> {
   try {
     removeOld(folder)
     if (existsSync(place)) return undefined
-    const made = mkdirSync(folder, { recursive: true })
+    const made = makeFolder(folder)
     const leave = (): void => {
       for (const end of ['', '-wal', '-shm', '-journal']) rmSync(file + end, { force: true })
       if (made !== undefined) removeEmpty(folder, made)

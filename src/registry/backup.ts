@@ -1,10 +1,11 @@
-import { accessSync, closeSync, constants, copyFileSync, existsSync, fsyncSync, linkSync, mkdirSync, openSync, renameSync, rmSync, statSync, statfsSync } from 'node:fs'
+import { accessSync, closeSync, constants, copyFileSync, existsSync, fsyncSync, linkSync, openSync, renameSync, rmSync, statSync, statfsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { VarveError } from '../model/errors.ts'
 import { WHOLE } from '../model/watch.ts'
 import { SyncConnection } from './connection.ts'
 import { translate } from './failures.ts'
+import { makeFolder } from './folder.ts'
 import { integrityFaults } from './fsck.ts'
 import { daemonRuns, lockDaemon } from './lock.ts'
 import { SCHEMA } from './migrate.ts'
@@ -75,7 +76,7 @@ export function replaceRegistry(folder: string, file: string, force: boolean, no
     if (!existsSync(file) || !statSync(file).isFile()) throw new VarveError('NOT_FOUND', `there is no file ${file}`, { hint: 'name what varve backup wrote' })
     if (existsSync(`${file}-wal`) && statSync(`${file}-wal`).size > 0)
       throw new VarveError('REGISTRY_REFUSED', `${file} is a database in use, with a log beside it`, { hint: 'name what varve backup wrote' })
-    mkdirSync(folder, { recursive: true })
+    makeFolder(folder)
     refuseMount(folder, statfsSync(folder).type)
     if (daemonRuns(folder)) throw new VarveError('REGISTRY_REFUSED', `a daemon works on ${folder}`, { hint: 'stop it first' })
     const there = existsSync(target)

@@ -1,8 +1,9 @@
-import { existsSync, mkdirSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { VarveError } from '../model/errors.ts'
 import { translate } from './failures.ts'
+import { makeFolder } from './folder.ts'
 
 const SQLITE_BUSY = 5
 // Long enough to outlast a look at the lock by `daemonRuns`.
@@ -17,7 +18,7 @@ const held = new Set<DatabaseSync>()
  */
 export function lockDaemon(folder: string): () => void {
   try {
-    mkdirSync(folder, { recursive: true })
+    makeFolder(folder)
     const database = new DatabaseSync(lockOf(folder), { timeout: PATIENCE_MS })
     try {
       database.exec('BEGIN EXCLUSIVE')

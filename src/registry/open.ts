@@ -1,4 +1,4 @@
-import { mkdirSync, statfsSync, statSync } from 'node:fs'
+import { statfsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { VarveError } from '../model/errors.ts'
@@ -8,6 +8,7 @@ import { inThread, SyncConnection } from './connection.ts'
 import type { Connection } from './connection.ts'
 import { Database } from './database.ts'
 import { translate } from './failures.ts'
+import { makeFolder } from './folder.ts'
 import { lineage } from './lineage.ts'
 import { accept, begin, beginPut, extend, release, renew } from './looks.ts'
 import { record } from './record.ts'
@@ -32,7 +33,7 @@ const NETWORK_MOUNTS = new Map([
  */
 export async function openRegistry(folder: string, options: { readonly thread: boolean }): Promise<Registry> {
   try {
-    mkdirSync(folder, { recursive: true })
+    makeFolder(folder)
     refuseNetwork(folder)
   } catch (error) {
     throw translate(error)

@@ -86,6 +86,7 @@ describe('opening', () => {
     writeFileSync(join(where, 'varve.db'), 'no database, but long enough to be taken for one'.repeat(99))
     expect(await failure(openRegistry(where, { thread }))).toMatchObject({ code: 'REGISTRY_REFUSED' })
     expect(await failure(openRegistry(join(where, 'varve.db', 'sub'), { thread }))).toMatchObject({ code: 'REGISTRY_REFUSED' })
+    expect(await failure(openRegistry('/proc/varve', { thread }))).toMatchObject({ code: 'REGISTRY_REFUSED', message: expect.stringContaining('/proc/varve') })
   })
   test('a folder on a network mount is refused, with what to do', () => {
     for (const type of [0x6969, 0x517b, 0xff534d42, 0xff534d42 | 0, 0xfe534d42, 0x65735546, 0x01021997, 0x00c36400, 0x0bd00bd0, 0x5346414f])
