@@ -75,6 +75,7 @@ function restoreParts(registry: Registry, folder: string, accessOf: (location: L
   return {
     registry, clock, progress,
     memory: join(folder, 'restored'),
+    data: folder,
     openReader: async (location) => (await import('./storage/open.ts')).openReader(location, accessOf(location)),
     isLocal: async (location) => (await (await import('./storage/open.ts')).lagOf({ locations: [location] })) === undefined,
     async *walk(root, startMs, signal) {

@@ -60,6 +60,7 @@ export async function get(context: Context, name: string, destination: string | 
 }
 
 export async function wishOf(context: Context, of: Pick<Wish, 'collection' | 'version'>, { path, include = [], exclude = [], deep }: WishOptions): Promise<Wish> {
+  if ([...include, ...exclude].includes('')) throw new VarveError('USAGE', 'a pattern of --include or --exclude is empty', { hint: 'leave it out, or name what it takes' })
   const filtered = include.length > 0 || exclude.length > 0
   const stripped = path?.replace(/\/+$/, '')
   if (stripped === '') throw new VarveError('USAGE', 'the path is empty', { hint: 'leave --path out for the whole version' })
@@ -76,7 +77,7 @@ export function line({ path, action, from, pin, reason, words }: Step): string {
   return `${action.padEnd(8)}  ${visible(path)}${whence}`
 }
 
-function summary({ name, entries, fetched, fetchedBytes, kept, deleted }: Report, { destination, dryRun }: GetWish): string {
-  const facts = [`${plural(fetched, 'entry', 'entries')} ${dryRun ? 'would be ' : ''}fetched (${formatSize(fetchedBytes)})`, ...(kept > 0 ? [`${kept.toLocaleString('en-US')} in place`] : []), ...(deleted > 0 ? [`${deleted.toLocaleString('en-US')} ${dryRun ? 'would go' : 'deleted'}`] : [])]
+function summary({ name, entries, fetched, fetchedBytes, byWord, kept, deleted }: Report, { destination, dryRun }: GetWish): string {
+  const facts = [`${plural(fetched, 'entry', 'entries')} ${dryRun ? 'would be ' : ''}fetched (${formatSize(fetchedBytes)})`, ...(byWord > 0 ? [`${byWord.toLocaleString('en-US')} of them by the store's word alone`] : []), ...(kept > 0 ? [`${kept.toLocaleString('en-US')} in place`] : []), ...(deleted > 0 ? [`${deleted.toLocaleString('en-US')} ${dryRun ? 'would go' : 'deleted'}`] : [])]
   return `${visible(name)} ${dryRun ? 'to' : 'is in'} ${visible(destination)}: ${plural(entries, 'entry', 'entries')}; ${facts.join(', ')}`
 }

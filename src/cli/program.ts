@@ -23,6 +23,8 @@ const EXPORTS: readonly NonNullable<ExportOptions['format']>[] = ['jsonl', 'parq
 
 const EXIT = { failed: 1, usage: 2, compared: 3, SIGINT: 130, SIGTERM: 143, EPIPE: 0 } as const
 
+const UNFINISHED: readonly string[] = ['get', 'verify']
+
 // Where 1 means "different", a failure must not.
 const COMPARING: readonly string[] = ['diff', 'status', 'doctor', 'verify', 'fsck']
 
@@ -39,6 +41,8 @@ export async function execute(words: readonly string[], context: Context): Promi
     return running.status
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT.usage
+    // Who reads no more of a list has what was wanted; what was to be restored or checked is not done.
+    if (context.signal.reason === 'EPIPE' && UNFINISHED.includes(running.verb)) return EXIT.failed
     if (context.signal.aborted) return EXIT[context.signal.reason as 'SIGINT' | 'SIGTERM' | 'EPIPE']
     context.screen.settle()
     for (const line of errorLines(error, program.opts<Options>().verbose === true)) context.screen.note(line)

@@ -23,6 +23,9 @@ const BYTES_AT_ONCE = 8 * 1024 * 1024
 const OBJECTS_AT_ONCE = 32
 // Above, an object comes in pieces. Two at a time: one thread that digests is slower than the line, and the pieces of more would fill memory.
 const LARGE_BYTES = 2 * PIECE_BYTES
+// Held whole, and for a moment twice: three of the largest are below 100 MB, and 32 of the smaller ones 64.
+const MIDDLING_BYTES = 1024 * 1024
+const MIDDLING_AT_ONCE = 3
 const LARGE_AT_ONCE = 2
 
 /** What became of an entry that was to be brought. */
@@ -44,6 +47,7 @@ export class Bringer {
   readonly #pourers = Array.from({ length: LARGE_AT_ONCE }, () => new Threads(1))
   readonly #local: Limit
   readonly #objects = new Limit(OBJECTS_AT_ONCE)
+  readonly #middling = new Limit(MIDDLING_AT_ONCE)
   readonly #large = new Limit(LARGE_AT_ONCE)
 
   constructor(room: Room, threads: Threads, planner: Planner, fetcher: Fetcher, way: Way, signal: AbortSignal, came: (bytes: number) => void) {
@@ -87,7 +91,7 @@ export class Bringer {
 
   /** Resolves when nothing is under way. */
   async idle(): Promise<void> {
-    await Promise.all([this.#local.idle(), this.#objects.idle(), this.#large.idle()])
+    await Promise.all([this.#local.idle(), this.#objects.idle(), this.#middling.idle(), this.#large.idle()])
   }
 
   async close(): Promise<void> {
@@ -95,7 +99,8 @@ export class Bringer {
   }
 
   #limitOf({ sizeBytes }: Holding): Limit {
-    return sizeBytes > LARGE_BYTES ? this.#large : this.#objects
+    if (sizeBytes > LARGE_BYTES) return this.#large
+    return sizeBytes > MIDDLING_BYTES ? this.#middling : this.#objects
   }
 
   async #settle({ holding, resolve, reject }: Placing, act: () => Promise<Brought>): Promise<void> {

@@ -5,7 +5,8 @@ import { identityOf } from '../model/entry.ts'
 import type { Holding } from '../model/entry.ts'
 import { VarveError } from '../model/errors.ts'
 import type { Loss } from '../model/errors.ts'
-import { comparePaths } from '../model/location.ts'
+import { comparePaths, formatLocation } from '../model/location.ts'
+import type { Location } from '../model/location.ts'
 import type { VersionView } from '../model/version.ts'
 import { Bringer, lostStep, refuseRemote, stepFrom } from './bring.ts'
 import type { Brought } from './bring.ts'
@@ -57,6 +58,7 @@ class Getting {
   readonly #losses: Loss[] = []
   #fetched = 0
   #fetchedBytes = 0
+  #byWord = 0
   #kept = 0
   #deleted = 0
   #cameBytes = 0
@@ -76,6 +78,7 @@ class Getting {
 
   async run(): Promise<Report> {
     const { destination, deep, dryRun } = this.#wish
+    await this.#guard()
     const fresh = isFresh(destination)
     const { trusted, whole } = fresh || deep ? { trusted: new Set<string>(), whole: undefined } : await this.#untouched()
     if (whole !== undefined && this.#tell === undefined) {
@@ -105,8 +108,30 @@ class Getting {
     }
     // A walk has threads of its own.
     await this.#threads.close()
-    await this.#remember(draft, room)
+    // Where nothing came the destination went again.
+    if (existsSync(room.root)) await this.#remember(draft, room)
+    else await draft?.drop()
     return this.#end(weighed)
+  }
+
+  /** What may overwrite and remove must meet neither Varve's own data nor what the version was recorded from. */
+  async #guard(): Promise<void> {
+    const { destination, delete: removes, force } = this.#wish
+    const to = `${realOf(destination)}/`
+    const data = `${realOf(this.#parts.data)}/`
+    const refuse = (what: string): never => {
+      throw new VarveError('DESTINATION_REFUSED', `${destination} ${what}`, { hint: 'nothing was written: name another destination' })
+    }
+    if (to.startsWith(data) || (removes && data.startsWith(to))) refuse(`and the folder of Varve's own data, ${data}, lie one in the other`)
+    if (!removes && !force) return
+    const known = new Set<Location>()
+    for await (const { holdings } of this.#pages.all())
+      for (const { location } of holdings) {
+        if (known.has(location)) continue
+        known.add(location)
+        const source = `${realOf((location.object ?? location.prefix).replace(/(?<=.)\/$/, ''))}/`
+        if (location.scheme === 'file' && (to.startsWith(source) || source.startsWith(to))) refuse(`and ${formatLocation(location)}, which the version was recorded from, lie one in the other`)
+      }
   }
 
   async close(): Promise<void> {
@@ -220,6 +245,7 @@ class Getting {
       else if (kept) this.#kept++
       else {
         this.#fetched++
+        if (step.proof === 'store') this.#byWord++
         this.#fetchedBytes += sizeBytes
       }
       if (step.action !== 'lost') steps.push(step)
@@ -253,7 +279,7 @@ class Getting {
   }
 
   #report(entries: number): Report {
-    return { name: this.#name(), entries, fetched: this.#fetched, fetchedBytes: this.#fetchedBytes, kept: this.#kept, deleted: this.#deleted }
+    return { name: this.#name(), entries, fetched: this.#fetched, fetchedBytes: this.#fetchedBytes, byWord: this.#byWord, kept: this.#kept, deleted: this.#deleted }
   }
 }
 

@@ -1,6 +1,6 @@
 // What earlier restores put into a destination: so the next one reads no bytes of what was not touched since. It lies outside of the destination, with the registry.
 import { hash } from 'node:crypto'
-import { createReadStream, createWriteStream, mkdirSync, renameSync, rmSync } from 'node:fs'
+import { createReadStream, createWriteStream, mkdirSync, openSync, renameSync, rmSync } from 'node:fs'
 import type { WriteStream } from 'node:fs'
 import { once } from 'node:events'
 import { join } from 'node:path'
@@ -178,7 +178,8 @@ class Lines {
 
   constructor(file: string) {
     this.file = file
-    this.#stream = createWriteStream(file)
+    // Opened at once: who may not write here is told so before anything is written down.
+    this.#stream = createWriteStream(file, { fd: openSync(file, 'w') })
   }
 
   async write(line: string): Promise<void> {

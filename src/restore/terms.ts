@@ -20,6 +20,8 @@ export interface Parts {
   walk(folder: string, startMs: number, signal: AbortSignal): AsyncIterable<Span>
   /** Where it is remembered what was put where; it is made when needed. Nothing is remembered where it cannot be written. */
   readonly memory: string
+  /** Varve's own data: nothing is restored into it, or over it. */
+  readonly data: string
   progress(done: Progress): void
 }
 
@@ -76,6 +78,8 @@ export interface Report {
   readonly entries: number
   readonly fetched: number
   readonly fetchedBytes: number
+  /** Of the fetched, those of whose bytes nothing is recorded: that they are right is the store's word. */
+  readonly byWord: number
   readonly kept: number
   readonly deleted: number
 }

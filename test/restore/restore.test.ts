@@ -226,6 +226,21 @@ describe('the destination', () => {
     expect(await world.get('v0', world.place(), { path: 'nothing' })).toMatchObject({ code: 'NOT_FOUND' })
   })
 
+  test('when nothing at all comes to a new destination, the losses are told all the same', async () => {
+    await worldWith({ a: 'one', b: 'two' }, false)
+    world.memory.put('a', 'other')
+    const to = world.place()
+    const told = await world.get('v0', to, { path: 'a', partial: true })
+    expect([told.code, lostOf(told), treeOf(to)]).toEqual(['LOST', { a: 'overwritten' }, undefined])
+  })
+
+  test("Varve's own data is no destination, nor part of one where files may go", async () => {
+    await worldWith({ a: 'one' })
+    const data = join(world.folder, 'restored')
+    for (const [place, wish] of [[join(data, 'x'), {}], [data, {}], [world.folder, { delete: true, force: true }]] as const)
+      expect(await world.get('v0', place, wish)).toMatchObject({ code: 'DESTINATION_REFUSED', message: expect.stringContaining("Varve's own data") })
+  })
+
   test('a destination that cannot be written is said in words', async () => {
     await worldWith({ a: 'one' })
     const file = join(world.folder, 'file')

@@ -61,6 +61,7 @@ export class RestoreWorld {
         }
       },
       memory: join(this.folder, 'restored'),
+      data: join(this.folder, 'restored'),
       progress: () => undefined,
     }
     return this
