@@ -94,17 +94,19 @@ class Getting {
     const room = enter(destination)
     let draft: Draft | undefined
     let weighed: Weighed
+    let failed = true
     try {
       weighed = await this.#weigh(room.root, fresh, trusted, room)
       draft = this.#receipt.begin()
       await this.#bring(weighed, room, draft)
+      failed = this.#losses.length > 0
     } catch (error) {
       this.#stop.abort()
       await draft?.drop()
       if (this.#signal.aborted) await this.#threads.close()
       throw error
     } finally {
-      room.leave()
+      room.leave(failed)
     }
     // A walk has threads of its own.
     await this.#threads.close()

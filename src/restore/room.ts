@@ -22,8 +22,8 @@ export interface Room {
   temporary(): string
   /** The file that a large object's pieces go to: left where the restore is cut off, and found again by the next. */
   partial(text: string): string
-  /** Removes what is in it, and the destination itself if it was made for this restore and nothing is there; with `partials` it leaves the pieces of large objects. */
-  leave(): void
+  /** Removes what is in it, and the destination itself if it was made for this restore and nothing is there; where a next restore `goesOn` it leaves the pieces of large objects. */
+  leave(goesOn: boolean): void
 }
 
 /** True where nothing is in the destination, or it is not there. Throws DESTINATION_REFUSED for what is no folder. */
@@ -55,8 +55,9 @@ export function enter(destination: string): Room {
       root, folding, fine,
       temporary: () => join(folder, `t${++count}`),
       partial: (text) => join(folder, `${createHash('sha256').update(text).digest('hex').slice(0, 32)}${PARTIAL}`),
-      leave() {
-        rmSync(folder, { recursive: true, force: true })
+      leave(goesOn) {
+        for (const name of existsSync(folder) ? readdirSync(folder) : []) if (!goesOn || !name.endsWith(PARTIAL)) rmSync(join(folder, name), { recursive: true, force: true })
+        if (existsSync(folder) && readdirSync(folder).length === 0) rmdirSync(folder)
         if (made !== undefined) removeEmpty(destination, made)
       },
     }
@@ -93,7 +94,7 @@ function lock(file: string, root: string): void {
     // One without text is being written at this moment, or was left by a crash long ago.
     const alive = text === '' ? Date.now() - statSync(file).mtimeMs < WRITTEN_WITHIN_MS : machine !== hostname() || (start !== undefined && startOf(Number(pid)) === start)
     if (alive || !again)
-      throw new VarveError('CONFLICT', `another restore works in ${root} (process ${pid} of ${machine})`, { hint: `wait for it; if it does not run any more, remove ${file}` })
+      throw new VarveError('CONFLICT', `another restore works in ${root} (${text === '' ? 'it begins at this moment' : `process ${pid} of ${machine}`})`, { hint: `wait for it; if it does not run any more, remove ${file}` })
     rmSync(file, { force: true })
   }
 }
