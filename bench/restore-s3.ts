@@ -6,10 +6,9 @@ import { join } from 'node:path'
 import { randomBytes } from 'node:crypto'
 import { S3_KEYS, start } from '../test/components.ts'
 import { programOf } from '../tools/components.ts'
-import { median } from './measure.ts'
+import { median, varve } from './measure.ts'
 import type { Result } from './measure.ts'
 
-const MAIN = join(import.meta.dirname, '..', 'dist', 'main.js')
 const OBJECTS = 8
 const OBJECT_BYTES = 256 * 1024 * 1024
 const CHUNK_BYTES = 16 * 1024 * 1024
@@ -34,7 +33,7 @@ export async function restoreS3(): Promise<readonly Result[]> {
     if (status !== 0) throw new Error(`${command} ${args.join(' ')}: exit ${status}`)
     return (performance.now() - started) / 1_000
   }
-  const varve = (...words: readonly string[]): Promise<number> => secondsOf(process.execPath, [MAIN, ...words, '--data', join(base, 'data')])
+  const run = (...words: readonly string[]): Promise<number> => secondsOf(process.execPath, [...varve(), ...words, '--data', join(base, 'data')])
   try {
     const client = new S3Client({ endpoint: minio.url, region: 'us-east-1', forcePathStyle: true, credentials: S3_KEYS })
     await client.send(new CreateBucketCommand({ Bucket: 'bench' }))
@@ -43,9 +42,9 @@ export async function restoreS3(): Promise<readonly Result[]> {
     // Uploaded by the peer, which so keeps the MD5 that it verifies by.
     await secondsOf(programOf('rclone'), ['copy', join(base, 'from'), 'm:bench/data', '--s3-chunk-size', '16M'])
     rmSync(join(base, 'from'), { recursive: true })
-    await varve('put', 's3://bench/data/', '--name', 'bench/large', '--type', 'dataset')
+    await run('put', 's3://bench/data/', '--name', 'bench/large', '--type', 'dataset')
     const sides = {
-      ours: (to: string) => varve('get', 'bench/large', to),
+      ours: (to: string) => run('get', 'bench/large', to),
       peer: (to: string) => secondsOf(programOf('rclone'), ['copy', 'm:bench/data', to]),
     }
     const took: Record<keyof typeof sides, number[]> = { ours: [], peer: [] }

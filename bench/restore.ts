@@ -2,20 +2,19 @@ import { spawnSync } from 'node:child_process'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { join } from 'node:path'
-import { pair, secondsOf } from './measure.ts'
+import { pair, secondsOf, varve } from './measure.ts'
 import type { Result } from './measure.ts'
 import { makeTree } from './tree.ts'
 
-const MAIN = join(import.meta.dirname, '..', 'dist', 'main.js')
 // A file younger than this at the look's start has no fingerprint.
 const RACY_MS = 2_100
 
-function varve(data: string, ...words: readonly string[]): number {
-  return secondsOf(process.execPath, [MAIN, ...words, '--data', data])
+function run(data: string, ...words: readonly string[]): number {
+  return secondsOf(process.execPath, [...varve(), ...words, '--data', data])
 }
 
 function put(tree: string, data: string): number {
-  return varve(data, 'put', `${tree}/`, '--name', 'bench/tree', '--type', 'dataset', '--max-objects', '2000000')
+  return run(data, 'put', `${tree}/`, '--name', 'bench/tree', '--type', 'dataset', '--max-objects', '2000000')
 }
 
 /** The restore of 20,000 local files of 10 KB, verified: the whole process, against `cp -r` and `md5sum -c` of the same. */
@@ -34,7 +33,7 @@ export async function restoreLocal(folder: string): Promise<readonly Result[]> {
   }
   const ours = (): number => {
     const to = fresh('ours')
-    return varve(data, 'get', 'bench/tree', to)
+    return run(data, 'get', 'bench/tree', to)
   }
   const peer = (): number => {
     const to = fresh('peer')
@@ -50,9 +49,9 @@ export async function restoreAgain(folder: string): Promise<readonly Result[]> {
   makeTree(tree, 200_000, 0)
   await sleep(RACY_MS)
   put(tree, data)
-  varve(data, 'get', 'bench/tree', to)
-  const again = varve(data, 'get', 'bench/tree', to)
-  const measured = pair(() => varve(data, 'get', 'bench/tree', to), () => secondsOf('find', [to, '-type', 'f', '-printf', '%s %T@ %i %p\\n']))
+  run(data, 'get', 'bench/tree', to)
+  const again = run(data, 'get', 'bench/tree', to)
+  const measured = pair(() => run(data, 'get', 'bench/tree', to), () => secondsOf('find', [to, '-type', 'f', '-printf', '%s %T@ %i %p\\n']))
   const detail = `${measured.ours.toFixed(3)} s / ${measured.peer.toFixed(3)} s, the very second ${again.toFixed(3)} s`
   return [{ name: '200,000 files in place, restore again / find -printf', value: measured.ours / measured.peer, limit: 1.5, unit: 'x', detail }]
 }
@@ -69,7 +68,7 @@ export async function restoreMemory(): Promise<readonly Result[]> {
     const peak = (): number => {
       const report = join(base, 'peak.mjs')
       writeFileSync(report, `process.on('exit', () => process.stderr.write(\`peak \${process.resourceUsage().maxRSS}\\n\`))`)
-      const { status, stderr } = spawnSync(process.execPath, ['--import', report, MAIN, 'get', 'bench/tree', to, '--data', data], { encoding: 'utf8' })
+      const { status, stderr } = spawnSync(process.execPath, ['--import', report, ...varve(), 'get', 'bench/tree', to, '--data', data], { encoding: 'utf8' })
       if (status !== 0) throw new Error(stderr)
       return Number(/^peak (\d+)$/m.exec(stderr)?.[1]) / 1_024
     }

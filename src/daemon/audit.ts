@@ -4,7 +4,7 @@ import { describe, isFailure } from '../model/errors.ts'
 import type { AuditPoint, AuditRow, Fate } from '../model/fate.ts'
 import { takesCurrent } from '../model/lifecycle.ts'
 import type { Terms } from '../model/lifecycle.ts'
-import { comparePaths, directoryOf } from '../model/location.ts'
+import { bucketIdentity, comparePaths, directoryOf } from '../model/location.ts'
 import type { Location } from '../model/location.ts'
 import type { Watch } from '../model/watch.ts'
 import type { Auditing, AuditTurn } from '../registry/registry.ts'
@@ -94,7 +94,7 @@ type Said = Fate | undefined | 'missing' | 'unasked'
 
 async function judge(rows: readonly AuditRow[], stores: Stores, spend: Spend, signal: AbortSignal): Promise<readonly (readonly [AuditRow, Said])[]> {
   const said = new Map<AuditRow, Said>()
-  for (const own of Map.groupBy(rows, ({ holding }) => placeOf(holding.location)).values()) {
+  for (const own of Map.groupBy(rows, ({ holding }) => bucketIdentity(holding.location)).values()) {
     const [first] = own
     const store = first === undefined ? undefined : await stores.of(first.holding.location)
     // A place without versions lost what was overwritten or removed there; that of the head the looks see.
@@ -156,10 +156,6 @@ interface Store {
   readonly terms: Terms
 }
 
-function placeOf({ scheme, endpoint, bucket }: Location): string {
-  return JSON.stringify([scheme, endpoint, bucket])
-}
-
 /** The stores of one pass. One that could not be asked is left alone until the next. */
 class Stores {
   readonly notes = new Set<string>()
@@ -181,7 +177,7 @@ class Stores {
 
   /** `none`: the place keeps no versions. Undefined: it cannot be asked. */
   async of(location: Location): Promise<Store | 'none' | undefined> {
-    const place = placeOf(location)
+    const place = bucketIdentity(location)
     if (!this.#opened.has(place)) this.#opened.set(place, await this.#opening(location))
     return this.#opened.get(place)
   }
@@ -191,7 +187,7 @@ class Stores {
     if (!isFailure(error)) throw error
     this.trouble = true
     this.notes.add(`not all could be asked: ${describe(error)}`)
-    const place = placeOf(location)
+    const place = bucketIdentity(location)
     const store = this.#opened.get(place)
     this.#opened.set(place, undefined)
     if (store !== undefined && store !== 'none') this.#closing.push(store.inventory)
@@ -223,8 +219,8 @@ class Stores {
 /** That of a watch of this very location, else of its bucket; else the surroundings' own. */
 function accessFor(location: Location, watches: readonly Watch[]): Access {
   const { endpoint, prefix } = location
-  const near = watches.filter(({ locations }) => locations.some((other) => placeOf(other) === placeOf(location)))
-  const own = near.find(({ locations }) => locations.some((other) => placeOf(other) === placeOf(location) && prefix.startsWith(other.prefix)))
+  const near = watches.filter(({ locations }) => locations.some((other) => bucketIdentity(other) === bucketIdentity(location)))
+  const own = near.find(({ locations }) => locations.some((other) => bucketIdentity(other) === bucketIdentity(location) && prefix.startsWith(other.prefix)))
   const at = endpoint === undefined ? {} : { endpoint }
   return own ?? near[0] ?? { s3: at, gcs: at, http: {} }
 }

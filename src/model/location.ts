@@ -111,6 +111,11 @@ export function locationIdentity(location: Location): string {
   return location.at === undefined ? place : `${place}|${location.at}`
 }
 
+/** Two locations with the same text here lie in one bucket (of files all do): who reaches one reaches the other. */
+export function bucketIdentity({ scheme, endpoint, bucket }: Location): string {
+  return JSON.stringify([scheme, endpoint, bucket])
+}
+
 /** The same of all locations of a watch. */
 export function locationsIdentity(locations: readonly Location[]): string {
   const [first, ...others] = locations.map(locationIdentity)

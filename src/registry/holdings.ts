@@ -1,8 +1,9 @@
 import { byteDigests } from '../model/entry.ts'
 import type { Holding } from '../model/entry.ts'
-import { keyOf } from '../model/location.ts'
+import { bucketIdentity, keyOf } from '../model/location.ts'
 import type { Location } from '../model/location.ts'
 import type { Statements } from './database.ts'
+import { storedLocation } from './places.ts'
 import { present } from './present.ts'
 import { contentOf } from './rows.ts'
 
@@ -80,7 +81,7 @@ export class Holdings {
 
   /** Of tuples, in their order. */
   async made(tuples: readonly HoldingTuple[]): Promise<readonly Holding[]> {
-    for (const tuple of tuples) if (!this.#locations.has(tuple[9])) this.#locations.set(tuple[9], await this.#location(tuple[9]))
+    for (const tuple of tuples) if (!this.#locations.has(tuple[9])) this.#locations.set(tuple[9], await storedLocation(this.#read, tuple[9]))
     return tuples.map(([path, sizeBytes, digest, identity, etag, pin, latestPin, checksums, fingerprint, id, lone]) => {
       const location = this.#locations.get(id) as Location
       // The identity that a row was made with stands for its bytes also where its digest moves with more than them.
@@ -88,12 +89,6 @@ export class Holdings {
       const content = present({ ...contentOf(digest, etag, pin, checksums), identity: stands })
       return present({ path, sizeBytes, content, latestPin, fingerprint, location, key: keyOf(location, path, lone === 1) })
     })
-  }
-
-  async #location(id: number): Promise<Location> {
-    const row = await this.#read.one<{ json: string }>('SELECT json FROM location WHERE id = :id', { id })
-    if (row === undefined) throw new Error(`location ${id} is not there`)
-    return JSON.parse(row.json) as Location
   }
 }
 
@@ -115,5 +110,5 @@ function notations(name: string): string[] {
 }
 
 function isSamePlace(a: Holding, b: Holding): boolean {
-  return a.key === b.key && a.content.pin === b.content.pin && a.location.scheme === b.location.scheme && a.location.bucket === b.location.bucket && a.location.endpoint === b.location.endpoint
+  return a.key === b.key && a.content.pin === b.content.pin && bucketIdentity(a.location) === bucketIdentity(b.location)
 }

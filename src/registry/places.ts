@@ -66,6 +66,13 @@ export async function stretchesOf(tx: Statements, stretches: NonNullable<PutOrde
   return whole
 }
 
+/** The location that a row names. */
+export async function storedLocation(statements: Statements, id: number): Promise<Location> {
+  const row = await statements.one<{ json: string }>('SELECT json FROM location WHERE id = :id', { id })
+  if (row === undefined) throw new Error(`location ${id} is not there`)
+  return JSON.parse(row.json) as Location
+}
+
 /** A stored location, or several, in words. */
 export function formatStored(json: string): string {
   const stored = JSON.parse(json) as Location | readonly Location[]

@@ -4,6 +4,7 @@ import type { Location } from '../model/location.ts'
 import type { Certificate, Changes, EntryView, Restorability, VersionView } from '../model/version.ts'
 import type { Cause } from '../model/watch.ts'
 import type { Statements } from './database.ts'
+import { storedLocation } from './places.ts'
 import { present } from './present.ts'
 import { knownOf, restorabilitiesOf } from './restorability.ts'
 import type { Known } from './restorability.ts'
@@ -97,9 +98,7 @@ export class Entries {
   }
 
   async #location(id: number): Promise<Location> {
-    const row = await this.#read.one<{ json: string }>('SELECT json FROM location WHERE id = :id', { id })
-    if (row === undefined) throw new Error(`location ${id} is not there`)
-    const location = JSON.parse(row.json) as Location
+    const location = await storedLocation(this.#read, id)
     return location.endpoint === undefined ? location : { ...location, endpoint: scrub(location.endpoint) }
   }
 }

@@ -1,4 +1,4 @@
-import { formatReference, isWeb, locationIdentity } from '../model/location.ts'
+import { bucketIdentity, formatReference, isWeb, locationIdentity } from '../model/location.ts'
 import type { Location } from '../model/location.ts'
 import type { Reader, Wanted } from '../storage/storage.ts'
 
@@ -43,7 +43,7 @@ export class Readers {
 
 /** One reader serves a whole bucket; of files and web objects each location has its own. */
 export function placeOf(location: Location): string {
-  return location.scheme === 'file' || isWeb(location) ? locationIdentity(location) : `${location.scheme}|${location.endpoint ?? ''}|${location.bucket}`
+  return location.scheme === 'file' || isWeb(location) ? locationIdentity(location) : bucketIdentity(location)
 }
 
 function once<T>(known: Map<string, Promise<T>>, name: string, make: () => Promise<T>): Promise<T> {
