@@ -12,8 +12,9 @@ import type { Threads } from './threads.ts'
 import { proverOf, sealOf } from './verify.ts'
 import type { Proof, Seal } from './verify.ts'
 
-/** What one piece of a large object has: a few in flight fill a fast network, and hold little memory. */
+/** What one piece of a large object has. */
 export const PIECE_BYTES = 8 * 1024 * 1024
+// Of all large objects together: a few in flight fill a fast network, and hold little memory.
 const PIECES_AT_ONCE = 4
 const TRIES = 3
 // A person waits: a store that is down for longer is for the next run, which goes on from here.
@@ -44,6 +45,8 @@ export class Fetcher {
   readonly #came: (bytes: number) => void
   /** Memory of pieces that were poured: each piece anew would keep the collector busier than the network. */
   readonly #spare: ArrayBuffer[] = []
+  /** Large objects that come. */
+  #large = 0
 
   /** `came` is told of bytes as they come. */
   constructor(readers: Readers, clock: Clock, signal: AbortSignal, came: (bytes: number) => void) {
@@ -69,7 +72,12 @@ export class Fetcher {
 
   /** The same into `file`, in pieces at once, going on from what the file has of an earlier try. `pourer` is a single thread. Throws Unfetched. */
   async large(holding: Holding, sources: readonly Source[], file: string, pourer: Threads): Promise<Fetched> {
-    return this.#fromAny(holding, sources, async (reader, source, again) => ({ source, proof: await this.#inPieces(reader, holding, source, file, pourer, !again) }))
+    this.#large++
+    try {
+      return await this.#fromAny(holding, sources, async (reader, source, again) => ({ source, proof: await this.#inPieces(reader, holding, source, file, pourer, !again) }))
+    } finally {
+      this.#large--
+    }
   }
 
   /** Tries each source, and what may be a matter of the moment three times. */
@@ -133,14 +141,15 @@ export class Fetcher {
     const ahead: Promise<Uint8Array>[] = []
     let next = from ?? 0
     const ask = (): void => {
-      if (next >= holding.sizeBytes) return
-      const at = next
-      next = Math.min(at + PIECE_BYTES, holding.sizeBytes)
-      const piece = at === 0 ? this.#filled(first, next) : this.#pieceBytes(reader, holding, source, at, next, seal)
-      piece.catch(() => undefined)
-      ahead.push(piece)
+      while (next < holding.sizeBytes && ahead.length < PIECES_AT_ONCE / this.#large) {
+        const at = next
+        next = Math.min(at + PIECE_BYTES, holding.sizeBytes)
+        const piece = at === 0 ? this.#filled(first, next) : this.#pieceBytes(reader, holding, source, at, next, seal)
+        piece.catch(() => undefined)
+        ahead.push(piece)
+      }
     }
-    for (let i = 0; i < PIECES_AT_ONCE; i++) ask()
+    ask()
     let pouring: Promise<unknown> = Promise.resolve()
     for (let piece = ahead.shift(); piece !== undefined; piece = ahead.shift()) {
       const bytes = await piece
@@ -182,6 +191,8 @@ export class Fetcher {
       bytes.set(chunk, at)
       at += chunk.length
       this.#came(chunk.length)
+      // Its memory is given back at once: the collector, which comes the more often the more of it lies about, would cost as much as the digest.
+      if (chunk.length === chunk.buffer.byteLength) (chunk.buffer as ArrayBuffer).transfer(0)
     }
     return at === lengthBytes ? bytes : bytes.subarray(0, at)
   }

@@ -4,8 +4,9 @@ import { closeSync, constants, copyFileSync, fstatSync, linkSync, lstatSync, mkd
 import type { BigIntStats } from 'node:fs'
 import { fingerprintOf } from '../model/fingerprint.ts'
 import { directoryOf } from '../model/location.ts'
-import { proverOf } from './verify.ts'
-import type { Prover, Seal } from './verify.ts'
+import { PART_MOST_BYTES, writtenParts } from './parts.ts'
+import { Prover, proverOf } from './verify.ts'
+import type { Seal } from './verify.ts'
 
 /** How a restored file comes to its bytes. */
 export type Way = 'copy' | 'reflink' | 'hardlink' | 'symlink'
@@ -105,13 +106,20 @@ let poured: { readonly fd: number; readonly prover: Prover | undefined } | undef
 
 async function begin(file: string, resume: boolean, seal: Seal | undefined): Promise<number> {
   if (poured !== undefined) closeSync(poured.fd)
-  poured = { fd: openSync(file, constants.O_RDWR | constants.O_CREAT | (resume ? 0 : constants.O_TRUNC)), prover: seal === undefined ? undefined : await proverOf(seal) }
+  const fd = openSync(file, constants.O_RDWR | constants.O_CREAT | (resume ? 0 : constants.O_TRUNC))
+  poured = { fd, prover: seal === undefined ? undefined : await writtenProverOf(seal, fd) }
   let total = 0
   for (let length = 1; length > 0; total += length) {
     length = readSync(poured.fd, chunk, 0, CHUNK_BYTES, null)
     poured.prover?.update(chunk.subarray(0, length))
   }
   return total
+}
+
+async function writtenProverOf(seal: Seal, fd: number): Promise<Prover> {
+  const [partBytes = 0, ...others] = seal.partBytes ?? []
+  const inLanes = seal.by === 'parts' && others.length === 0 && partBytes <= PART_MOST_BYTES
+  return inLanes ? new Prover(seal, writtenParts(fd, partBytes)) : proverOf(seal)
 }
 
 function pourMore(bytes: Uint8Array): Answer {

@@ -80,7 +80,7 @@ export class Prover {
   }
 }
 
-interface Sum {
+export interface Sum {
   update(bytes: Uint8Array): void
   /** What all that came is, in the notation of the seal. */
   found(): Promise<readonly string[]>

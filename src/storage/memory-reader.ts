@@ -64,7 +64,7 @@ function openAt(shelf: Shelf, key: string, { pin, etag, range }: Wanted, signal:
   const sizeBytes = kept.bytes.length
   const { skip, take } = partOfWhole(sizeBytes, range, key)
   const bytes = shelf.served(key, kept.bytes).subarray(skip, range === undefined ? undefined : range.upTo)
-  const chunks = Array.from({ length: Math.ceil(bytes.length / CHUNK_BYTES) }, (_, at) => bytes.subarray(at * CHUNK_BYTES, (at + 1) * CHUNK_BYTES))
+  const chunks = Array.from({ length: Math.ceil(bytes.length / CHUNK_BYTES) }, (_, at) => bytes.slice(at * CHUNK_BYTES, (at + 1) * CHUNK_BYTES))
   const translate = (error: unknown): VarveError => new VarveError('STORAGE_UNAVAILABLE', `${key} broke off`, { cause: error })
   const content = kept.content?.etag === undefined ? {} : { content: kept.content }
   return { sizeBytes, opaque: false, ...content, bytes: bytesOf(Readable.from(chunks), { skip: 0, take, more: false }, key, translate, signal) }

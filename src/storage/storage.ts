@@ -174,7 +174,7 @@ export interface Bytes {
   readonly opaque: boolean
   /**
    * Exactly as many bytes as were asked for, or it throws STORAGE_UNAVAILABLE (cut short) or STORAGE_INVALID (too many). Not verified: who asked has the digest. Whoever does not read
-   * to the end calls `return` (a `for await` that is left does), which ends the connection.
+   * to the end calls `return` (a `for await` that is left does), which ends the connection. The memory of a chunk is the reader's own: it may give it away.
    */
   readonly bytes: AsyncIterable<Uint8Array>
   /** S3, of a multipart object whose store tells it: the size of its first part, of which all but the last are. Asked only when called. */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { Lanes } from '../../../src/storage/file/lanes.ts'
+import { Lanes } from '../../src/model/lanes.ts'
 
 interface Source {
   readonly bytes: Buffer

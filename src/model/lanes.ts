@@ -24,7 +24,7 @@ interface Lane<File> {
   padded: boolean
 }
 
-/** Hashes many files, four at a time: a lane is a file, and one that is done takes the next. */
+/** Hashes many files, as many at a time as there are lanes: one that is done takes the next. */
 export class Lanes<File> {
   readonly #md5: Md5Lanes = md5Lanes()
 
