@@ -133,8 +133,11 @@ async function end(): Promise<boolean> {
   if (poured === undefined) throw new Error('nothing is poured')
   const { fd, prover } = poured
   poured = undefined
-  closeSync(fd)
-  return prover === undefined || prover.holds()
+  try {
+    return prover === undefined || (await prover.holds())
+  } finally {
+    closeSync(fd)
+  }
 }
 
 function write({ root, path, replace, temporary, bytes }: WriteTask): Answer {
