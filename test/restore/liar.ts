@@ -10,6 +10,8 @@ export interface Liar {
   readonly url: string
   /** How the next GETs of objects whose path matches are spoiled, each of the list once; an endless list spoils all. */
   lie(path: RegExp, lies: Iterable<Lie | undefined>): void
+  /** Lies since then. */
+  told(): number
   /** GETs of bodies so far. */
   gets(): readonly string[]
   /** Bytes of bodies that were passed on. */
@@ -21,12 +23,15 @@ export async function liarBefore(target: string): Promise<Liar> {
   let told: { readonly path: RegExp; readonly lies: Iterator<Lie | undefined> } | undefined
   const gets: string[] = []
   let passed = 0
+  let count = 0
   const { hostname, port } = new URL(target)
   const server = createServer((incoming, outgoing) => {
     const url = incoming.url ?? ''
-    const isBody = incoming.method === 'GET' && !/[?&](list-type|versions|location|versioning|prefix)/.test(url)
+    // Of S3 and of web servers, and of GCS what does not ask for metadata.
+    const isBody = incoming.method === 'GET' && !/[?&](list-type|versions|location|versioning|prefix)|^\/storage\/v1\/(?!.*[?&]alt=media)/.test(url)
     if (isBody) gets.push(url)
     const lie = isBody && told?.path.test(decodeURIComponent(url)) === true ? (told.lies.next().value as Lie | undefined) : undefined
+    if (lie !== undefined) count++
     if (lie === 503) {
       incoming.resume()
       outgoing.writeHead(503, { 'content-type': 'application/xml' }).end('<Error><Code>SlowDown</Code><Message>later</Message></Error>')
@@ -60,7 +65,11 @@ export async function liarBefore(target: string): Promise<Liar> {
   await once(server, 'listening')
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    lie: (path, lies) => void (told = { path, lies: lies[Symbol.iterator]() }),
+    lie(path, lies) {
+      told = { path, lies: lies[Symbol.iterator]() }
+      count = 0
+    },
+    told: () => count,
     gets: () => gets,
     passed: () => passed,
     async close() {
