@@ -79,17 +79,19 @@ export function isFileAt({ watch }: Staging, path: string): boolean {
   return locationAt(watch.locations, path)?.scheme === 'file'
 }
 
+/** What must be waited for before anything more is told; mostly nothing. A promise for each object would cost more than all else that is done with it. */
+type Waiting = Promise<void> | undefined
+
 /** Compares one object with its row, and stages what differs, or has it inspected first. */
-export async function meet(staging: Staging, listed: Listed, row: Row | undefined): Promise<void> {
+export function meet(staging: Staging, listed: Listed, row: Row | undefined): Waiting {
   if (++staging.taken > staging.watch.entriesMax) throw oversize(staging.watch.entriesMax)
-  if (row !== undefined && untouched(row, listed)) return
+  if (row !== undefined && untouched(row, listed)) return undefined
   if (listed.content === undefined || (row !== undefined && row.here && differs(row, listed.content) && mayBeSame(row, listed))) {
     staging.wanted.push({ listed, row })
     staging.wantedBytes += listed.sizeBytes
-    if (staging.wanted.length >= INSPECT_MOST || staging.wantedBytes >= INSPECT_BYTES_MOST) await inspectWanted(staging)
-    return
+    return staging.wanted.length >= INSPECT_MOST || staging.wantedBytes >= INSPECT_BYTES_MOST ? inspectWanted(staging) : undefined
   }
-  await settle(staging, listed, listed.content, row)
+  return settle(staging, listed, listed.content, row)
 }
 
 /** Not touched since it was recorded: the same fingerprint and size, at this location, under a pin that the row knows. */
@@ -104,7 +106,7 @@ function differs(row: Row, content: Content): boolean {
 }
 
 /** Stages an object whose content is known: the same content is a refresh, any other is a put. */
-export async function settle(staging: Staging, listed: Listed, content: Content, row: Row | undefined): Promise<void> {
+export function settle(staging: Staging, listed: Listed, content: Content, row: Row | undefined): Waiting {
   const { path, sizeBytes, fingerprint } = listed
   const same = row !== undefined && row.here && sameContent(row, content, sizeBytes)
   if (staging.again && !same) staging.moved.add(path)
@@ -112,19 +114,19 @@ export async function settle(staging: Staging, listed: Listed, content: Content,
   if (fingerprint === undefined && !same) staging.racy = true
   const stamp = fingerprint === undefined ? {} : { fingerprint }
   // In a later pass the row may itself be staged, and a refresh would take its place: a put of what the head has is a refresh anyway.
-  if (same && !staging.again) await stage(staging, { op: 'refresh', path, content, ...stamp })
-  else await stage(staging, { op: 'put', path, sizeBytes, content, ...stamp })
-  if (staging.looking.skips > 0) await stage(staging, { op: 'unskip', path })
+  const staged = stage(staging, same && !staging.again ? { op: 'refresh', path, content, ...stamp } : { op: 'put', path, sizeBytes, content, ...stamp })
+  const unskipped = staging.looking.skips > 0 ? stage(staging, { op: 'unskip', path }) : undefined
+  return staged ?? unskipped
 }
 
 /** Stages the removal of an entry that is not there any more. */
-export async function removed(staging: Staging, row: Row): Promise<void> {
+export function removed(staging: Staging, row: Row): Waiting {
   if (staging.again) staging.moved.add(row.path)
   staging.changed = true
   const folder = directoryOf(row.path)
   const samples = staging.removedSamples
   if (folder !== '' && samples.size < SAMPLES_MOST && !samples.has(folder) && staging.filter.takes(row.path)) samples.set(folder, row.path)
-  await stage(staging, { op: 'remove', path: row.path })
+  return stage(staging, { op: 'remove', path: row.path })
 }
 
 /** Stages something that is no entry; what may not be read fails the look unless the watch says `skip`, at the end of the pass, so that all of it can be named. */
@@ -141,28 +143,31 @@ export async function skipped(staging: Staging, skip: Skip): Promise<void> {
 }
 
 /** What a HEAD, lstat or hash found, against the row of its path. */
-export async function foundOne(staging: Staging, found: Found, row: Row | undefined): Promise<void> {
+export function foundOne(staging: Staging, found: Found, row: Row | undefined): Waiting {
   if (found.kind === 'entry' && found.listed.content !== undefined) {
     staging.bytes += found.listed.sizeBytes
-    await settle(staging, found.listed, found.listed.content, row)
-  } else if (found.kind === 'skipped') {
-    if (row !== undefined) await removed(staging, row)
-    await skipped(staging, found.skip)
-  } else {
-    const path = found.kind === 'entry' ? found.listed.path : found.path
-    if (found.kind === 'torn') staging.torn.add(path)
-    staging.moved.add(path)
-    // What vanished or became a folder since it was listed moved its directory too: the next pass reads that again. Where a listing knows no directories, one
-    // that were made up here would count as gone, with all that lies in it.
-    if (!staging.stamps.has(directoryOf(path))) return
-    staging.stamps.set(directoryOf(path), undefined)
-    staging.signatures.set(directoryOf(path), undefined)
+    return settle(staging, found.listed, found.listed.content, row)
   }
+  if (found.kind === 'skipped') return foundSkip(staging, found.skip, row)
+  const path = found.kind === 'entry' ? found.listed.path : found.path
+  if (found.kind === 'torn') staging.torn.add(path)
+  staging.moved.add(path)
+  // What vanished or became a folder since it was listed moved its directory too: the next pass reads that again. Where a listing knows no directories, one
+  // that were made up here would count as gone, with all that lies in it.
+  if (!staging.stamps.has(directoryOf(path))) return undefined
+  staging.stamps.set(directoryOf(path), undefined)
+  staging.signatures.set(directoryOf(path), undefined)
+  return undefined
 }
 
-export async function stage(staging: Staging, finding: Finding): Promise<void> {
+async function foundSkip(staging: Staging, skip: Skip, row: Row | undefined): Promise<void> {
+  if (row !== undefined) await removed(staging, row)
+  await skipped(staging, skip)
+}
+
+export function stage(staging: Staging, finding: Finding): Waiting {
   staging.findings.push(finding)
-  if (staging.findings.length >= STAGE_MOST) await flush(staging)
+  return staging.findings.length >= STAGE_MOST ? flush(staging) : undefined
 }
 
 /** Starts an inspection of what waits for one; waits itself only when enough are going on. */
@@ -187,7 +192,8 @@ async function inspect(staging: Staging, wanted: readonly Wanted[]): Promise<voi
   staging.requests += listed.filter(({ path }) => !isFileAt(staging, path)).length
   for await (const found of staging.store.inspect(listed, staging.startMs, staging.signal)) {
     const path = found.kind === 'entry' ? found.listed.path : found.kind === 'skipped' ? found.skip.path : found.path
-    await foundOne(staging, found, rows.get(path))
+    const waiting = foundOne(staging, found, rows.get(path))
+    if (waiting !== undefined) await waiting
   }
 }
 

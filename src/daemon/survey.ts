@@ -79,10 +79,10 @@ async function mergeSpan(staging: Staging, span: Span): Promise<void> {
       await removed(staging, row)
       row = await rows.next()
     }
-    if (row !== undefined && row.path === listed.path) {
-      await meet(staging, listed, row)
-      row = await rows.next()
-    } else await meet(staging, listed, undefined)
+    const known = row?.path === listed.path ? row : undefined
+    const waiting = meet(staging, listed, known)
+    if (waiting !== undefined) await waiting
+    if (known !== undefined) row = await rows.next()
   }
   for (; row !== undefined; row = await rows.next()) await removed(staging, row)
 }

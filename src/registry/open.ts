@@ -27,6 +27,9 @@ const NETWORK_MOUNTS = new Map([
   [0x0bd00bd0, 'Lustre'], [0x5346414f, 'AFS'],
 ])
 
+// Beside a writer: what is read is read in order, and each page once.
+const READER_CACHE_KB = 4_000
+
 /**
  * Opens the registry in `folder`, made where it is missing. With `thread`, its connections live in threads of their own, and reads go on during a commit.
  * Throws REGISTRY_REFUSED for a folder on a network mount, one that cannot be written, and a newer schema.
@@ -43,7 +46,7 @@ export async function openRegistry(folder: string, options: { readonly thread: b
   const { threaded } = await import('./thread.ts')
   const writer = await threaded(file)
   try {
-    return await openOn(writer, await threaded(file))
+    return await openOn(writer, await threaded(file, READER_CACHE_KB))
   } catch (error) {
     await writer.close()
     throw error

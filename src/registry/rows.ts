@@ -11,7 +11,7 @@ export const END = new Uint8Array(0)
 const COLUMNS = 'path, size, digest, identity, etag, pin, latest_pin, checksums, fingerprint, location'
 export const COLLECTION = '(SELECT collection FROM look WHERE id = :look)'
 /** The location that a path belongs to: of several the one in whose part of the artifact it lies; a path that lies in none belongs to none. */
-export function locationFor(looking: Looking, path: string): string {
+export function locationFor(looking: Pick<Looking, 'several'>, path: string): string {
   const whole = '(SELECT location FROM look WHERE id = :look)'
   return looking.several ? `(SELECT p.location FROM place p WHERE p.whole = ${whole} AND ${path} >= p.start AND ${path} < p.before)` : whole
 }

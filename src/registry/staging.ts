@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { identityOf } from '../model/entry.ts'
 import type { Content, Skip } from '../model/entry.ts'
 import { SetDigest } from '../model/digest.ts'
@@ -58,7 +59,7 @@ const SAME = `h.size = f.size AND (h.identity = f.identity OR coalesce((SELECT a
   ORDER BY a.id LIMIT 1), h.digest = f.digest))`
 
 /** Each finding becomes the row that the head will have, judged against the head: so a commit only copies. The tuples that fill a statement up have no path. */
-const stageText = (looking: Looking): string => `
+const stageText = (looking: Pick<Looking, 'several'>): string => `
 WITH f(path, op, size, digest, identity, etag, pin, checksums, fingerprint, latest_pin) AS (VALUES ${Array(TUPLES).fill('(?,?,?,?,?,?,?,?,?,?)').join(',')}),
 judged AS (
   SELECT f.*, h.since AS h_since, h.location AS h_location, h.lone AS h_lone, h.size AS h_size, h.digest AS h_digest, h.identity AS h_identity, h.etag AS h_etag,
@@ -74,6 +75,9 @@ SELECT :look, path, verdict, h_since, h_location, h_lone, iif(verdict = 'refresh
   CASE WHEN verdict <> 'refresh' OR latest_pin IS NOT NULL THEN latest_pin WHEN pin IS NULL THEN h_latest_pin WHEN pin = h_pin THEN NULL ELSE pin END,
   iif(verdict <> 'refresh' OR h_checksums IS NULL, checksums, json_patch(h_checksums, coalesce(checksums, '{}'))), fingerprint, h_size, h_identity FROM judged`
 
+const STAGE = stageText({ several: false })
+const STAGE_SEVERAL = stageText({ several: true })
+
 async function stageEntries(tx: Statements, looking: Looking, entries: readonly Entry[]): Promise<void> {
   const values: Value[] = []
   for (const entry of entries) {
@@ -82,7 +86,7 @@ async function stageEntries(tx: Statements, looking: Looking, entries: readonly 
     else values.push(entry.path, 'put', entry.sizeBytes, ...columnsOf(entry.content, entry.sizeBytes), entry.fingerprint ?? null, entry.latestPin ?? null)
   }
   for (let i = entries.length; i < TUPLES; i++) values.push(null, null, null, null, null, null, null, null, null, null)
-  await tx.all(stageText(looking), { look: looking.id }, values)
+  await tx.all(looking.several ? STAGE_SEVERAL : STAGE, { look: looking.id }, values)
 }
 
 function columnsOf(content: Content | undefined, sizeBytes: number | undefined): (string | null)[] {
@@ -157,6 +161,8 @@ async function moveDigest(db: Database, look: number, digest: SetDigest): Promis
     }
     after = page.at(-1)?.[0] ?? after
     more = page.length === PAGE
+    // A walk goes on meanwhile, and must not wait for this thread.
+    await setImmediate()
   }
 }
 

@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads'
 import { FAILURES, VarveError } from '../model/errors.ts'
 import type { FailureCode } from '../model/errors.ts'
+import { CACHE_KB } from './connection.ts'
 import type { Connection, Values } from './connection.ts'
 import { translate } from './failures.ts'
 import type { Failure } from './failures.ts'
@@ -10,7 +11,13 @@ type Step =
   | { readonly step: 'begin'; readonly durable: boolean }
   | { readonly step: 'open' | 'commit' | 'rollback' | 'close' }
 
-/** What the connection's thread is told. */
+/** What the connection's thread opens. */
+export interface Source {
+  readonly file: string
+  readonly cacheKb: number
+}
+
+/** What it is told then. */
 export type Order = Step & { readonly id: number }
 
 /** What it answers: rows, or what went wrong. */
@@ -24,9 +31,9 @@ interface Waiting {
 }
 
 /** Opens the file in a thread of its own, so that a long commit never blocks the event loop. */
-export async function threaded(file: string): Promise<Connection> {
+export async function threaded(file: string, cacheKb = CACHE_KB): Promise<Connection> {
   // Compiled, the worker is a .js beside this file, as it is a .ts here.
-  const worker = new Worker(new URL(import.meta.url.replace(/thread(\.[jt]s)$/, 'worker$1')), { workerData: file })
+  const worker = new Worker(new URL(import.meta.url.replace(/thread(\.[jt]s)$/, 'worker$1')), { workerData: { file, cacheKb } satisfies Source })
   const waiting = new Map<number, Waiting>()
   let last = 0
   let broken: unknown

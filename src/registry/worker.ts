@@ -2,7 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { SyncConnection } from './connection.ts'
 import type { Failure } from './failures.ts'
-import type { Answer, Order } from './thread.ts'
+import type { Answer, Order, Source } from './thread.ts'
 
 const port = parentPort
 if (port === null) throw new Error('worker.ts runs in a worker thread')
@@ -21,10 +21,16 @@ port.on('message', (order: Order) => {
 })
 
 function obey(order: Order): readonly unknown[] {
-  if (order.step === 'open') connection = new SyncConnection(workerData as string)
+  if (order.step === 'open') connection = open(workerData as Source)
   else if (connection === undefined) throw new Error('the connection was not opened')
   else if (order.step === 'all') return connection.all(order.text, order.values)
   else if (order.step === 'begin') connection.begin(order.durable)
   else connection[order.step]()
   return []
+}
+
+function open({ file, cacheKb }: Source): SyncConnection {
+  const opened = new SyncConnection(file)
+  opened.keep(cacheKb)
+  return opened
 }
