@@ -137,7 +137,7 @@ function editDistance(a: string, b: string): number {
 /** What no single key shows. Works on the bare text, so that it is found in the same run as other mistakes. */
 function clashesOf(tree: Tree, defaultEntity: string): Problem[] {
   const watches = valueAt(tree.value, ['watch'])
-  const problems: Problem[] = []
+  const problems = auditClashes(tree)
   const names = new Map<string, number>()
   const artifacts = new Map<string, number>()
   for (const [index, watch] of (Array.isArray(watches) ? watches : []).entries()) {
@@ -161,9 +161,15 @@ function twice(tree: Tree, path: readonly PropertyKey[], value: string, seen: Ma
   return []
 }
 
-// What asks for a second object beside the first.
-const BESIDE = [['guard', 'root_marker'], ['guard', 'complete_marker']] as const
-const OF_SCHEME = { s3: [['events', 'sqs'], ['events', 'webhook'], ['s3']], gs: [['events', 'pubsub'], ['gcs']], http: [['http']] } as const
+const SCHEMES = ['s3', 'gs', 'http', 'file']
+// Keys that mean something for these alone.
+const OF_SCHEMES: readonly (readonly [steps: readonly string[], schemes: readonly string[]])[] = [
+  [['events', 'sqs'], ['s3']], [['events', 'webhook'], ['s3']], [['s3'], ['s3']], [['events', 'pubsub'], ['gs']], [['gcs'], ['gs']], [['http'], ['http']],
+  // Files are always confirmed; a web object is all there is.
+  [['confirm'], ['s3', 'gs']], [['clock_slack'], ['file']],
+  // What asks for a second object beside the first.
+  [['guard', 'root_marker'], ['s3', 'gs', 'file']], [['guard', 'complete_marker'], ['s3', 'gs', 'file']],
+]
 
 /** The texts of a watch's locations, with where each stands. */
 function locationTexts(watch: unknown): { readonly text: string; readonly at: string | undefined; readonly path: readonly PropertyKey[] }[] {
@@ -178,7 +184,12 @@ function locationTexts(watch: unknown): { readonly text: string; readonly at: st
   ]
 }
 
-/** Keys for a kind of location that the watch does not have. */
+function auditClashes(tree: Tree): Problem[] {
+  const path = ['audit', 'requests_per_hour']
+  if (textAt(valueAt(tree.value, ['audit']), 'every') !== 'off' || valueAt(tree.value, path) === undefined) return []
+  return [{ offset: tree.atKey(path), text: '`requests_per_hour` does nothing while `every` is off; take one of the two out' }]
+}
+
 /** A bound that is shorter than what it bounds. */
 function pacingClashes(tree: Tree, path: readonly PropertyKey[], watch: unknown): Problem[] {
   const told = (key: string): string | undefined => textAt(watch, key) ?? textAt(valueAt(tree.value, ['defaults']), key)
@@ -188,16 +199,19 @@ function pacingClashes(tree: Tree, path: readonly PropertyKey[], watch: unknown)
   return [{ offset: tree.at(key === undefined ? path : [...path, key]), text: `\`settle\` (${settle ?? ms(DEFAULTS.settleMs)}) is longer than its bound \`max_wait\` (${maxWait ?? ms(DEFAULTS.maxWaitMs)})` }]
 }
 
+/** Keys for a kind of location that the watch does not have, and such as do nothing beside another. */
 function schemeClashes(tree: Tree, path: readonly PropertyKey[], watch: unknown): Problem[] {
   const schemes = locationTexts(watch).map(({ text }) => (/^([a-z][a-z0-9+.-]*):\/\//i.exec(text)?.[1]?.toLowerCase() ?? 'file').replace('https', 'http'))
-  if (schemes.length === 0 || schemes.some((scheme) => scheme !== 'file' && !Object.hasOwn(OF_SCHEME, scheme))) return []
-  const foreign: readonly { readonly known: string; readonly steps: readonly string[] }[] = [
-    ...Object.entries(OF_SCHEME).filter(([known]) => !schemes.includes(known)).flatMap(([known, keys]) => keys.map((steps) => ({ known: `${known}://`, steps }))),
-    ...(schemes.every((scheme) => scheme === 'http') ? BESIDE : []).map((steps) => ({ known: 'other', steps })),
+  if (schemes.length === 0 || schemes.some((scheme) => !SCHEMES.includes(scheme))) return []
+  const told = (steps: readonly string[]): boolean => (valueAt(watch, steps) ?? undefined) !== undefined
+  const at = (steps: readonly string[], text: string): Problem => ({ offset: tree.atKey([...path, ...steps]), text: `\`${steps.at(-1)}\` ${text}; take it out` })
+  const foreign = OF_SCHEMES.filter(([steps, of]) => told(steps) && !of.some((scheme) => schemes.includes(scheme)))
+  // Pub/Sub is elsewhere: there they are shown.
+  const unshown = /^http:/i.test(textAt(valueAt(watch, ['gcs']), 'endpoint') ?? '') && !told(['events', 'pubsub']) ? [['gcs', 'impersonate'], ['gcs', 'credentials_file']].filter(told) : []
+  return [
+    ...foreign.map(([steps, of]) => at(steps, `is for ${of.length > 2 ? 'other' : of.map((scheme) => `${scheme}://`).join(' and ')} locations`)),
+    ...(foreign.some(([steps]) => steps[0] === 'gcs') ? [] : unshown).map((steps) => at(steps, 'does nothing, since no credentials are shown to an `endpoint` over http://')),
   ]
-  return foreign
-    .filter(({ steps }) => (valueAt(watch, steps) ?? undefined) !== undefined)
-    .map(({ known, steps }) => ({ offset: tree.atKey([...path, ...steps]), text: `\`${steps.at(-1)}\` is for ${known} locations; take it out` }))
 }
 
 /** One location or several, and each of several in a part of the artifact that is its own: so no path can come twice. */
@@ -208,6 +222,8 @@ function placeClashes(tree: Tree, path: readonly PropertyKey[], watch: unknown):
   if (one && several) return [{ offset: tree.atKey([...path, 'locations']), text: '`locations`: `location` stands here, too; take one of the two out' }]
   const texts = locationTexts(watch)
   const areas = texts.map(({ text, at }) => areaOfText(text, at))
+  if (texts.length === 1 && texts[0]?.at !== undefined)
+    return [{ offset: tree.atKey([...path, 'locations', 0, 'at']), text: '`at` is for several locations; add another, or take it out' }]
   return texts.length < 2 ? [] : texts.flatMap((told, index) => {
     const area = areas[index]
     const before = areas.findIndex((other, at) => at < index && area !== undefined && other !== undefined && overlap(area, other))

@@ -55,8 +55,8 @@ const watch = mapping({
     z.enum(['fail', 'skip'], { error: 'expected fail or skip' }),
     'What cannot be read: fail records nothing, skip names it in the certificate. Default fail.',
   ),
-  confirm: key(flag, 'S3: list a second time before a version, so that it can be called consistent. Default false.'),
-  clock_slack: key(duration(0), 'How far the clock of a file server may be off. Default 0s.'),
+  confirm: key(flag, 'S3 and GCS: list a second time before a version, so that it can be called consistent. Default false.'),
+  clock_slack: key(duration(0), 'Files: how far the clock of a file server may be off. Default 0s.'),
 })
 
 const queueTrouble = (value: string): string | undefined =>

@@ -21,22 +21,38 @@ export class Held extends VarveError {
 
 /** What the registry keeps of a root: its identity, and the words to say what was there. */
 export function rootText(root: Root): string {
-  return JSON.stringify([root.identity, root.words, root.mount])
+  return JSON.stringify([root.identity, root.words, root.mount, root.finer ?? []])
+}
+
+type Known = Pick<Root, 'identity' | 'words' | 'mount' | 'finer'>
+
+/** A text of before that was known has nothing finer. */
+function rootIn(text: string): Known {
+  const [identity, words, mount, finer = []] = JSON.parse(text) as [string, string, string, (string | null)[]?]
+  return { identity, words, mount, finer }
+}
+
+/** What is known of one of them alone tells nothing: it may have been recorded before Varve asked for it. */
+export function isSameRoot(before: Known, now: Known): boolean {
+  return before.identity === now.identity && !(now.finer ?? []).some((one, place) => one !== null && one !== (before.finer?.[place] ?? one))
 }
 
 /**
  * Law 5: is the root still the same root? Throws LOCATION_MISSING when what was mounted is not (it may come back), Held when something else is in its place.
  */
 export function checkRoot(looking: Looking, root: Root, watch: Watch): void {
-  if (looking.root === undefined || looking.accepted?.root === rootText(root)) return
-  const [identity, words, mount] = JSON.parse(looking.root) as [string, string, string]
-  if (identity === root.identity) return
-  if (mount !== root.mount)
-    throw new VarveError('LOCATION_MISSING', `the root is gone: it was ${words}, what lies there now is ${root.words}`, {
+  if (looking.root === undefined) return
+  const accepted = looking.accepted?.root === undefined ? undefined : rootIn(looking.accepted.root)
+  if (accepted?.mount === root.mount && isSameRoot(accepted, root)) return
+  const before = rootIn(looking.root)
+  if (isSameRoot(before, root)) return
+  const [was, is] = [before, root].map(({ words, finer = [] }) => [words, ...(before.identity === root.identity ? finer.filter((one) => one !== null) : [])].join(', '))
+  if (before.mount !== root.mount)
+    throw new VarveError('LOCATION_MISSING', `the root is gone: it was ${was}, what lies there now is ${is}`, {
       hint: `mount it again; if the data moved for good, run: varve accept ${watch.name}`,
       cause: new Held('another root', '', { root: rootText(root) }),
     })
-  throw new Held(`another root is in its place: it was ${words}, now it is ${root.words}`, `if that is meant, run: varve accept ${watch.name}`, {
+  throw new Held(`another root is in its place: it was ${was}, now it is ${is}`, `if that is meant, run: varve accept ${watch.name}`, {
     root: rootText(root),
   })
 }

@@ -6,7 +6,7 @@ import type { Watch } from '../model/watch.ts'
 import type { Looking, Outcome, Recorded, Tally, WatchRow } from '../registry/registry.ts'
 import type { Root, Store } from '../storage/storage.ts'
 import { filterOf } from './filter.ts'
-import { checkComplete, checkHidden, checkRoot, checkTally, Held, rootText } from './guards.ts'
+import { checkComplete, checkHidden, checkRoot, checkTally, Held, isSameRoot, rootText } from './guards.ts'
 import type { LookParts } from './parts.ts'
 import { flush, oversize, stage } from './staging.ts'
 import type { Staging } from './staging.ts'
@@ -40,7 +40,7 @@ export async function look(parts: LookParts, watch: Watch, looking: Looking, sig
     const waited = Math.max(0, startedAt - (looking.firstHintAt ?? startedAt))
     const seen = await lookUntilStill(staging, startedAt, startedMs + watch.maxWaitMs - waited)
     const after = await store.root(signal)
-    if (after.identity !== root.identity)
+    if (!isSameRoot(root, after))
       throw new VarveError('LOCATION_MISSING', `the root changed while it was looked at: it was ${root.words}, now it is ${after.words}`)
     return await record(staging, root, { ...seen, startedAt, startedMs })
   } finally {

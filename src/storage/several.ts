@@ -46,6 +46,7 @@ async function rootOf(places: readonly Place[], signal: AbortSignal): Promise<Ro
   const lags = roots.flatMap(({ lagMs }) => lagMs ?? [])
   return {
     identity: JSON.stringify(roots.map(({ identity }) => identity)),
+    finer: roots.map(({ finer }) => finer?.[0] ?? null),
     words: roots.map(({ words }) => words).join(' and '),
     mount: JSON.stringify(roots.map(({ mount }) => mount)),
     network: roots.some(({ network }) => network),

@@ -36,6 +36,8 @@ export interface Store {
 export interface Root {
   /** Equal text, same root. */
   readonly identity: string
+  /** What tells apart those of one identity, for each place; null where the system does not tell. Another root where one is known twice and differs. */
+  readonly finer?: readonly (string | null)[]
   /** The same in words, for `status`: `ext4 /dev/sda1 at /mnt`. */
   readonly words: string
   /** What holds it: the mount point, or endpoint and bucket. Another one than before means that what was mounted is not. */

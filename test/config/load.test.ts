@@ -79,11 +79,10 @@ events: {sqs: "https://sqs.eu-west-1.amazonaws.com/1/q"}
 s3: {region: eu-west-1, profile: data}
 guard: {max_removed: 12.5%, root_marker: .id, complete_marker: a/_SUCCESS}
 on_unreadable: skip
-confirm: true
-clock_slack: 0s`)).toMatchObject({
+confirm: true`)).toMatchObject({
       aliases: ['staging'], include: ['**/*.png'], exclude: ['**/_tmp/**'], events: { kind: 'sqs', url: 'https://sqs.eu-west-1.amazonaws.com/1/q' },
       s3: { region: 'eu-west-1', profile: 'data' }, guard: { removedShareMax: 0.125, rootMarker: '.id', completeMarker: 'a/_SUCCESS' },
-      onUnreadable: 'skip', confirm: true, clockSlackMs: 0,
+      onUnreadable: 'skip', confirm: true,
     })
   })
 
@@ -94,6 +93,7 @@ clock_slack: 0s`)).toMatchObject({
       { events: { kind: 'webhook', path: '/hooks/minio', tokenFile: '/etc/varve/token' }, s3: { role: 'arn:aws:iam::123456789012:role/reader' } }],
     ['https://Host:8443/a%20b.csv?x=1', 'http: {checksum: content, allow_private: true, html: "true", max_bytes: 5000000000000}',
       { locations: [{ scheme: 'https', bucket: 'host:8443', object: '/a%20b.csv?x=1' }], http: { checksum: 'content', allowPrivate: true, html: true, bytesMax: 5e12 } }],
+    ['/mnt/data/', 'clock_slack: 3s', { clockSlackMs: 3_000 }],
   ])('each key of %s arrives', (location, more, meant) => {
     expect(watchOf(more, location)).toMatchObject(meant)
   })

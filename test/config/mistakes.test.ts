@@ -205,6 +205,26 @@ test.each([
   expect(mistakes(watching(more, 'https://host/a.csv'))).toEqual([expect.stringContaining(expected)])
 })
 
+test.each([
+  ['/mnt/a/', 'confirm: true', '6:5: `confirm` is for s3:// and gs:// locations; take it out'],
+  ['https://host/a.csv', 'confirm: true', '6:5: `confirm` is for s3:// and gs:// locations; take it out'],
+  ['gs://my-bucket/a/', 'clock_slack: 1s', '6:5: `clock_slack` is for file:// locations; take it out'],
+  ['/mnt/a/', 's3: {region: eu-west-1}\ngcs: {endpoint: "http://127.0.0.1:1", impersonate: r@p.iam.gserviceaccount.com}', '6:5: `s3` is for s3:// locations; take it out\n7:5: `gcs` is for gs:// locations; take it out'],
+  ['gs://my-bucket/a/', 'gcs: {endpoint: "http://127.0.0.1:4443", impersonate: r@p.iam.gserviceaccount.com, credentials_file: k}',
+    '6:46: `impersonate` does nothing, since no credentials are shown to an `endpoint` over http://; take it out\n6:88: `credentials_file` does nothing, since no credentials are shown to an `endpoint` over http://; take it out'],
+  ['gs://my-bucket/a/', 'gcs: {endpoint: "https://host", impersonate: r@p.iam.gserviceaccount.com}', ''],
+  ['gs://my-bucket/a/', 'gcs: {endpoint: "http://host", impersonate: r@p.iam.gserviceaccount.com}\nevents: {pubsub: projects/p/subscriptions/s}', ''],
+])('a key that would do nothing is a mistake: at %s %s', (location, more, expected) => {
+  expect(mistakes(watching(more, location)).join('\n')).toBe(expected)
+})
+
+test('`at` of a lone location and the budget of an audit that is off would do nothing, too', () => {
+  const text = (places: string): string => `audit: { every: off, requests_per_hour: 5 }\nwatch:\n  - { name: a, locations: [${places}], artifact: a/b, type: t }\n`
+  const audit = '1:22: `requests_per_hour` does nothing while `every` is off; take one of the two out'
+  expect(mistakes(text('{ location: /a/, at: x }, { location: /b/, at: y }'))).toEqual([audit])
+  expect(mistakes(text('{ location: /a/, at: x }'))).toEqual([audit, '3:45: `at` is for several locations; add another, or take it out'])
+})
+
 test('after a mistake in the syntax nothing is guessed, and nothing is repeated', () => {
   expect(mistakes('a: 1\na: 2\nqueue: "x" redis://:hunter2@host\nb: }\nc: [')).toEqual([
     '2:1: this key stands here twice; take one out', '3:12: not valid YAML: Unexpected scalar at node end',

@@ -2,7 +2,7 @@
 // Law 5. Absence is not emptiness. An unmounted, denied, truncated or half-read prefix never becomes a version.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import { execFileSync } from 'node:child_process'
-import { chmodSync, mkdirSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, renameSync, rmSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Memory } from '../../src/storage/memory.ts'
 import { FakeGcs } from '../fakes/gcs.ts'
@@ -64,6 +64,52 @@ law<PartsRefit>('what is not mounted, or is another disk, is no version', async 
   mount(`${root}mnt`, '--bind', `${root}one`)
   expect(await site.look()).toMatchObject({ versions: 1, state: 'clean', reason: undefined })
 }, { 'a root that is whatever lies there': storesWith(() => ({ root: async () => ({ identity: 'x', words: 'x', mount: 'x', network: false }) })) })
+
+test('another disk under the same device name is held until a person says so; the one of before, mounted again, is the same', async () => {
+  const root = tree({ 'mnt/under': '' })
+  const image = `${root}image`
+  writeFileSync(image, '')
+  truncateSync(image, 8_000_000)
+  const device = execFileSync('losetup', ['--find', '--show', image], { encoding: 'utf8' }).trim()
+  const made = (at: number, text: string): void => {
+    execFileSync('mkfs.ext4', ['-q', '-F', device], { env: { ...process.env, E2FSPROGS_FAKE_TIME: String(at) } })
+    mount(`${root}mnt`, device)
+    for (const file of ['a', 'b', 'c']) writeFileSync(`${root}mnt/${file}`, text)
+  }
+  try {
+    made(1_000_000_000, 'one')
+    const site = await fileSite(`${root}mnt/`)
+    expect(await site.look()).toMatchObject({ versions: 1, state: 'clean' })
+    unmount(`${root}mnt`)
+    mount(`${root}mnt`, device)
+    expect(await site.look()).toMatchObject({ versions: 1, state: 'clean' })
+    unmount(`${root}mnt`)
+    made(1_100_000_000, 'two')
+    expect(await site.look()).toMatchObject({ versions: 1, state: 'held', reason: expect.stringMatching(/made 2001-09-09T01:46:40.*made 2004-11-09T11:33:20/), action: expect.stringMatching(/varve accept mnist/) })
+    await site.accept()
+    expect(await site.look()).toMatchObject({ versions: 2, state: 'clean' })
+  } finally {
+    if (mounted.includes(`${root}mnt`)) unmount(`${root}mnt`)
+    execFileSync('losetup', ['--detach', device])
+  }
+})
+
+test('what tells a root from another of its name counts from the first look on that knew it', async () => {
+  const memory = new Memory()
+  for (const path of ['a', 'b', 'c']) memory.put(path, path)
+  const site = await siteOf({}, async () => memory.open())
+  const is = (...finer: readonly (string | null)[]): void => {
+    memory.root = { identity: 'one', words: 'one', mount: 'memory', network: false, ...(finer.length > 0 && { finer }) }
+  }
+  is()
+  expect(await site.look()).toMatchObject({ versions: 1, state: 'clean' })
+  for (const known of [[null, 'x'], [null, null], [], ['y', 'x']]) {
+    is(...known)
+    expect(await site.look()).toMatchObject({ versions: 1, state: 'clean' })
+  }
+  is('y', 'z')
+  expect(await site.look()).toMatchObject({ versions: 1, state: 'held', reason: 'another root is in its place: it was one, y, x, now it is one, y, z' })
+})
 
 test('another disk in its place is taken when a person says so', async () => {
   const { root, data } = disks()

@@ -52,7 +52,8 @@ async function holderOf(location: Location): Promise<Holder> {
   const { far } = heldBy(location.object ?? location.prefix)
   if (far !== undefined) return { identity: `${far.id} ${mountWords(far)}`, words: mountWords(far), network: true }
   const { identity, mount } = await mountOf(location)
-  return { identity, words: mountWords(mount), network: isNetwork(mount) }
+  // A watcher of what is mounted anew under the same name is as deaf.
+  return { identity: `${mount.id} ${identity}`, words: mountWords(mount), network: isNetwork(mount) }
 }
 
 /** Resolves when `signal` aborts; rejects when another file system holds the location, or none. */

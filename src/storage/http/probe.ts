@@ -33,7 +33,8 @@ export async function probeWeb(watch: Watch, location: Location, means: Means, s
     checkKind(headers, place, loneName(location), bounds)
     const shown = shownOf(headers, answeredBy)
     const tooLarge = sizing(headers, bounds)
-    const read = tooLarge.length === 0 && needsBody(shown, bounds) ? await reading(asker, place, bounds, signal) : works('read')
+    const bytes = needsBody(shown, bounds)
+    const read = bytes && tooLarge.length === 0 ? await reading(asker, place, bounds, signal) : works('read', `the head of its answer only${bytes ? '' : ': a look reads no bytes of it'}`)
     return [read, tracking(shown, bounds, watch), ...tooLarge, await heading(ask, shown, signal)]
   } catch (error) {
     signal.throwIfAborted()

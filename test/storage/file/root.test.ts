@@ -58,6 +58,17 @@ test('another disk in its place is another root; the same one mounted again is t
   expect(seen[2]).toBe(seen[0])
 })
 
+test('in memory one that is mounted over another of its name is not the same, and gone again it is', async () => {
+  const root = tree({ 'mnt/under': '' })
+  const seen: Root[] = []
+  for (const step of [mount, mount, unmount]) {
+    step(`${root}mnt`, ...(step === mount ? ['-t', 'tmpfs', 'varve-disk'] : []))
+    seen.push(await rootOf(`${root}mnt/`))
+  }
+  expect(seen.map(({ finer }) => finer)).toEqual([['layer 1 there'], ['layer 2 there'], ['layer 1 there']])
+  expect(new Set(seen.map(({ identity }) => identity)).size).toBe(1)
+})
+
 test('what is mounted over it, or over a folder above it, is what counts', async () => {
   const root = tree({ 'top/mnt/under': '' })
   mount(`${root}top/mnt`, '-t', 'tmpfs', 'lower')
