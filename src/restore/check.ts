@@ -50,7 +50,7 @@ class Checking {
     this.#tell = tell
     this.#signal = signal
     this.#readers = new Readers(parts.openReader, parts.isLocal)
-    this.#planner = new Planner(this.#readers, this.#threads, parts.registry)
+    this.#planner = new Planner(this.#readers, this.#threads, parts.registry, parts.clock)
     this.#fetcher = new Fetcher(this.#readers, parts.clock, signal, (bytes) => this.#progress(0, bytes))
   }
 

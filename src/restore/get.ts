@@ -70,7 +70,7 @@ class Getting {
     this.#tell = tell
     this.#signal = AbortSignal.any([signal, this.#stop.signal])
     this.#readers = new Readers(parts.openReader, parts.isLocal)
-    this.#planner = new Planner(this.#readers, this.#threads, parts.registry)
+    this.#planner = new Planner(this.#readers, this.#threads, parts.registry, parts.clock)
     this.#pages = new Pages(parts, wish, view.version, view.entries)
     this.#receipt = new Receipt(parts.memory, realOf(wish.destination))
     this.#shelf = new Shelf()

@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { Web } from '../fakes/web.ts'
 import { varve } from './process.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'varve-get-'))
@@ -35,6 +36,23 @@ test('with --json a line for each entry: exactly these keys', async () => {
   expect(dry.stdout).toBe(`fetched   d/b\\x0a  from ${from('d/b%0A')}\np/art:v0 to ${join(folder, 'dry')}: 1 entry; 1 entry would be fetched (4 B)\n`)
   expect((await varve(folder, 'verify', 'p/art')).stdout).toBe('p/art:v0: 2 entries can be restored\n')
   expect((await varve(folder, 'verify', 'p/art', '--deep')).stdout).toBe('p/art:v0: 2 entries can be restored (every byte was read)\n')
+}, 60_000)
+
+test('a store that could not be asked is no loss, but no answer either: verify ends with 3, and with 1 where something is lost for certain', async () => {
+  const web = await Web.start()
+  try {
+    expect((await varve(folder, 'put', `${web.url}/o`, '--name', 'p/web', '--type', 'dataset')).exit).toBe(0)
+    const serve = web.answer
+    // A file whose MD5 the ETag looks like is not said to be the same.
+    web.answer = (_request, response) => void response.writeHead(503).end()
+    expect(await varve(folder, 'verify', 'p/web')).toMatchObject({ exit: 3, stdout: expect.stringMatching(/^lost {6}o {2}\(unreachable\) .*\/o .*503.*\np\/web:v0: 1 entry of 1 could not be asked for\n$/) })
+    web.answer = (_request, response) => void response.writeHead(404).end()
+    expect(await varve(folder, 'verify', 'p/web')).toMatchObject({ exit: 1, stdout: expect.stringContaining('p/web:v0: 1 entry of 1 cannot be restored\n') })
+    web.answer = serve
+    expect((await varve(folder, 'verify', 'p/web')).exit).toBe(0)
+  } finally {
+    await web.stop()
+  }
 }, 60_000)
 
 test.each([
