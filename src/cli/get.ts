@@ -6,7 +6,7 @@ import type { Context, Options } from './context.ts'
 import { parseVersion } from './names.ts'
 import { placeOf, reading } from './place.ts'
 import { accessTo } from './reach.ts'
-import { formatSize, plural, visible } from './words.ts'
+import { formatCount, formatSize, plural, visible } from './words.ts'
 
 const WAYS: readonly Way[] = ['copy', 'reflink', 'hardlink', 'symlink']
 
@@ -62,22 +62,34 @@ export async function get(context: Context, name: string, destination: string | 
 export async function wishOf(context: Context, of: Pick<Wish, 'collection' | 'version'>, { path, include = [], exclude = [], deep }: WishOptions): Promise<Wish> {
   if ([...include, ...exclude].includes('')) throw new VarveError('USAGE', 'a pattern of --include or --exclude is empty', { hint: 'leave it out, or name what it takes' })
   const filtered = include.length > 0 || exclude.length > 0
-  const stripped = path?.replace(/\/+$/, '')
-  if (stripped === '') throw new VarveError('USAGE', 'the path is empty', { hint: 'leave --path out for the whole version' })
+  const stripped = path === undefined ? undefined : entryPath(path)
   return {
     ...of, deep: deep === true, ...(stripped !== undefined && { path: stripped }),
     ...(filtered && { takes: await context.opener.filter(include, exclude), filters: JSON.stringify([include, exclude]) }),
   }
 }
 
+/** `./d/` is `d`: as shells complete it. */
+function entryPath(path: string): string {
+  if (path.startsWith('/')) throw new VarveError('USAGE', `--path ${path} is absolute, and paths of entries are relative`, { hint: 'varve files lists them' })
+  const plain = path.replace(/^(\.\/+)+/, '').replace(/\/+(\.?\/+)*\.?$/, '')
+  if (plain === '' || plain === '.') throw new VarveError('USAGE', '--path names no entry', { hint: 'leave it out for the whole version' })
+  return plain
+}
+
 /** `fetched  s3://b/a  ->  a`: one line of a dry run, or of what is lost. */
 export function line({ path, action, from, pin, reason, words }: Step): string {
   if (action === 'lost') return `lost      ${visible(path)}  (${reason}) ${visible(words ?? '')}`
+  if (action === 'conflict') return `conflict  ${visible(path)}  ${visible(words ?? '')}`
   const whence = from === undefined ? '' : `  from ${visible(from)}${pin === undefined ? '' : ` ${visible(pin)}`}`
   return `${action.padEnd(8)}  ${visible(path)}${whence}`
 }
 
-function summary({ name, entries, fetched, fetchedBytes, byWord, kept, deleted }: Report, { destination, dryRun }: GetWish): string {
-  const facts = [`${plural(fetched, 'entry', 'entries')} ${dryRun ? 'would be ' : ''}fetched (${formatSize(fetchedBytes)})`, ...(byWord > 0 ? [`${byWord.toLocaleString('en-US')} of them by the store's word alone`] : []), ...(kept > 0 ? [`${kept.toLocaleString('en-US')} in place`] : []), ...(deleted > 0 ? [`${deleted.toLocaleString('en-US')} ${dryRun ? 'would go' : 'deleted'}`] : [])]
+function summary({ name, entries, fetched, fetchedBytes, linked, linkedBytes, byWord, kept, deleted }: Report, { destination, dryRun }: GetWish): string {
+  const would = dryRun ? 'would be ' : ''
+  const facts = [
+    ...(fetched > 0 || linked === 0 ? [`${plural(fetched, 'entry', 'entries')} ${would}fetched (${formatSize(fetchedBytes)})`] : []), ...(linked > 0 ? [`${plural(linked, 'entry', 'entries')} ${would}linked (${formatSize(linkedBytes)})`] : []),
+    ...(byWord > 0 ? [`${formatCount(byWord)} of them by the store's word alone`] : []), ...(kept > 0 ? [`${formatCount(kept)} in place`] : []), ...(deleted > 0 ? [`${formatCount(deleted)} ${dryRun ? 'would go' : 'deleted'}`] : []),
+  ]
   return `${visible(name)} ${dryRun ? 'to' : 'is in'} ${visible(destination)}: ${plural(entries, 'entry', 'entries')}; ${facts.join(', ')}`
 }

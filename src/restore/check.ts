@@ -42,6 +42,7 @@ class Checking {
   readonly #fetcher: Fetcher
   readonly #missing: Missing[] = []
   #entries = 0
+  #byWord = 0
   #bytes = 0
 
   constructor(parts: Parts, wish: Wish, tell: Tell, signal: AbortSignal) {
@@ -50,7 +51,7 @@ class Checking {
     this.#tell = tell
     this.#signal = signal
     this.#readers = new Readers(parts.openReader, parts.isLocal)
-    this.#planner = new Planner(this.#readers, this.#threads, parts.registry)
+    this.#planner = new Planner(this.#readers, this.#threads, parts.registry, parts.clock)
     this.#fetcher = new Fetcher(this.#readers, parts.clock, signal, (bytes) => this.#progress(0, bytes))
   }
 
@@ -62,13 +63,14 @@ class Checking {
       for (const one of found)
         if (isMissing(one)) this.#missing.push(one)
         else steps.push(one)
+      this.#count(steps)
       await this.#tell?.(steps)
       this.#progress(this.#wish.deep ? 0 : holdings.length, 0)
     }
     return this.#entries
   }
 
-  async end(): Promise<{ readonly elsewhere: number; readonly losses: readonly Loss[] }> {
+  async end(): Promise<Pick<Verified, 'elsewhere' | 'byWord' | 'losses'>> {
     const losses: Loss[] = []
     let elsewhere = 0
     for (let from = 0; from < this.#missing.length; from += ELSEWHERE_AT_ONCE) {
@@ -83,14 +85,15 @@ class Checking {
         if (fetched === undefined) losses.push({ path: holding.path, reason, words })
         else {
           elsewhere++
-          steps.push(stepFrom(holding.path, 'verified', fetched.source, { sizeBytes: holding.sizeBytes, ...(fetched.proof !== undefined && { proof: fetched.proof }) }))
+          steps.push(fetched.proof === undefined ? foundAt(holding, fetched.source) : verifiedBy(holding, { source: fetched.source, proof: fetched.proof }))
         }
       })
+      this.#count(steps)
       await this.#tell?.(steps.sort((a, b) => comparePaths(a.path, b.path)))
     }
     losses.sort((a, b) => comparePaths(a.path, b.path))
     await this.#tell?.(losses.map(lostStep))
-    return { elsewhere, losses }
+    return { elsewhere, byWord: this.#byWord, losses }
   }
 
   async close(): Promise<void> {
@@ -101,7 +104,7 @@ class Checking {
   async #ask(holdings: readonly Holding[]): Promise<readonly (Missing | Step)[]> {
     const missing = await this.#planner.missing(holdings, this.#signal)
     this.#entries += holdings.length
-    return Promise.all(holdings.map(async (holding, at) => missing.get(at) ?? stepFrom(holding.path, 'verified', (await this.#planner.own(holding))[0] as Source, { sizeBytes: holding.sizeBytes })))
+    return Promise.all(holdings.map(async (holding, at) => missing.get(at) ?? foundAt(holding, (await this.#planner.own(holding))[0] as Source)))
   }
 
   /** By their bytes. */
@@ -155,6 +158,10 @@ class Checking {
     return seal !== undefined && outcomes[0] === 'right' ? { source, proof: seal.by } : undefined
   }
 
+  #count(steps: readonly Step[]): void {
+    for (const { proof } of steps) if (proof === 'store') this.#byWord++
+  }
+
   #progress(entries: number, bytes: number): void {
     this.#entries += this.#wish.deep ? entries : 0
     this.#bytes += bytes
@@ -164,6 +171,10 @@ class Checking {
 
 function isMissing(found: Missing | Step): found is Missing {
   return 'holding' in found
+}
+
+function foundAt({ path, sizeBytes }: Holding, source: Source): Step {
+  return stepFrom(path, 'found', source, { sizeBytes })
 }
 
 function verifiedBy({ path, sizeBytes }: Holding, { source, proof }: Fetched): Step {

@@ -2,10 +2,10 @@
 import { lstatSync, readdirSync, rmdirSync, rmSync } from 'node:fs'
 import { fingerprintOf } from '../model/fingerprint.ts'
 import { comparePaths, directoryOf } from '../model/location.ts'
-import { ROOM } from './names.ts'
+import { isRoomName, ROOM } from './names.ts'
 import type { Pages } from './pages.ts'
-import { Remembered } from './receipt.ts'
-import type { Receipt } from './receipt.ts'
+import { isOurs, Remembered } from './receipt.ts'
+import type { Kept, Receipt } from './receipt.ts'
 
 export interface Extra {
   readonly path: string
@@ -25,8 +25,7 @@ export async function extrasOf(root: string, pages: Pages, receipt: Receipt): Pr
       while (next.done !== true && comparePaths(next.value, path) < 0) next = await paths.next()
       if (next.done !== true && next.value === path) continue
       const kept = folder ? undefined : await remembered.of(path)
-      const seen = kept === undefined ? undefined : lstatSync(root + path, { bigint: true, throwIfNoEntry: false })
-      extras.push({ path, kind: folder ? 'folder' : 'file', ours: folder || (seen !== undefined && fingerprintOf(seen) === kept?.fingerprint) })
+      extras.push({ path, kind: folder ? 'folder' : 'file', ours: folder || (kept !== undefined && isUntouched(root, kept)) })
     }
     return extras
   } finally {
@@ -34,12 +33,25 @@ export async function extrasOf(root: string, pages: Pages, receipt: Receipt): Pr
   }
 }
 
-/** Removes them, and the folders that then hold nothing. */
-export function removeExtras(root: string, extras: readonly Extra[]): void {
+/** Of a link that a restore made only the link goes: whether what it leads to is still the same does not matter. */
+function isUntouched(root: string, kept: Kept): boolean {
+  const seen = lstatSync(root + kept.path, { bigint: true, throwIfNoEntry: false })
+  if (seen === undefined) return false
+  return kept.way === 'symlink' && seen.isSymbolicLink() ? true : isOurs(kept, fingerprintOf(seen))
+}
+
+/** The files and empty folders in a folder, which ends in `/`; itself where nothing lies in it. */
+export function contentsOf(root: string, folder: string): readonly Omit<Extra, 'ours'>[] {
+  if (readdirSync(root + folder).length === 0) return [{ path: folder, kind: 'folder' }]
+  return [...walk(root, folder)].map(({ path, folder: empty }) => ({ path, kind: empty ? 'folder' : 'file' }))
+}
+
+/** Removes them, and the folders that then hold nothing: of those below `within`, where it is given. */
+export function removeExtras(root: string, extras: readonly Pick<Extra, 'path' | 'kind'>[], within = ''): void {
   for (const { path, kind } of extras) {
     if (kind === 'folder') rmdirSync(root + path)
     else rmSync(root + path, { force: true })
-    for (let folder = directoryOf(kind === 'folder' ? path.slice(0, -1) : path); folder !== ''; folder = directoryOf(folder.slice(0, -1))) {
+    for (let folder = directoryOf(kind === 'folder' ? path.slice(0, -1) : path); folder !== '' && folder.startsWith(within); folder = directoryOf(folder.slice(0, -1))) {
       if (readdirSync(root + folder).length > 0) break
       rmdirSync(root + folder)
     }
@@ -55,8 +67,8 @@ function* walk(root: string, folder: string): Generator<{ readonly path: string;
   const children = readdirSync(root + folder, { withFileTypes: true }).map((child) => ({ name: child.isDirectory() ? `${child.name}/` : child.name, folder: child.isDirectory() }))
   children.sort((a, b) => comparePaths(a.name, b.name))
   for (const child of children) {
-    if (folder === '' && child.name === `${ROOM}/`) continue
     const path = folder + child.name
+    if (path === `${ROOM}/` ? readdirSync(root + path).every(isRoomName) : folder === `${ROOM}/` && isRoomName(child.name)) continue
     if (!child.folder) yield { path, folder: false }
     else if (readdirSync(root + path).length === 0) yield { path, folder: true }
     else yield* walk(root, path)

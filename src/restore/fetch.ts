@@ -1,10 +1,10 @@
 // Bytes from a store: asked for until they are what was recorded, or surely cannot be had.
-import { backoffMs } from '../model/clock.ts'
 import type { Clock } from '../model/clock.ts'
 import type { Holding } from '../model/entry.ts'
 import { describe, isFailure } from '../model/errors.ts'
 import type { LossReason } from '../model/errors.ts'
 import type { Bytes, Reader } from '../storage/storage.ts'
+import { isPassing, pause, TRIES } from './patience.ts'
 import { storeReason } from './plan.ts'
 import { wordsOf } from './readers.ts'
 import type { Readers, Source } from './readers.ts'
@@ -16,9 +16,6 @@ import type { Proof, Seal } from './verify.ts'
 export const PIECE_BYTES = 8 * 1024 * 1024
 // Of all large objects together: a few in flight fill a fast network, and hold little memory.
 const PIECES_AT_ONCE = 4
-const TRIES = 3
-// A person waits: a store that is down for longer is for the next run, which goes on from here.
-const WAIT_MOST_MS = 5_000
 
 /** No source gave the bytes. */
 export class Unfetched extends Error {
@@ -90,10 +87,8 @@ export class Fetcher {
         } catch (error) {
           this.#signal.throwIfAborted()
           failed = unfetched(error, holding, source)
-          const passing = error instanceof Wrong || isFailure(error, 'STORAGE_UNAVAILABLE') || isFailure(error, 'STORAGE_INVALID') || isFailure(error, 'LOCATION_MISSING')
-          if (!passing || tries === TRIES) break
-          await this.#clock.sleep(backoffMs(tries - 1, this.#clock.random(), WAIT_MOST_MS), this.#signal)
-          this.#signal.throwIfAborted()
+          if (!(error instanceof Wrong || isPassing(error)) || tries === TRIES) break
+          await pause(tries, this.#clock, this.#signal)
         }
       }
     throw failed
@@ -178,7 +173,7 @@ export class Fetcher {
         return await this.#filled(answer, upTo - from)
       } catch (error) {
         if (this.#signal.aborted || tries === TRIES || !(isFailure(error, 'STORAGE_UNAVAILABLE') || isFailure(error, 'STORAGE_INVALID'))) throw error
-        await this.#clock.sleep(backoffMs(tries - 1, this.#clock.random(), WAIT_MOST_MS), this.#signal)
+        await pause(tries, this.#clock, this.#signal)
       }
     }
   }

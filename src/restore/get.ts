@@ -13,20 +13,23 @@ import type { Brought } from './bring.ts'
 import { extrasOf, removeExtras } from './extras.ts'
 import type { Extra } from './extras.ts'
 import { Fetcher } from './fetch.ts'
+import { clearanceOf } from './obstacles.ts'
+import type { Clearance } from './obstacles.ts'
 import { Pages } from './pages.ts'
 import type { Page } from './pages.ts'
 import { Planner } from './plan.ts'
 import { Readers } from './readers.ts'
 import type { Source } from './readers.ts'
-import { Receipt } from './receipt.ts'
+import { bootOf, lyingBy, Receipt } from './receipt.ts'
 import type { Draft } from './receipt.ts'
 import type { GetWish, Parts, Report, Step, Tell } from './terms.ts'
 import { enter, isFresh } from './room.ts'
 import type { Room } from './room.ts'
+import { count, named } from './said.ts'
 import { Shelf } from './shelf.ts'
 import { Threads } from './threads.ts'
 import { weigh } from './weigh.ts'
-import type { Weighed } from './weigh.ts'
+import type { Scales, Weighed } from './weigh.ts'
 
 /**
  * Makes the destination hold the version, or what of it was asked for. When it resolves, every entry is in place and was verified. Throws LOST with every loss; without `partial` nothing was
@@ -58,6 +61,8 @@ class Getting {
   readonly #losses: Loss[] = []
   #fetched = 0
   #fetchedBytes = 0
+  #linked = 0
+  #linkedBytes = 0
   #byWord = 0
   #kept = 0
   #deleted = 0
@@ -70,25 +75,25 @@ class Getting {
     this.#tell = tell
     this.#signal = AbortSignal.any([signal, this.#stop.signal])
     this.#readers = new Readers(parts.openReader, parts.isLocal)
-    this.#planner = new Planner(this.#readers, this.#threads, parts.registry)
+    this.#planner = new Planner(this.#readers, this.#threads, parts.registry, parts.clock)
     this.#pages = new Pages(parts, wish, view.version, view.entries)
     this.#receipt = new Receipt(parts.memory, realOf(wish.destination))
     this.#shelf = new Shelf()
   }
 
   async run(): Promise<Report> {
-    const { destination, deep, dryRun } = this.#wish
+    const { destination, dryRun } = this.#wish
     await this.#guard()
     const fresh = isFresh(destination)
-    const { trusted, whole } = fresh || deep ? { trusted: new Set<string>(), whole: undefined } : await this.#untouched()
+    const { trusted, whole, believed } = fresh ? NOTHING_LEFT : await this.#untouched()
     if (whole !== undefined && this.#tell === undefined) {
       this.#kept = whole
       return this.#report(whole)
     }
     if (fresh || whole === undefined) this.#threads.warm()
     if (dryRun) {
-      const weighed = await this.#weigh(destination.replace(/\/*$/, '/'), fresh, trusted, undefined)
-      await this.#each(weighed, async (page) => page.map(({ holding, sources }) => ({ step: stepFrom(holding.path, this.#wish.as === 'copy' ? 'fetched' : 'linked', sources[0] as Source, { sizeBytes: holding.sizeBytes }) })))
+      const weighed = await this.#weigh(destination.replace(/\/*$/, '/'), { fresh, trusted, believed }, undefined)
+      await this.#each(weighed, async (page) => page.map(({ holding, sources }) => ({ step: stepFrom(holding.path, this.#wish.as === 'copy' || sources[0]?.local !== true ? 'fetch' : 'link', sources[0] as Source, { sizeBytes: holding.sizeBytes }) })))
       return this.#end(weighed)
     }
     const room = enter(destination)
@@ -96,7 +101,7 @@ class Getting {
     let weighed: Weighed
     let failed = true
     try {
-      weighed = await this.#weigh(room.root, fresh, trusted, room)
+      weighed = await this.#weigh(room.root, { fresh, trusted, believed }, room)
       draft = this.#receipt.begin()
       await this.#bring(weighed, room, draft)
       failed = this.#losses.length > 0
@@ -118,14 +123,14 @@ class Getting {
 
   /** What may overwrite and remove must meet neither Varve's own data nor what the version was recorded from. */
   async #guard(): Promise<void> {
-    const { destination, delete: removes, force } = this.#wish
+    const { destination, delete: removes, force, as } = this.#wish
     const to = `${realOf(destination)}/`
     const data = `${realOf(this.#parts.data)}/`
     const refuse = (what: string): never => {
       throw new VarveError('DESTINATION_REFUSED', `${destination} ${what}`, { hint: 'nothing was written: name another destination' })
     }
-    if (to.startsWith(data) || (removes && data.startsWith(to))) refuse(`and the folder of Varve's own data, ${data}, lie one in the other`)
-    if (!removes && !force) return
+    if (to.startsWith(data) || ((removes || force) && data.startsWith(to))) refuse(`and the folder of Varve's own data, ${data}, lie one in the other`)
+    if (!removes && !force && lyingBy(as) === 'copy') return
     const known = new Set<Location>()
     for await (const { holdings } of this.#pages.all())
       for (const { location } of holdings) {
@@ -142,17 +147,18 @@ class Getting {
   }
 
   /** The folders in which nothing moved since a restore left them, and the number of entries when that is all of what is asked for. */
-  async #untouched(): Promise<{ readonly trusted: ReadonlySet<string>; readonly whole: number | undefined }> {
+  async #untouched(): Promise<Untouched> {
     const left = await this.#receipt.left()
+    const believed = left?.boot === bootOf()
+    if (left === undefined || !believed || this.#wish.deep) return { ...NOTHING_LEFT, believed }
     const trusted = new Set<string>()
-    if (left === undefined) return { trusted, whole: undefined }
     let all = 0
     for await (const { cover, stamp } of this.#parts.walk(realOf(this.#wish.destination), this.#parts.clock.now(), this.#signal)) {
       all++
       if ('directory' in cover && stamp !== undefined && left.stamps.get(cover.directory) === stamp) trusted.add(cover.directory)
     }
     const whole = left.whole && left.order === this.#order() && trusted.size === all && left.stamps.size === all
-    return { trusted, whole: whole ? left.entries : undefined }
+    return { trusted, believed, whole: whole ? left.entries : undefined }
   }
 
   #order(): string {
@@ -160,25 +166,25 @@ class Getting {
     return digestOf([this.#view.digest, path, filters, as])
   }
 
-  async #weigh(root: string, fresh: boolean, trusted: ReadonlySet<string>, room: Room | undefined): Promise<Weighed> {
-    const { as, partial, force } = this.#wish
-    const extras = this.#wish.delete && !fresh ? await extrasOf(root, this.#pages, this.#receipt) : []
+  async #weigh(root: string, known: Pick<Scales, 'fresh' | 'trusted' | 'believed'>, room: Room | undefined): Promise<Weighed> {
+    const extras = this.#wish.delete && !known.fresh ? await extrasOf(root, this.#pages, this.#receipt) : []
     const weighed = await weigh({
-      pages: this.#pages, planner: this.#planner, threads: this.#threads, wish: this.#wish, root, fresh, receipt: this.#receipt, trusted, ...(room !== undefined && { folding: room.folding }),
+      ...known, pages: this.#pages, planner: this.#planner, threads: this.#threads, wish: this.#wish, root, receipt: this.#receipt, ...(room !== undefined && { folding: room.folding }),
       keep: (at, fingerprint) => this.#shelf.put(at, fingerprint), progress: this.#parts.progress,
     }, this.#signal)
-    refuseRemote(weighed.remote, as)
-    const strange = force ? [] : [...weighed.foreign, ...extras.filter(({ ours }) => !ours).map(({ path }) => path)]
-    if (strange.length > 0)
-      throw new VarveError('CONFLICT', `${count(strange.length, 'file', 'files')} at ${this.#wish.destination} ${strange.length === 1 ? 'is' : 'are'} not what a restore put there: ${named(strange)}`, {
-        hint: 'nothing was written: move them away, name another destination, or let them go with --force',
-      })
+    refuseRemote(weighed.remote, this.#wish.as)
+    this.#clearance = clearanceOf(root, this.#wish, weighed.foreign, weighed.obstacles, extras)
+    const { going, conflict } = this.#clearance
+    if (conflict !== undefined && room !== undefined) throw conflict.failure
     this.#losses.push(...weighed.losses)
-    if (this.#losses.length > 0 && !partial && room !== undefined) throw await this.#lost(false)
-    this.#extras = extras
+    if (this.#losses.length > 0 && !this.#wish.partial && room !== undefined) throw await this.#lost(false)
+    const first = new Set(going.flatMap(({ parts }) => parts.map(({ path }) => path)))
+    this.#extras = extras.filter(({ path, ours }) => !first.has(path) && (ours || this.#wish.force))
     return weighed
   }
 
+  #clearance: Clearance = { going: [] }
+  /** What goes when all is in place. */
   #extras: readonly Extra[] = []
 
   async #bring(weighed: Weighed, room: Room, draft: Draft | undefined): Promise<void> {
@@ -189,6 +195,7 @@ class Getting {
     const fetcher = new Fetcher(this.#readers, this.#parts.clock, this.#signal, came)
     const bringer = new Bringer(room, this.#threads, this.#planner, fetcher, this.#wish.as, this.#signal, came)
     try {
+      for (const { obstacle, parts } of this.#clearance.going) removeExtras(room.root, parts, `${obstacle.path}/`)
       await this.#each(weighed, (page) => bringer.start(page), draft, room.fine)
       if (this.#losses.length === 0) removeExtras(room.root, this.#extras)
     } catch (error) {
@@ -221,11 +228,9 @@ class Getting {
       last.catch(() => undefined)
     }
     await last
-    const gone = this.#extras.map(({ path }): Step => ({ path, action: 'deleted' }))
-    if (this.#losses.length === 0) {
-      this.#deleted = gone.length
-      await this.#tell?.(gone)
-    }
+    const gone = [...this.#clearance.going.flatMap(({ parts }) => parts), ...(this.#losses.length === 0 ? this.#extras : [])].sort((a, b) => comparePaths(a.path, b.path))
+    this.#deleted = gone.length
+    await this.#tell?.(gone.map(({ path }) => ({ path, action: this.#wish.dryRun ? 'delete' : 'deleted' })))
   }
 
   /** Less than a page is under way at a time: what lives long fills memory. */
@@ -245,13 +250,16 @@ class Getting {
       const { step, fingerprint = '' } = brought
       if (step.action === 'lost') this.#losses.push({ path, reason: step.reason ?? 'unreachable', words: step.words ?? '' })
       else if (kept) this.#kept++
-      else {
+      else if (step.action === 'linked' || step.action === 'link') {
+        this.#linked++
+        this.#linkedBytes += sizeBytes
+      } else {
         this.#fetched++
         if (step.proof === 'store') this.#byWord++
         this.#fetchedBytes += sizeBytes
       }
       if (step.action !== 'lost') steps.push(step)
-      if (fingerprint !== '' && (fine || isOld(fingerprint, now))) await draft?.add({ path, holds: identityOf(content, sizeBytes), sizeBytes, fingerprint })
+      if (fingerprint !== '' && (fine || isOld(fingerprint, now))) await draft?.add({ path, holds: identityOf(content, sizeBytes), sizeBytes, fingerprint, way: kept || step.action === 'linked' ? lyingBy(this.#wish.as) : 'copy' })
     }
     await this.#tell?.(steps)
   }
@@ -264,6 +272,11 @@ class Getting {
   }
 
   async #end(weighed: Weighed): Promise<Report> {
+    const { conflict } = this.#clearance
+    if (conflict !== undefined) {
+      await this.#tell?.([...this.#losses.map(lostStep), ...conflict.steps].sort((a, b) => comparePaths(a.path, b.path)))
+      throw conflict.failure
+    }
     if (this.#losses.length > 0) throw await this.#lost(true)
     return this.#report(this.#kept + weighed.fetch.entries)
   }
@@ -281,11 +294,18 @@ class Getting {
   }
 
   #report(entries: number): Report {
-    return { name: this.#name(), entries, fetched: this.#fetched, fetchedBytes: this.#fetchedBytes, byWord: this.#byWord, kept: this.#kept, deleted: this.#deleted }
+    return { name: this.#name(), entries, fetched: this.#fetched, fetchedBytes: this.#fetchedBytes, linked: this.#linked, linkedBytes: this.#linkedBytes, byWord: this.#byWord, kept: this.#kept, deleted: this.#deleted }
   }
 }
 
 const BROUGHT_AT_ONCE = 1_000
+
+/** What is known of the destination before it is weighed. */
+interface Untouched extends Pick<Scales, 'trusted' | 'believed'> {
+  readonly whole: number | undefined
+}
+
+const NOTHING_LEFT: Untouched = { trusted: new Set(), believed: false, whole: undefined }
 
 // Of a store's racy window: FAT counts 2 s.
 const RACY_MS = 2_000
@@ -301,14 +321,4 @@ function realOf(path: string): string {
   if (existsSync(path)) return realpathSync(path)
   const cut = path.replace(/\/+$/, '').lastIndexOf('/')
   return cut <= 0 ? path : join(realOf(path.slice(0, cut)), path.slice(cut + 1))
-}
-
-function count(number: number, one: string, many: string): string {
-  return `${number.toLocaleString('en-US')} ${number === 1 ? one : many}`
-}
-
-const NAMED_MOST = 5
-
-function named(paths: readonly string[]): string {
-  return `${paths.slice(0, NAMED_MOST).join(', ')}${paths.length > NAMED_MOST ? ` and ${(paths.length - NAMED_MOST).toLocaleString('en-US')} more` : ''}`
 }

@@ -1,6 +1,6 @@
 // Runs in a worker: synchronous calls here are the fastest that Node has, and hold up nobody.
 import { hash } from 'node:crypto'
-import { closeSync, constants, copyFileSync, fstatSync, linkSync, lstatSync, mkdirSync, openSync, readlinkSync, readSync, renameSync, rmSync, statSync, symlinkSync, writeSync } from 'node:fs'
+import { closeSync, constants, copyFileSync, fstatSync, linkSync, lstatSync, mkdirSync, openSync, readlinkSync, readSync, realpathSync, renameSync, rmSync, statSync, symlinkSync, writeSync } from 'node:fs'
 import type { BigIntStats } from 'node:fs'
 import { fingerprintOf } from '../model/fingerprint.ts'
 import { directoryOf } from '../model/location.ts'
@@ -24,12 +24,19 @@ export interface LookTask {
   readonly digest: 'none' | 'differing' | 'all'
   /** A source: symbolic links on the way and at the end are followed. At a destination they are in the way. */
   readonly follow: boolean
-  /** Where a symbolic link may lead to, and then is right. */
-  readonly targets?: readonly string[]
+  /** At a destination: the way in which each is to have come there. */
+  readonly way?: Way
+  /** Where each was recorded from; empty where that is no file of this machine. */
+  readonly sources?: readonly string[]
+  /** Those that are hard links to something as long as their fingerprint holds. */
+  readonly hard?: readonly boolean[]
 }
 
-/** `same`: by fingerprint. `right`, `wrong`: by digest, or by size. `unknown`: nothing is recorded that would tell. `barred`: no file, or something on the way is no folder. */
-export type Look = 'absent' | 'same' | 'right' | 'wrong' | 'unknown' | 'barred' | 'denied'
+/**
+ * `same`: by fingerprint. `right`, `wrong`: by digest, or by size. `otherwise`: not in the way that is asked for, and what lies there is the recorded bytes, or a link to where they were recorded
+ * from. `unknown`: nothing is recorded that would tell. `barred`: no file, or something on the way is no folder.
+ */
+export type Look = 'absent' | 'same' | 'right' | 'wrong' | 'otherwise' | 'unknown' | 'barred' | 'denied'
 
 /** Files are to be read, verified, and put into place. */
 export interface PlaceTask {
@@ -157,32 +164,70 @@ function write({ root, path, replace, temporary, bytes }: WriteTask): Answer {
 async function lookAt(task: LookTask, at: number): Promise<readonly [Look, string]> {
   const path = task.base + (task.paths[at] as string)
   try {
-    const seen = task.follow ? statSync(path, STAT) : stationed(task, at, path)
-    if (seen === undefined) return ['absent', '']
-    if (seen === 'link') return ['wrong', '']
-    if (seen === 'barred' || !seen.isFile()) return ['barred', '']
-    const size = task.sizes[at] as number
-    const fingerprint = fingerprintOf(seen)
-    if (Number(seen.size) !== size) return ['wrong', fingerprint]
-    if (task.digest !== 'all' && task.fingerprints[at] === fingerprint) return ['same', fingerprint]
-    const seal = task.seals[at]
-    if (seal === undefined || task.digest === 'none') return ['unknown', fingerprint]
-    const right = await digestFile(path, size, seal)
-    // What moved while it was read is not what the digest tells of.
-    const after = statSync(path, STAT)
-    return right && after !== undefined && fingerprintOf(after) === fingerprint ? ['right', fingerprint] : ['wrong', fingerprint]
+    if (task.follow) return await lookAtFile(task, at, path, statSync(path, STAT))
+    // No symbolic link is followed, but the one that is to be there.
+    const way = wayTo(task.base, directoryOf(task.paths[at] as string))
+    if (way !== 'clear') return [way, '']
+    const seen = lstatSync(path, STAT)
+    if (seen?.isSymbolicLink() === true) return await lookAtLink(task, at, path)
+    const [outcome, fingerprint] = await lookAtFile(task, at, path, seen)
+    return [seen === undefined ? outcome : asAsked(task, at, seen, outcome), fingerprint]
   } catch (error) {
     return [verdict(error), '']
   }
 }
 
-/** What lies at a place of the destination: no symbolic link is followed, but the one that is to be there. */
-function stationed(task: LookTask, at: number, path: string): BigIntStats | 'barred' | 'link' | undefined {
-  const way = wayTo(task.base, directoryOf(task.paths[at] as string))
-  if (way !== 'clear') return way === 'absent' ? undefined : 'barred'
-  const seen = lstatSync(path, STAT)
-  if (seen?.isSymbolicLink() !== true) return seen
-  return task.targets?.[at] !== undefined && readlinkSync(path) === task.targets[at] ? (statSync(path, STAT) ?? 'link') : 'link'
+async function lookAtFile(task: LookTask, at: number, path: string, seen: BigIntStats | undefined): Promise<readonly [Look, string]> {
+  if (seen === undefined) return ['absent', '']
+  if (!seen.isFile()) return ['barred', '']
+  const size = task.sizes[at] as number
+  const fingerprint = fingerprintOf(seen)
+  if (Number(seen.size) !== size) return ['wrong', fingerprint]
+  if (task.digest !== 'all' && task.fingerprints[at] === fingerprint) return ['same', fingerprint]
+  const seal = task.seals[at]
+  if (seal === undefined || task.digest === 'none') return ['unknown', fingerprint]
+  const right = await digestFile(path, size, seal)
+  // What moved while it was read is not what the digest tells of.
+  const after = statSync(path, STAT)
+  return right && after !== undefined && fingerprintOf(after) === fingerprint ? ['right', fingerprint] : ['wrong', fingerprint]
+}
+
+/** A symbolic link at a destination: its fingerprint is that of what it leads to. */
+async function lookAtLink(task: LookTask, at: number, path: string): Promise<readonly [Look, string]> {
+  const own = readlinkSync(path) === task.sources?.[at]
+  const seen = followed(path)
+  if (seen?.isFile() !== true) return [own ? 'otherwise' : 'wrong', '']
+  const fingerprint = fingerprintOf(seen)
+  if (task.way === 'symlink' && (own || task.fingerprints[at] === fingerprint)) {
+    const [outcome] = await lookAtFile(task, at, path, seen)
+    return [outcome === 'same' || outcome === 'right' || outcome === 'unknown' ? outcome : 'otherwise', fingerprint]
+  }
+  return [own ? 'otherwise' : 'wrong', fingerprint]
+}
+
+/** What was found of a file's bytes, in the light of the way in which they are to be there. A reflink is a copy to whoever looks at it. */
+function asAsked(task: LookTask, at: number, seen: BigIntStats, outcome: Look): Look {
+  if (task.way === undefined || (outcome !== 'same' && outcome !== 'right' && outcome !== 'wrong')) return outcome
+  const kin = seen.nlink === 1n && (task.way === 'copy' || task.way === 'reflink') ? 'stranger' : outcome === 'same' && task.hard?.[at] === true ? 'link' : kinOf(seen, task.base + (task.paths[at] as string), task.sources?.[at] ?? '')
+  const right = outcome !== 'wrong'
+  if (kin === 'itself' || (right && task.way !== 'symlink' && (kin === 'link') === (task.way === 'hardlink'))) return outcome
+  return right || kin === 'link' ? 'otherwise' : 'wrong'
+}
+
+/** What the file at `place` is to that at `source`: that very file, another name of it, or neither. */
+function kinOf(seen: BigIntStats, place: string, source: string): 'itself' | 'link' | 'stranger' {
+  const other = source === '' ? undefined : followed(source)
+  if (other === undefined || other.ino !== seen.ino || other.dev !== seen.dev) return 'stranger'
+  return seen.nlink === 1n || realpathSync(source) === place ? 'itself' : 'link'
+}
+
+function followed(path: string): BigIntStats | undefined {
+  try {
+    return statSync(path, STAT)
+  } catch (error) {
+    verdict(error)
+    return undefined
+  }
 }
 
 function verdict(error: unknown): 'absent' | 'denied' | 'barred' {
@@ -225,9 +270,17 @@ function writeAll(fd: number, length: number): void {
   for (let at = 0; at < length; ) at += writeSync(fd, chunk, at, length - at)
 }
 
+const AT_PLACE = { kind: 'look', base: '', paths: [], fingerprints: [], digest: 'all', follow: false } as const
+
 async function placeOne(task: PlaceTask, at: number): Promise<readonly [Put, string]> {
   const path = task.paths[at] as string
   const target = task.root + path
+  // Where a source lies at its own destination no link may take its place.
+  const there = task.replace[at] === true ? lstatSync(target, STAT) : undefined
+  if (there?.isFile() === true && kinOf(there, target, task.sources[at] as string) === 'itself') {
+    const right = (await lookAtFile({ ...AT_PLACE, sizes: task.sizes, seals: task.seals }, at, target, there))[0] === 'right'
+    return right ? ['done', fingerprintOf(there)] : ['wrong', '']
+  }
   const got = await fetchTo(task, at)
   if (got !== 'done') return [got, '']
   const barred = settle(task.root, path, task.temporary, task.replace[at] === true)

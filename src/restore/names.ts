@@ -8,6 +8,11 @@ const PATH_BYTES_MOST = 4095
 /** The folder inside a destination that a restore works in, and that no entry can be in. */
 export const ROOM = '.varve-restore'
 
+/** True for the names that a restore itself uses there: what else lies in it is somebody's. */
+export function isRoomName(name: string): boolean {
+  return /^(lock|varve-(\d+\.tmp|[0-9a-f]{32}\.part|case|\u00e9))$/.test(name)
+}
+
 /** What the file system of a destination takes for one name. */
 export interface Folding {
   readonly cases: boolean

@@ -1,12 +1,15 @@
 // Where the bytes of each entry come from, before any of them is read.
+import type { Clock } from '../model/clock.ts'
 import { byteDigests } from '../model/entry.ts'
 import type { Holding } from '../model/entry.ts'
 import { describe, isFailure } from '../model/errors.ts'
-import type { LossReason } from '../model/errors.ts'
+import type { LossReason, VarveError } from '../model/errors.ts'
 import { comparePaths, formatReference, isWeb } from '../model/location.ts'
+import type { Location } from '../model/location.ts'
 import type { Catalog } from '../registry/registry.ts'
-import type { Held, Reader } from '../storage/storage.ts'
+import type { Held, Standing } from '../storage/storage.ts'
 import type { Look } from './local.ts'
+import { isPassing, pause, TRIES } from './patience.ts'
 import { placeOf } from './readers.ts'
 import type { Readers, Source } from './readers.ts'
 import type { Threads } from './threads.ts'
@@ -26,17 +29,23 @@ export interface Missing {
 // Rows that may match are checked at their stores: most are found at the first.
 const ASKED_AT_ONCE = 16
 const LOOKED_AT_ONCE = 128
+// A place that failed so often in a row is down: it is asked once a time from then on, for a version has many pages.
+const FAILED_MOST = 3
 
 /** Finds sources. Its answers are as good as the stores' listings of this moment; what is read is verified all the same. */
 export class Planner {
   readonly #readers: Readers
   readonly #threads: Threads
   readonly #registry: Pick<Catalog, 'sameContent'>
+  readonly #clock: Clock
+  /** By place: how often in a row it did not answer, in all its tries. */
+  readonly #failed = new Map<string, number>()
 
-  constructor(readers: Readers, threads: Threads, registry: Pick<Catalog, 'sameContent'>) {
+  constructor(readers: Readers, threads: Threads, registry: Pick<Catalog, 'sameContent'>, clock: Clock) {
     this.#readers = readers
     this.#threads = threads
     this.#registry = registry
+    this.#clock = clock
   }
 
   /** Of `holdings`, in path order, those that their own place does not surely have: the pin, `latestPin`, or without them what stands there. By their position. */
@@ -48,7 +57,7 @@ export class Planner {
       const asked = group.map((at) => ({ at, holding: holdings[at] as Holding }))
       try {
         if (await this.#readers.isLocal(location)) await this.#missingFiles(asked, missing)
-        else await this.#missingObjects(await this.#readers.of(location), asked, missing, signal)
+        else await this.#missingObjects(location, asked, missing, signal)
       } catch (error) {
         const reason = storeReason(error)
         if (reason === undefined || signal.aborted) throw error
@@ -66,7 +75,8 @@ export class Planner {
     const same = asking.length === 0 ? new Map<string, readonly Holding[]>() : await this.#registry.sameContent(asking)
     const open = new Map<number, readonly Holding[]>()
     for (const [at, { holding, beside }] of missing.entries()) {
-      const places = same.get(holding.path) ?? []
+      // Where nothing over the bytes is recorded, only what bears the recorded ETag can be told to be them: a file bears none.
+      const places = (same.get(holding.path) ?? []).filter(({ content }) => sealOf(holding) !== undefined || (content.etag !== undefined && content.etag === holding.content.etag))
       if (beside === undefined && places.length > 0) open.set(at, places)
     }
     for (let turn = 0; open.size > 0; turn++) {
@@ -119,29 +129,80 @@ export class Planner {
     }))
   }
 
-  async #missingObjects(reader: Reader, asked: readonly Asked[], missing: Map<number, Missing>, signal: AbortSignal): Promise<void> {
-    const standing = new Map<string, Held | undefined>()
-    const failed = new Map<string, unknown>()
-    for await (const one of reader.standing([...new Set(asked.map(({ holding }) => holding.key))].sort(comparePaths), signal)) {
-      standing.set(one.key, one.held)
-      if (one.failed !== undefined) failed.set(one.key, one.failed)
+  async #missingObjects(location: Location, asked: readonly Asked[], missing: Map<number, Missing>, signal: AbortSignal): Promise<void> {
+    const standing = await this.#standing(location, [...new Set(asked.map(({ holding }) => holding.key))].sort(comparePaths), signal)
+    const hard: Asked[] = []
+    for (const one of asked) {
+      const { held, failed } = standing.get(one.holding.key) ?? {}
+      if (failed !== undefined) missing.set(one.at, untold(one.holding, failed))
+      else if (!isThere(one.holding, held)) hard.push(one)
     }
-    for (const { at, holding } of asked) {
-      const error = failed.get(holding.key)
-      if (error !== undefined) missing.set(at, { holding, reason: storeReason(error) ?? 'unreachable', words: describe(error) })
-    }
-    const hard = asked.filter(({ at, holding }) => !missing.has(at) && !isThere(holding, standing.get(holding.key)))
     await inParallel(hard, ASKED_AT_ONCE, async ({ at, holding }) => {
+      const versions = await this.#versions(location, holding.key, signal)
+      if (isFailure(versions)) {
+        missing.set(at, untold(holding, versions))
+        return
+      }
       // Of what is not pinned and holds still no older version can be known by more than the listing told.
-      const versions = await reader.versions(holding.key, signal)
       const same = versions.filter((held) => agreement(holding, held) === 'same')
       const ready = same.find(({ archived }) => archived === undefined)
       if (ready !== undefined) {
         if (!isOwn(holding, ready)) missing.set(at, { holding, ...overwritten(formatReference(holding.location, holding.key)), beside: sourceOf(holding, ready) })
         return
       }
-      missing.set(at, await this.#absent(holding, standing.get(holding.key), same[0]))
+      missing.set(at, await this.#absent(holding, standing.get(holding.key)?.held, same[0]))
     })
+  }
+
+  /** What stands at each of `keys`, or what its store said of it in all the tries. */
+  async #standing(location: Location, keys: readonly string[], signal: AbortSignal): Promise<ReadonlyMap<string, Pick<Standing, 'held' | 'failed'>>> {
+    const told = new Map<string, Pick<Standing, 'held' | 'failed'>>()
+    let left = keys
+    for (let tries = this.#firstTry(location); ; tries++) {
+      let failure: VarveError | undefined
+      const before = left.length
+      try {
+        for await (const one of (await this.#readers.of(location)).standing(left, signal)) told.set(one.key, one)
+      } catch (error) {
+        failure = failureOf(error, signal)
+      }
+      left = left.filter((key) => told.get(key) === undefined || isPassing(told.get(key)?.failed))
+      if (failure === undefined) this.#note(location, true)
+      if (left.length === 0) return told
+      // As long as it answers more, it is not down.
+      if (left.length < before) tries = 0
+      if (tries >= TRIES || (failure !== undefined && !isPassing(failure))) {
+        if (failure !== undefined) this.#note(location, false)
+        for (const key of left) if (!told.has(key) && failure !== undefined) told.set(key, { failed: failure })
+        return told
+      }
+      await pause(tries, this.#clock, signal)
+    }
+  }
+
+  /** The object versions of a key, or what its store said in all the tries. */
+  async #versions(location: Location, key: string, signal: AbortSignal): Promise<readonly Held[] | VarveError> {
+    for (let tries = this.#firstTry(location); ; tries++) {
+      try {
+        const versions = await (await this.#readers.of(location)).versions(key, signal)
+        this.#note(location, true)
+        return versions
+      } catch (error) {
+        const failure = failureOf(error, signal)
+        if (tries >= TRIES) this.#note(location, false)
+        if (tries >= TRIES || !isPassing(failure)) return failure
+        await pause(tries, this.#clock, signal)
+      }
+    }
+  }
+
+  #firstTry(location: Location): number {
+    return (this.#failed.get(placeOf(location)) ?? 0) >= FAILED_MOST ? TRIES : 1
+  }
+
+  #note(location: Location, answered: boolean): void {
+    const place = placeOf(location)
+    this.#failed.set(place, answered ? 0 : (this.#failed.get(place) ?? 0) + 1)
   }
 
   async #absent(holding: Holding, current: Held | undefined, frozen: Held | undefined): Promise<Missing> {
@@ -197,6 +258,17 @@ export function agreement(holding: Holding, held: Held): 'same' | 'other' | 'unk
     if (other !== undefined && algorithm !== 'multipart') told = 'other'
   }
   return told === 'unknown' && sealOf(holding) === undefined ? 'other' : told
+}
+
+/** Throws what is no matter of stores. */
+function failureOf(error: unknown, signal: AbortSignal): VarveError {
+  signal.throwIfAborted()
+  if (!isFailure(error) || storeReason(error) === undefined) throw error
+  return error
+}
+
+function untold(holding: Holding, failed: VarveError): Missing {
+  return { holding, reason: storeReason(failed) ?? 'unreachable', words: describe(failed) }
 }
 
 /** What is wrong with a store as the reason of a loss; undefined for what is no matter of stores. */

@@ -51,5 +51,7 @@ function once<T>(known: Map<string, Promise<T>>, name: string, make: () => Promi
   if (there !== undefined) return there
   const made = make()
   known.set(name, made)
+  // Who asks again is asked again.
+  made.catch(() => known.delete(name))
   return made
 }

@@ -1,12 +1,14 @@
 // What earlier restores put into a destination: so the next one reads no bytes of what was not touched since. It lies outside of the destination, with the registry.
 import { hash } from 'node:crypto'
-import { createReadStream, createWriteStream, mkdirSync, openSync, renameSync, rmSync } from 'node:fs'
+import { createReadStream, createWriteStream, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import type { WriteStream } from 'node:fs'
 import { once } from 'node:events'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { sameFile } from '../model/fingerprint.ts'
 import { comparePaths, directoryOf } from '../model/location.ts'
 import type { Span } from '../storage/storage.ts'
+import type { Way } from './local.ts'
 
 /** A file that is in place: what it holds, and what tells that it was not touched. */
 export interface Kept {
@@ -14,11 +16,27 @@ export interface Kept {
   /** `identityOf` the entry. */
   readonly holds: string
   readonly sizeBytes: number
+  /** Of a symbolic link: of what it leads to. */
   readonly fingerprint: string
+  readonly way: Lying
+}
+
+/** How a file lies there: a reflink is a copy to whoever looks at it. */
+export type Lying = 'copy' | 'hardlink' | 'symlink'
+
+export function lyingBy(way: Way): Lying {
+  return way === 'reflink' ? 'copy' : way
+}
+
+/** True when what lies at a place is what an earlier restore put there, or a link that it made. */
+export function isOurs(kept: Kept, fingerprint: string): boolean {
+  return kept.fingerprint === fingerprint || (kept.way === 'hardlink' && sameFile(kept.fingerprint, fingerprint))
 }
 
 /** The whole of a destination as a restore left it. */
 export interface Left {
+  /** The run of the machine in which it was written. */
+  readonly boot: string
   /** What was asked for: the set digest of the version, and the filters. */
   readonly order: string
   /** Nothing else lies there. */
@@ -32,6 +50,19 @@ export interface Left {
 }
 
 const LINES_AT_ONCE = 2_000
+
+/**
+ * Tells one run of the machine from the next: after a power cut a file may show the size and the times of bytes that never reached the disk, so a fingerprint tells of bytes only in the run that
+ * saw them. To flush each file before it is written down would cost more than the restore.
+ */
+export function bootOf(): string {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
+  } catch (error) {
+    if (['ENOENT', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '')) return ''
+    throw error
+  }
+}
 
 /** What is remembered of one destination. */
 export class Receipt {
@@ -61,8 +92,8 @@ export class Receipt {
   /** The files that earlier restores put there, in path order. */
   async *entries(): AsyncGenerator<Kept> {
     for await (const line of linesOf(`${this.#name}.entries`)) {
-      const [path, holds, sizeBytes, fingerprint] = line as [string, string, number, string]
-      yield { path, holds, sizeBytes, fingerprint }
+      const [path, holds, sizeBytes, fingerprint, way = 'copy'] = line as [string, string, number, string, Lying?]
+      yield { path, holds, sizeBytes, fingerprint, way }
     }
   }
 
@@ -70,6 +101,9 @@ export class Receipt {
   begin(): Draft | undefined {
     try {
       mkdirSync(this.#folder, { recursive: true })
+      // One restore works at a destination at a time: what others began was cut off.
+      const begun = new RegExp(`^${basename(this.#name)}\\.(entries|folders)\\.\\d+$`)
+      for (const name of readdirSync(this.#folder)) if (begun.test(name)) rmSync(join(this.#folder, name), { force: true })
       return new Draft(this.#name)
     } catch (error) {
       if (['EACCES', 'EPERM', 'EROFS', 'ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined
@@ -115,7 +149,7 @@ export class Draft {
   }
 
   async add(kept: Kept): Promise<void> {
-    const { path, holds, sizeBytes, fingerprint } = kept
+    const { path, holds, sizeBytes, fingerprint, way } = kept
     this.#entries++
     this.#sizeBytes += sizeBytes
     const folder = directoryOf(path)
@@ -123,7 +157,7 @@ export class Draft {
     if (this.#open.at(-1)?.folder !== folder) this.#open.push({ folder, text: '' })
     const open = this.#open.at(-1) as { text: string }
     open.text += lineOf(path, sizeBytes, fingerprint)
-    await this.#lines.write(JSON.stringify([path, holds, sizeBytes, fingerprint]))
+    await this.#lines.write(JSON.stringify(way === 'copy' ? [path, holds, sizeBytes, fingerprint] : [path, holds, sizeBytes, fingerprint, way]))
   }
 
   /** `spans` is a walk of the destination, after all is in place: its stamps are kept where it saw what was verified. */
@@ -141,7 +175,7 @@ export class Draft {
       if (same) stamps.push(JSON.stringify([folder, span.stamp]))
       if (this.#folders.delete(folder) && !same) exact = false
     }
-    const head: Omit<Left, 'stamps'> = { order, exact, entries: this.#entries, sizeBytes: this.#sizeBytes, whole: exact && this.#folders.size === 0 }
+    const head: Omit<Left, 'stamps'> = { boot: bootOf(), order, exact, entries: this.#entries, sizeBytes: this.#sizeBytes, whole: exact && this.#folders.size === 0 }
     const folders = new Lines(`${this.#name}.folders.${process.pid}`)
     for (const line of [JSON.stringify(head), ...stamps]) await folders.write(line)
     await folders.end()

@@ -4,7 +4,7 @@ import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, realpathSy
 import { hostname } from 'node:os'
 import { dirname, join } from 'node:path'
 import { VarveError } from '../model/errors.ts'
-import { ROOM } from './names.ts'
+import { isRoomName, ROOM } from './names.ts'
 import type { Folding } from './names.ts'
 import { diskFailure } from './threads.ts'
 
@@ -22,7 +22,7 @@ export interface Room {
   temporary(): string
   /** The file that a large object's pieces go to: left where the restore is cut off, and found again by the next. */
   partial(text: string): string
-  /** Removes what is in it, and the destination itself if it was made for this restore and nothing is there; where a next restore `goesOn` it leaves the pieces of large objects. */
+  /** Removes what a restore made in it, it where that was all, and the destination itself if it was made for this restore and nothing is there; where a next restore `goesOn` it leaves the pieces of large objects. */
   leave(goesOn: boolean): void
 }
 
@@ -48,15 +48,15 @@ export function enter(destination: string): Room {
       throw new VarveError('CONFLICT', `${folder} is no folder`, { hint: 'a restore works in a folder of that name: move it away' })
     mkdirSync(folder, { recursive: true })
     lock(join(folder, LOCK), root)
-    for (const name of readdirSync(folder)) if (name !== LOCK && !name.endsWith(PARTIAL)) rmSync(join(folder, name), { recursive: true, force: true })
+    clear(folder, (name) => name !== LOCK && !name.endsWith(PARTIAL))
     const { folding, fine } = probe(folder)
     let count = 0
     return {
       root, folding, fine,
-      temporary: () => join(folder, `t${++count}`),
-      partial: (text) => join(folder, `${createHash('sha256').update(text).digest('hex').slice(0, 32)}${PARTIAL}`),
+      temporary: () => join(folder, `varve-${++count}.tmp`),
+      partial: (text) => join(folder, `varve-${createHash('sha256').update(text).digest('hex').slice(0, 32)}${PARTIAL}`),
       leave(goesOn) {
-        for (const name of existsSync(folder) ? readdirSync(folder) : []) if (!goesOn || !name.endsWith(PARTIAL)) rmSync(join(folder, name), { recursive: true, force: true })
+        if (existsSync(folder)) clear(folder, (name) => !goesOn || !name.endsWith(PARTIAL))
         if (existsSync(folder) && readdirSync(folder).length === 0) rmdirSync(folder)
         if (made !== undefined) removeEmpty(destination, made)
       },
@@ -64,6 +64,11 @@ export function enter(destination: string): Room {
   } catch (error) {
     throw diskFailure(error)
   }
+}
+
+/** Removes what restores left there. */
+function clear(folder: string, goes: (name: string) => boolean): void {
+  for (const name of readdirSync(folder)) if (isRoomName(name) && goes(name)) rmSync(join(folder, name), { recursive: true, force: true })
 }
 
 /** Makes a folder with those that it lies in; answers the first that was made. Node's own way never ends where a file system says that what it lies in is not there (/proc). */
@@ -111,11 +116,11 @@ function startOf(pid: number): string | undefined {
 
 /** What the file system takes for one name, and how fine its times are: two files tell. */
 function probe(folder: string): { readonly folding: Folding; readonly fine: boolean } {
-  const lower = join(folder, 'case')
-  const composed = join(folder, '\u00e9')
+  const lower = join(folder, 'varve-case')
+  const composed = join(folder, 'varve-\u00e9')
   writeFileSync(lower, '')
   writeFileSync(composed, '')
-  const folding = { cases: existsSync(join(folder, 'CASE')), forms: existsSync(join(folder, 'e\u0301')) }
+  const folding = { cases: existsSync(join(folder, 'varve-CASE')), forms: existsSync(join(folder, 'varve-e\u0301')) }
   // FAT counts 2 s, exFAT 10 ms, old servers whole seconds; what counts nanoseconds ticks every few milliseconds.
   const fine = [lower, composed].some((file) => statSync(file, { bigint: true }).mtimeNs % 10_000_000n !== 0n)
   rmSync(lower)

@@ -58,10 +58,19 @@ export interface GetWish extends Wish {
   readonly dryRun: boolean
 }
 
+export type Action =
+  /** Done. */
+  | 'fetched' | 'linked' | 'kept' | 'deleted'
+  /** A dry run would do so, and where it would not: what is in the way, that may not go. */
+  | 'fetch' | 'link' | 'delete' | 'conflict'
+  /** The stores show it / its bytes were read. */
+  | 'found' | 'verified'
+  | 'lost'
+
 /** What was done to one entry, or would be. */
 export interface Step {
   readonly path: string
-  readonly action: 'fetched' | 'linked' | 'kept' | 'deleted' | 'lost' | 'verified'
+  readonly action: Action
   /** The reference that its bytes came from, and which object version. */
   readonly from?: string
   readonly pin?: string
@@ -78,6 +87,9 @@ export interface Report {
   readonly entries: number
   readonly fetched: number
   readonly fetchedBytes: number
+  /** Local files with `as`: in links, and clones that share their bytes. */
+  readonly linked: number
+  readonly linkedBytes: number
   /** Of the fetched, those of whose bytes nothing is recorded: that they are right is the store's word. */
   readonly byWord: number
   readonly kept: number
@@ -90,6 +102,8 @@ export interface Verified {
   readonly entries: number
   /** Those whose bytes are not at their own place, but elsewhere. */
   readonly elsewhere: number
+  /** With `deep`: those of whose bytes nothing is recorded. That they are right is the store's word. */
+  readonly byWord: number
   /** In path order. */
   readonly losses: readonly Loss[]
 }

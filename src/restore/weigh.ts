@@ -6,10 +6,12 @@ import { directoryOf } from '../model/location.ts'
 import type { Look } from './local.ts'
 import { Names } from './names.ts'
 import type { Folding } from './names.ts'
+import { obstacleTo } from './obstacles.ts'
+import type { Obstacle } from './obstacles.ts'
 import type { Pages } from './pages.ts'
 import type { Missing, Planner } from './plan.ts'
 import type { Source } from './readers.ts'
-import { Remembered } from './receipt.ts'
+import { isOurs, lyingBy, Remembered } from './receipt.ts'
 import type { Kept, Receipt } from './receipt.ts'
 import type { GetWish, Progress } from './terms.ts'
 import type { Threads } from './threads.ts'
@@ -30,6 +32,8 @@ export interface Weighed {
   readonly losses: readonly Loss[]
   /** Files with other bytes, that nobody said may go. */
   readonly foreign: readonly string[]
+  /** What must go before entries can come. */
+  readonly obstacles: readonly Obstacle[]
   /** What `--as` cannot do, since it is no file of this machine. */
   readonly remote: readonly string[]
   readonly fetch: { readonly entries: number; readonly bytes: number }
@@ -48,6 +52,8 @@ export interface Scales {
   readonly receipt: Receipt
   /** Folders in which nothing was touched since an earlier restore. */
   readonly trusted: ReadonlySet<string>
+  /** The receipt's fingerprints tell of bytes: else, after the machine began anew, only of who put a file there. */
+  readonly believed: boolean
   /** Told of each entry that is in place, in path order, with its fingerprint. */
   readonly keep: (at: number, fingerprint: string) => Promise<void>
   readonly progress: (done: Progress) => void
@@ -77,6 +83,7 @@ class Weighing {
   readonly #missing: (Missing & { readonly at: number })[] = []
   readonly #losses: Loss[] = []
   readonly #foreign: string[] = []
+  readonly #obstacles: { readonly obstacle: Obstacle; readonly before: number[] }[] = []
   readonly #remote: string[] = []
   #fetchEntries = 0
   #fetchBytes = 0
@@ -100,7 +107,7 @@ class Weighing {
       else if (this.#scales.fresh) needed.push(i)
       else {
         const kept = await this.remembered.of(holding.path)
-        const trusted = kept !== undefined && !this.#scales.wish.deep && holds(kept, holding) && this.#scales.trusted.has(directoryOf(holding.path))
+        const trusted = kept !== undefined && !this.#scales.wish.deep && holds(kept, holding) && kept.way === lyingBy(this.#scales.wish.as) && this.#scales.trusted.has(directoryOf(holding.path))
         if (trusted) fingerprints.set(i, kept.fingerprint)
         else look.push({ i, kept })
       }
@@ -135,34 +142,47 @@ class Weighing {
       }
     }
     const fates = this.#fates
+    // For what is lost nothing need go.
+    const obstacles = this.#obstacles.filter(({ before }) => before.some((at) => FATES[fates[at] as number] !== 'lost')).map(({ obstacle }) => obstacle)
     return {
-      fateOf: (at) => FATES[fates[at] as number] as Fate, sources, losses: this.#losses, foreign: this.#foreign, remote: this.#remote,
+      fateOf: (at) => FATES[fates[at] as number] as Fate, sources, losses: this.#losses, foreign: this.#foreign, obstacles, remote: this.#remote,
       fetch: { entries: this.#fetchEntries, bytes: this.#fetchBytes },
     }
   }
 
   async #look(from: number, holdings: readonly Holding[], batch: readonly { readonly i: number; readonly kept: Kept | undefined }[], needed: number[], fingerprints: Map<number, string>): Promise<void> {
-    const { wish, root, threads } = this.#scales
+    const { wish, root, threads, believed } = this.#scales
     const of = batch.map(({ i }) => holdings[i] as Holding)
     const { outcomes, fingerprints: seen } = await threads.run({
       kind: 'look', base: root, paths: of.map(({ path }) => path), sizes: of.map(({ sizeBytes }) => sizeBytes),
-      fingerprints: batch.map(({ kept }, at) => (kept !== undefined && holds(kept, of[at] as Holding) ? kept.fingerprint : '')),
+      fingerprints: batch.map(({ kept }, at) => (believed && kept !== undefined && holds(kept, of[at] as Holding) ? kept.fingerprint : '')),
       seals: of.map((holding) => sealOf(holding)), digest: wish.deep ? 'all' : 'differing', follow: false,
-      ...(wish.as === 'symlink' && { targets: of.map(({ key }) => key) }),
+      way: wish.as, sources: of.map(({ location, key }) => (location.scheme === 'file' ? key : '')), hard: batch.map(({ kept }) => kept?.way === 'hardlink'),
     })
     for (const [at, { i, kept }] of batch.entries()) {
       const [outcome, fingerprint, holding] = [outcomes[at] as Look, seen[at] as string, of[at] as Holding]
-      const ours = kept !== undefined && kept.fingerprint === fingerprint
+      const ours = kept !== undefined && isOurs(kept, fingerprint)
       // Of what nothing is recorded over the bytes, only the receipt can tell that they are right.
-      if (outcome === 'same' || outcome === 'right' || (outcome === 'unknown' && ours && holds(kept, holding))) fingerprints.set(i, fingerprint)
-      else if (outcome === 'barred') this.#lose(holding, { reason: 'name', words: 'a symbolic link, a folder or what is no file stands in its way at the destination' })
+      if (outcome === 'same' || outcome === 'right' || (outcome === 'unknown' && believed && ours && holds(kept, holding))) fingerprints.set(i, fingerprint)
       else {
         needed.push(i)
         if (outcome === 'absent') continue
-        this.#fates[from + i] = FATES.indexOf('replace')
-        if (!ours && !wish.force) this.#foreign.push(holding.path)
+        if (outcome === 'barred') this.#meet(from + i, holding)
+        else {
+          this.#fates[from + i] = FATES.indexOf('replace')
+          if (outcome !== 'otherwise' && !ours && !wish.force) this.#foreign.push(holding.path)
+        }
       }
     }
+  }
+
+  /** Many entries may have the same in their way. */
+  #meet(at: number, { path }: Holding): void {
+    const last = this.#obstacles.at(-1)
+    const obstacle = last !== undefined && path.startsWith(`${last.obstacle.path}/`) ? last.obstacle : obstacleTo(this.#scales.root, path)
+    const known = obstacle === last?.obstacle ? last : this.#obstacles.find((one) => one.obstacle.path === obstacle?.path)
+    if (known !== undefined) known.before.push(at)
+    else if (obstacle !== undefined) this.#obstacles.push({ obstacle, before: [at] })
   }
 
   async #plan(from: number, needed: readonly { readonly i: number; readonly holding: Holding }[]): Promise<void> {

@@ -1,3 +1,4 @@
+import { isFailure } from '../model/errors.ts'
 import { comparePaths, directoryOf } from '../model/location.ts'
 import { someAtOnce } from './some.ts'
 import type { Held, Standing } from './storage.ts'
@@ -19,6 +20,8 @@ export interface Questions {
 // A page costs as much as 12.5 requests for one object each (S3: $5 and $0.40 for a million), and as long as some ten of them: below 16 answers it is dear.
 const ANSWERS_LEAST = 16
 const ASKED_AT_ONCE = 16
+// What fails of one key is told of that key; so many in a row are the store's failure.
+const FAILED_MOST = 16
 // After a page of no use some keys are asked by name before the next try, each time twice as many: few pages are wasted, and a stretch that lies close is found.
 const BY_NAME_MOST = 4_096
 
@@ -27,9 +30,20 @@ const BY_NAME_MOST = 4_096
  * `ANSWERS_LEAST`. What a page does not show is asked for by name before it is called absent: listings have been seen to hide what is there.
  */
 export async function* standingOf(keys: readonly string[], questions: Questions, signal: AbortSignal): AsyncGenerator<Standing> {
+  let failedInRow = 0
+  const one = async (key: string, either: AbortSignal): Promise<Standing> => {
+    try {
+      const standing = await questions.one(key, either)
+      failedInRow = 0
+      return standing
+    } catch (error) {
+      if (either.aborted || ++failedInRow > FAILED_MOST || !(isFailure(error, 'STORAGE_UNAVAILABLE') || isFailure(error, 'STORAGE_INVALID'))) throw error
+      return { key, failed: error }
+    }
+  }
   const ask = (some: readonly string[], shown?: Shown): AsyncGenerator<Standing> => someAtOnce(some, ASKED_AT_ONCE, async (key, either) => {
     const held = shown?.rows.get(key)
-    return held === undefined ? questions.one(key, either) : { key, held }
+    return held === undefined ? one(key, either) : { key, held }
   }, signal)
   // A page begins behind a key that is known, so the first is asked by name.
   let byName = keys.length < ANSWERS_LEAST ? keys.length : 1

@@ -102,7 +102,7 @@ class GcsReader implements Reader {
       return next === undefined ? { rows: held } : { rows: held, edge: rows.at(-1)?.key ?? after }
     } catch (error) {
       signal.throwIfAborted()
-      const failure = gcsFailure(error, formatLocation(this.#location), 'storage.objects.list')
+      const failure = gcsFailure(error, formatReference(this.#location, prefix), 'storage.objects.list')
       if (isFailure(failure, 'LOCATION_DENIED')) return undefined
       throw failure
     }

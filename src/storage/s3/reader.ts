@@ -109,7 +109,7 @@ class S3Reader implements Reader {
     } catch (error) {
       signal.throwIfAborted()
       if (isRefused(error)) return undefined
-      throw awsFailure(error, formatLocation(this.#location), 's3:ListBucket')
+      throw awsFailure(error, formatReference(this.#location, prefix), 's3:ListBucket')
     }
   }
 
