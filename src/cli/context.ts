@@ -14,6 +14,8 @@ export interface Context {
   readonly screen: Screen
   readonly surroundings: Environment
   readonly clock: Clock
+  /** Stdin, opened when it is first asked for. */
+  input(): AsyncIterable<Uint8Array>
   /** Aborts at SIGINT, SIGTERM, or when nobody reads stdout any more (EPIPE); the reason is that name. */
   readonly signal: AbortSignal
   readonly opener: Opener
