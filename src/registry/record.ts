@@ -27,7 +27,7 @@ export async function record(db: Database, looking: Looking, outcome: Outcome, n
     if (differs || (row.watch === null && row.head !== null)) await writeAliases(tx, row, differs ? row.next : (row.head ?? 0))
     if (row.watch !== null) await writeWatch(tx, looking, row.watch, outcome, differs, nowMs)
     else await writeRun(tx, row, differs, nowMs)
-    const marked = differs && row.head !== null ? await markRuns(tx, row.collection, row.next, nowMs) : []
+    const marked = differs && row.head !== null ? await markRuns(tx, row.collection, row.head, row.next, nowMs) : []
     await forget(tx, 'id = :id OR watch = :watch', { id: looking.id, watch: row.watch ?? 0 })
     if (differs) return { kind: 'recorded', version: await versionOf(tx, row.collection, row.next), marked }
     return row.head === null ? { kind: 'same' } : { kind: 'same', version: await versionOf(tx, row.collection, row.head) }
