@@ -3,7 +3,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { aliasTrouble, nameTrouble } from '../config.ts'
+import { followUpNow } from '../daemon/daemon.ts'
 import { describe, isFailure, VarveError } from '../model/errors.ts'
+import type { Fallout } from '../model/fate.ts'
 import { directoryOf, locationIdentity } from '../model/location.ts'
 import type { VersionView } from '../model/version.ts'
 import type { CollectionName } from '../model/watch.ts'
@@ -14,6 +16,7 @@ import type { Entry, Header } from './exported.ts'
 import { parseArtifact } from './names.ts'
 import { placeOf } from './place.ts'
 import type { Place } from './place.ts'
+import { tellOn } from './tell.ts'
 import { formatArtifact, formatVersion } from './words.ts'
 
 // A version that another commit overtook is recorded anew at once; three in a row is a fight that a person must end.
@@ -78,7 +81,8 @@ async function importFrom(context: Context, place: Place, collection: Collection
   const order: PutOrder = { location: first.location, stretches, collection, type, aliases, description: header.version.description ?? `imported from ${header.version.artifact}:${header.version.version}` }
   const registry = await context.opener.registry(place.dataFolder, true)
   try {
-    const { version, created } = await record(context, registry, order, source, startedAt)
+    const { version, created, fallout } = await record(context, registry, order, source, startedAt)
+    if (fallout !== undefined) await followUpNow(context.opener.lookParts(registry, tellOn(context.screen, place.defaultEntity), options.verbose === true), [fallout])
     if (options.json === true) await context.screen.json([version])
     else if (created) await context.screen.print(formatVersion(version, place.defaultEntity))
     else await context.screen.print(`unchanged: ${formatArtifact(version, place.defaultEntity)}:${version.version}`)
@@ -149,7 +153,7 @@ async function survey({ header, pages: read }: Exported, file: string): Promise<
   return { header, stretches: stretches.map(({ first, last, location }) => ({ first, last, location })) }
 }
 
-async function record(context: Context, registry: Registry, order: PutOrder, source: Source, startedAt: number): Promise<{ readonly version: VersionView; readonly created: boolean }> {
+async function record(context: Context, registry: Registry, order: PutOrder, source: Source, startedAt: number): Promise<{ readonly version: VersionView; readonly created: boolean; readonly fallout?: Fallout | undefined }> {
   for (let tries = 1; ; tries++) {
     const looking = await registry.beginPut(order, context.clock.now())
     try {
@@ -159,7 +163,7 @@ async function record(context: Context, registry: Registry, order: PutOrder, sou
       const { header, lone } = await stageAll(context, registry, looking, source)
       const tally = await registry.tally(looking)
       const recorded = await registry.record(looking, outcomeOf(tally, header, lone, startedAt, context.clock.now()), context.clock.now())
-      if (recorded.kind !== 'overtaken' && recorded.version !== undefined) return { version: recorded.version, created: recorded.kind === 'recorded' }
+      if (recorded.kind !== 'overtaken' && recorded.version !== undefined) return { version: recorded.version, created: recorded.kind === 'recorded', fallout: recorded.kind === 'recorded' ? recorded.fallout : undefined }
     } catch (error) {
       await registry.release(looking, { state: 'dirty', reason: describe(error) }, context.clock.now())
       if (!isFailure(error, 'OVERTAKEN')) throw error
