@@ -1,7 +1,7 @@
 // The rotating audit: are the bytes of what later versions closed still there, and for how long? It asks within a budget, beside the looks, and what gives no answer changes nothing.
 import type { Clock } from '../model/clock.ts'
 import { describe, isFailure } from '../model/errors.ts'
-import type { AuditPoint, AuditRow } from '../model/fate.ts'
+import type { Audited, AuditPoint, AuditRow, Question } from '../model/fate.ts'
 import { takesCurrent } from '../model/lifecycle.ts'
 import type { Terms } from '../model/lifecycle.ts'
 import { bucketIdentity, comparePaths, directoryOf } from '../model/location.ts'
@@ -50,6 +50,25 @@ export function evenly(perHour: number, clock: Pick<Clock, 'monotonic' | 'sleep'
     freeMs = startMs + requests * gapMs
     if (startMs > now) await clock.sleep(Math.ceil(startMs - now), signal)
     signal.throwIfAborted()
+  }
+}
+
+/** Asks now about rows of which somebody has found otherwise than is written down, as a pass would; tells the versions that are in another state for it. */
+export async function askAnew(parts: AuditParts, openInventory: AuditOrder['openInventory'], questions: AsyncIterable<Question>, signal: AbortSignal): Promise<void> {
+  const { registry } = parts
+  const spend: Spend = async () => signal.throwIfAborted()
+  const stores = new Stores(parts, openInventory, spend, signal)
+  try {
+    let first = Infinity
+    let asked: Audited | undefined
+    for await (const { of, rows, first: least } of questions) {
+      asked = of
+      first = Math.min(first, least)
+      await registry.recordFates(of, differing(await withRefuges(registry, of, await judge(rows, stores, spend, signal))))
+    }
+    if (asked !== undefined) tellTurned(parts, asked, await registry.turned(asked, first))
+  } finally {
+    await stores.close()
   }
 }
 

@@ -18,6 +18,7 @@ import { LEASE_MS, turn } from './turn.ts'
 export type { AuditOrder, Log, LookParts, Parts, Tell } from './parts.ts'
 export type { Check, Health } from './health.ts'
 export { healthOf } from './health.ts'
+export { askAnew } from './audit.ts'
 export { followUpNow } from './follow.ts'
 export { dueAt, intervalMs } from './interval.ts'
 

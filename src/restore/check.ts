@@ -68,9 +68,9 @@ class Checking {
     return this.#entries
   }
 
-  async end(): Promise<{ readonly elsewhere: number; readonly losses: readonly Loss[] }> {
+  async end(): Promise<{ readonly elsewhere: readonly string[]; readonly losses: readonly Loss[] }> {
     const losses: Loss[] = []
-    let elsewhere = 0
+    const elsewhere: string[] = []
     for (let from = 0; from < this.#missing.length; from += ELSEWHERE_AT_ONCE) {
       const asked = this.#missing.slice(from, from + ELSEWHERE_AT_ONCE)
       const found = await this.#planner.elsewhere(asked, this.#signal)
@@ -82,7 +82,7 @@ class Checking {
         const fetched = sources === undefined || source === undefined ? undefined : this.#wish.deep || source === doubtful ? await this.#bytesOf(holding, sources) : { source, proof: undefined }
         if (fetched === undefined) losses.push({ path: holding.path, reason, words })
         else {
-          elsewhere++
+          elsewhere.push(holding.path)
           steps.push(stepFrom(holding.path, 'verified', fetched.source, { sizeBytes: holding.sizeBytes, ...(fetched.proof !== undefined && { proof: fetched.proof }) }))
         }
       })

@@ -88,8 +88,8 @@ export interface Report {
 export interface Verified {
   readonly name: string
   readonly entries: number
-  /** Those whose bytes are not at their own place, but elsewhere. */
-  readonly elsewhere: number
+  /** The paths of those whose bytes are not at their own place, but elsewhere. */
+  readonly elsewhere: readonly string[]
   /** In path order. */
   readonly losses: readonly Loss[]
 }
