@@ -57,7 +57,7 @@ export async function importVersion(context: Context, file: string, options: Imp
 async function spooled(context: Context, act: (source: Source) => Promise<void>): Promise<void> {
   const unfit = (error: unknown): never => {
     context.signal.throwIfAborted()
-    throw new VarveError('USAGE', `what comes by stdin cannot be laid aside in ${tmpdir()} (${describe(error)})`, { hint: 'set TMPDIR to a folder with room, or name a file' })
+    throw new VarveError('DESTINATION_REFUSED', `what comes by stdin cannot be laid aside in ${tmpdir()} (${describe(error)})`, { hint: 'set TMPDIR to a folder with room, or name a file' })
   }
   const folder = await mkdtemp(join(tmpdir(), 'varve-import-')).catch(unfit)
   try {

@@ -23,7 +23,10 @@ export async function intoFile<T>(file: string, force: boolean, write: (temporar
     await sync(dirname(target))
     return result
   } catch (error) {
-    throw isFailure(error) || (error as NodeJS.ErrnoException).syscall === undefined ? error : new VarveError('USAGE', `${target} cannot be written (${describe(error)})`, { hint: 'name another file' })
+    const { code, syscall } = error as NodeJS.ErrnoException
+    if (isFailure(error) || syscall === undefined) throw error
+    const noRoom = code === 'ENOSPC' || code === 'EDQUOT'
+    throw new VarveError(noRoom ? 'DESTINATION_REFUSED' : 'USAGE', `${target} cannot be written (${describe(error)})`, { hint: noRoom ? 'make room there, or name another file' : 'name another file' })
   } finally {
     for (const end of ENDS) await rm(temporary + end, { force: true })
   }
