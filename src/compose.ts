@@ -53,6 +53,7 @@ export function compose(clock: Clock, surroundings: Environment, screen: Screen)
     daemonRuns: async (folder) => (await import('./registry/lock.ts')).daemonRuns(folder),
     lookParts: (registry, tell, verbose) => lookParts(registry, tell, verbose ? spoken(screen) : SILENT),
     restoreParts: (registry, folder, accessOf, progress) => restoreParts(registry, folder, accessOf, progress, clock),
+    openInventory: async (location, access) => (await import('./storage/open.ts')).openInventory(location, access),
     filter: async (include, exclude) => (await import('./daemon/filter.ts')).filterOf({ include, exclude }).takes,
     async wake(config, registry, watch) {
       if (config.queue === 'inline') return

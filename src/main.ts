@@ -42,6 +42,7 @@ process.exitCode = await execute(process.argv.slice(2), {
   screen,
   surroundings,
   clock: systemClock,
+  input: () => process.stdin,
   signal: stopping.signal,
   opener: compose(systemClock, surroundings, screen),
   self: import.meta.url.endsWith('.ts') ? 'npm run -s varve --' : 'varve',

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import { statSync } from 'node:fs'
+import { VarveError } from '../model/errors.ts'
 import type { Context, Options } from './context.ts'
 import { placeOf } from './place.ts'
 import { intoFile } from './target.ts'
@@ -12,6 +13,7 @@ export interface BackupOptions extends Options {
 /** Writes the registry, as it is at one instant, to `file`: beside a running daemon, whole and checked, or not at all. */
 export async function backup(context: Context, file: string, options: BackupOptions): Promise<void> {
   const place = await placeOf(context, options)
+  if (file === '-') throw new VarveError('USAGE', 'a backup is written to a file, so that it can be checked', { hint: 'name one: varve backup FILE' })
   await intoFile(file, options.force === true, (temporary) => context.opener.backup(place.dataFolder, temporary))
   await context.screen.print(`${visible(resolve(file))}  (${formatSize(statSync(file).size)}, checked)`)
 }

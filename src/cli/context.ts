@@ -6,7 +6,7 @@ import type { Watch } from '../model/watch.ts'
 import type { Location } from '../model/location.ts'
 import type { Aside, Fault, Registry } from '../registry/registry.ts'
 import type { Parts, Progress } from '../restore/restore.ts'
-import type { Access } from '../storage/storage.ts'
+import type { Access, Inventory } from '../storage/storage.ts'
 import type { Screen } from './screen.ts'
 
 /** What every command is handed. */
@@ -14,6 +14,8 @@ export interface Context {
   readonly screen: Screen
   readonly surroundings: Environment
   readonly clock: Clock
+  /** Stdin, opened when it is first asked for. */
+  input(): AsyncIterable<Uint8Array>
   /** Aborts at SIGINT, SIGTERM, or when nobody reads stdout any more (EPIPE); the reason is that name. */
   readonly signal: AbortSignal
   readonly opener: Opener
@@ -41,6 +43,8 @@ export interface Opener {
   lookParts(registry: Registry, tell: Tell, verbose: boolean): LookParts
   /** What a restore in this process works with; `folder` is that of the registry. */
   restoreParts(registry: Registry, folder: string, accessOf: (location: Location) => Access, progress: (done: Progress) => void): Parts
+  /** What a place keeps of older object versions; undefined where it keeps none. */
+  openInventory(location: Location, access: Access): Promise<Inventory | undefined>
   /** What globs let through, as those of a watch do. */
   filter(include: readonly string[], exclude: readonly string[]): Promise<(path: string) => boolean>
   /** Asks a running daemon to look at a watch now rather than at its next sweep. Never rejects: the sweep will. */

@@ -15,33 +15,35 @@ export interface ExportOptions extends Options {
   readonly force?: boolean
 }
 
-/** Writes a version to a file, or as JSON lines to stdout: a header, then its entries in path order. Throws CONFLICT for a file that is there, unless forced. */
+/** Writes a version to a file, or without one (or to `-`) to stdout: a header, then its entries in path order. Throws CONFLICT for a file that is there, unless forced. */
 export async function exportVersion(context: Context, name: string, file: string | undefined, options: ExportOptions): Promise<void> {
   const place = await placeOf(context, options)
   const { format = 'jsonl', force = false } = options
-  if (file === undefined && format === 'parquet') throw new VarveError('USAGE', 'Parquet is written to a file', { hint: 'name it: varve export project/name:v3 FILE --format parquet' })
+  const toFile = file !== undefined && file !== '-'
+  if (!toFile && format === 'parquet' && context.screen.terminal)
+    throw new VarveError('USAGE', 'Parquet is no text for a terminal', { hint: 'name a file: varve export project/name:v3 FILE --format parquet' })
   const { collection, version } = parseVersion(name, place.defaultEntity)
   return reading(context, place, async (registry) => {
     // The alias may move while the entries are listed: they are of what it stood for.
     const view = await registry.version(collection, version)
     const header: Header = { varve: 'version/1', version: view }
     const lines = linesOf(registry, collection, view, context.signal)
-    if (file === undefined) {
-      await context.screen.json([header])
-      for await (const page of lines) await context.screen.json(page)
-      return
-    }
+    const write = format === 'parquet' ? (await import('./parquet.ts')).writeParquet : writeLines
+    if (!toFile) return write(context.screen.bytes, header, lines)
     await intoFile(file, force, async (temporary) => {
-      if (format === 'parquet') return (await import('./parquet.ts')).writeParquet(temporary, header, lines)
       const handle = await open(temporary, 'wx')
       try {
-        await handle.writeFile(`${JSON.stringify(header)}\n`)
-        for await (const page of lines) await handle.writeFile(page.map((line) => `${JSON.stringify(line)}\n`).join(''))
+        await write((bytes) => handle.writeFile(bytes), header, lines)
       } finally {
         await handle.close()
       }
     })
   })
+}
+
+async function writeLines(put: (bytes: Uint8Array) => Promise<void>, header: Header, pages: AsyncIterable<readonly Line[]>): Promise<void> {
+  await put(Buffer.from(`${JSON.stringify(header)}\n`))
+  for await (const page of pages) await put(Buffer.from(page.map((line) => `${JSON.stringify(line)}\n`).join('')))
 }
 
 /** Throws CONFLICT when what was listed is not the version: it was removed meanwhile. */

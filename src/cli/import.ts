@@ -1,14 +1,22 @@
 import { createReadStream } from 'node:fs'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { aliasTrouble, nameTrouble } from '../config.ts'
+import { followUpNow } from '../daemon/daemon.ts'
 import { describe, isFailure, VarveError } from '../model/errors.ts'
+import type { Fallout } from '../model/fate.ts'
 import { directoryOf, locationIdentity } from '../model/location.ts'
 import type { VersionView } from '../model/version.ts'
+import type { CollectionName } from '../model/watch.ts'
 import type { Finding, Looking, PutOrder, Registry, Tally } from '../registry/registry.ts'
 import type { Context, Options } from './context.ts'
 import { Check, entryOf, parsed, parseHeader, wrong } from './exported.ts'
 import type { Entry, Header } from './exported.ts'
 import { parseArtifact } from './names.ts'
 import { placeOf } from './place.ts'
+import type { Place } from './place.ts'
+import { tellOn } from './tell.ts'
 import { formatArtifact, formatVersion } from './words.ts'
 
 // A version that another commit overtook is recorded anew at once; three in a row is a fight that a person must end.
@@ -23,29 +31,58 @@ export interface ImportOptions extends Options {
   readonly alias?: readonly string[]
 }
 
+/** What is imported: the file to read, and what its errors call it. */
+interface Source {
+  readonly file: string
+  readonly name: string
+}
+
 interface Exported {
   readonly header: Header
   readonly pages: AsyncIterable<readonly Entry[]>
 }
 
-/** Records what `varve export` wrote as a version of another artifact; prints the version made, or the one found when nothing differs. Throws USAGE, naming the line, before anything is recorded. */
+/** Records what `varve export` wrote (`-`: what comes by stdin) as a version of another artifact; prints the version made, or the one found when nothing differs. Throws USAGE, naming the line, before anything is recorded. */
 export async function importVersion(context: Context, file: string, options: ImportOptions): Promise<void> {
   const place = await placeOf(context, options)
   const collection = parseArtifact(options.name, place.defaultEntity)
   const aliases = options.alias ?? []
   const trouble = (options.type === undefined ? undefined : nameTrouble(options.type)) ?? aliases.map(aliasTrouble).find((one) => one !== undefined)
   if (trouble !== undefined) throw new VarveError('USAGE', trouble, trouble.includes('; ') ? {} : { hint: 'give another one' })
+  const source = (given: Source): Promise<void> => importFrom(context, place, collection, given, options)
+  return file === '-' ? spooled(context, source) : source({ file, name: file })
+}
+
+/** It is read twice: what comes by a pipe is laid aside first, and taken away at the end. */
+async function spooled(context: Context, act: (source: Source) => Promise<void>): Promise<void> {
+  const unfit = (error: unknown): never => {
+    context.signal.throwIfAborted()
+    throw new VarveError('DESTINATION_REFUSED', `what comes by stdin cannot be laid aside in ${tmpdir()} (${describe(error)})`, { hint: 'set TMPDIR to a folder with room, or name a file' })
+  }
+  const folder = await mkdtemp(join(tmpdir(), 'varve-import-')).catch(unfit)
+  try {
+    const file = join(folder, 'stdin')
+    await writeFile(file, context.input(), { signal: context.signal }).catch(unfit)
+    await act({ file, name: 'stdin' })
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+async function importFrom(context: Context, place: Place, collection: CollectionName, source: Source, options: ImportOptions): Promise<void> {
   const startedAt = context.clock.now()
-  const { header, stretches } = await survey(await openExported(file), file)
+  const { header, stretches } = await survey(await openExported(source), source.name)
   const [first] = stretches
-  if (first === undefined) throw new VarveError('EMPTY', `nothing is recorded: ${file} holds no entry`)
+  if (first === undefined) throw new VarveError('EMPTY', `nothing is recorded: ${source.name} holds no entry`)
   const type = options.type ?? header.version.type
   const unfit = nameTrouble(type)
-  if (unfit !== undefined) throw wrong(file, unfit)
+  if (unfit !== undefined) throw wrong(source.name, unfit)
+  const aliases = options.alias ?? []
   const order: PutOrder = { location: first.location, stretches, collection, type, aliases, description: header.version.description ?? `imported from ${header.version.artifact}:${header.version.version}` }
   const registry = await context.opener.registry(place.dataFolder, true)
   try {
-    const { version, created } = await record(context, registry, order, file, startedAt)
+    const { version, created, fallout } = await record(context, registry, order, source, startedAt)
+    if (fallout !== undefined) await followUpNow(context.opener.lookParts(registry, tellOn(context.screen, place.defaultEntity), options.verbose === true), [fallout])
     if (options.json === true) await context.screen.json([version])
     else if (created) await context.screen.print(formatVersion(version, place.defaultEntity))
     else await context.screen.print(`unchanged: ${formatArtifact(version, place.defaultEntity)}:${version.version}`)
@@ -54,15 +91,15 @@ export async function importVersion(context: Context, file: string, options: Imp
   }
 }
 
-async function openExported(file: string): Promise<Exported> {
+async function openExported({ file, name }: Source): Promise<Exported> {
   const { isParquet, readParquet } = await import('./parquet.ts')
-  return (await isParquet(file)) ? readParquet(file) : readLines(file)
+  return (await isParquet(file)) ? readParquet(file, name) : readLines(file, name)
 }
 
-async function readLines(file: string): Promise<Exported> {
-  const lines = linesOf(file)
+async function readLines(file: string, name: string): Promise<Exported> {
+  const lines = linesOf(file, name)
   const first = await lines.next()
-  if (first.done === true) throw wrong(file, 'it is empty')
+  if (first.done === true) throw wrong(name, 'it is empty')
   return { header: parseHeader(first.value.text, first.value.where), pages: pages(lines) }
 }
 
@@ -78,10 +115,10 @@ async function* pages(lines: AsyncIterable<{ readonly text: string; readonly whe
 }
 
 /** Lines end at a line feed alone: what else counts as an end somewhere may stand in a path. */
-async function* linesOf(file: string): AsyncGenerator<{ readonly text: string; readonly where: string }> {
+async function* linesOf(file: string, name: string): AsyncGenerator<{ readonly text: string; readonly where: string }> {
   let rest = ''
   let number = 0
-  const said = (text: string): { readonly text: string; readonly where: string } => ({ text, where: `${file} line ${++number}` })
+  const said = (text: string): { readonly text: string; readonly where: string } => ({ text, where: `${name} line ${++number}` })
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
   try {
     for await (const chunk of createReadStream(file)) {
@@ -91,7 +128,7 @@ async function* linesOf(file: string): AsyncGenerator<{ readonly text: string; r
     }
     rest += decoder.decode()
   } catch (error) {
-    throw isFailure(error) ? error : wrong(`${file} line ${number + 1}`, error instanceof TypeError ? 'it is not UTF-8' : describe(error))
+    throw isFailure(error) ? error : wrong(`${name} line ${number + 1}`, error instanceof TypeError ? 'it is not UTF-8' : describe(error))
   }
   if (rest !== '') yield said(rest)
 }
@@ -116,17 +153,17 @@ async function survey({ header, pages: read }: Exported, file: string): Promise<
   return { header, stretches: stretches.map(({ first, last, location }) => ({ first, last, location })) }
 }
 
-async function record(context: Context, registry: Registry, order: PutOrder, file: string, startedAt: number): Promise<{ readonly version: VersionView; readonly created: boolean }> {
+async function record(context: Context, registry: Registry, order: PutOrder, source: Source, startedAt: number): Promise<{ readonly version: VersionView; readonly created: boolean; readonly fallout?: Fallout | undefined }> {
   for (let tries = 1; ; tries++) {
     const looking = await registry.beginPut(order, context.clock.now())
     try {
       const { project, collection } = order.collection
       if (looking.type !== order.type)
         throw new VarveError('CONFLICT', `${project}/${collection} is a collection of type ${looking.type}, and this is of type ${order.type}`, { hint: `give --type ${looking.type}, or another name` })
-      const { header, lone } = await stageAll(context, registry, looking, file)
+      const { header, lone } = await stageAll(context, registry, looking, source)
       const tally = await registry.tally(looking)
       const recorded = await registry.record(looking, outcomeOf(tally, header, lone, startedAt, context.clock.now()), context.clock.now())
-      if (recorded.kind !== 'overtaken' && recorded.version !== undefined) return { version: recorded.version, created: recorded.kind === 'recorded' }
+      if (recorded.kind !== 'overtaken' && recorded.version !== undefined) return { version: recorded.version, created: recorded.kind === 'recorded', fallout: recorded.kind === 'recorded' ? recorded.fallout : undefined }
     } catch (error) {
       await registry.release(looking, { state: 'dirty', reason: describe(error) }, context.clock.now())
       if (!isFailure(error, 'OVERTAKEN')) throw error
@@ -148,8 +185,8 @@ function outcomeOf(tally: Tally, { version }: Header, lone: readonly string[], s
 }
 
 /** Lays the file's entries into scratch, and what the head has besides as removed: a page at a time. The file is read and checked anew, since it may be another by now. */
-async function stageAll(context: Context, registry: Registry, looking: Looking, file: string): Promise<{ readonly header: Header; readonly lone: readonly string[] }> {
-  const { header, pages: read } = await openExported(file)
+async function stageAll(context: Context, registry: Registry, looking: Looking, source: Source): Promise<{ readonly header: Header; readonly lone: readonly string[] }> {
+  const { header, pages: read } = await openExported(source)
   const check = new Check()
   const lone: string[] = []
   const unskip = looking.skips === 0 ? [] : await registry.skipsIn(looking, { after: '' })
@@ -162,7 +199,7 @@ async function stageAll(context: Context, registry: Registry, looking: Looking, 
     const directories = new Set<string>()
     for (const entry of page) {
       const { path, sizeBytes, content, latestPin, location } = entry
-      check.add(path, sizeBytes, content, file)
+      check.add(path, sizeBytes, content, source.name)
       findings.push({ op: 'put', path, sizeBytes, content, ...(latestPin !== undefined && { latestPin }) })
       if (entry.lone) lone.push(path)
       else if (location.scheme === 'file') directories.add(directoryOf(path))
@@ -174,7 +211,7 @@ async function stageAll(context: Context, registry: Registry, looking: Looking, 
   }
   await registry.stage(looking, await removals(registry, looking, { after }, new Set()))
   const trouble = check.trouble(header.version)
-  if (trouble !== undefined) throw wrong(file, trouble)
+  if (trouble !== undefined) throw wrong(source.name, trouble)
   return { header, lone }
 }
 

@@ -28,36 +28,31 @@ function cellOf(line: Line, name: (typeof COLUMNS)[number]['name']): Cell {
   return line[name]
 }
 
-/** Writes the file row group by row group: memory stays flat. */
-export async function writeParquet(file: string, header: Header, pages: AsyncIterable<readonly Line[]>): Promise<void> {
-  const handle = await open(file, 'wx')
-  try {
-    const bytes = new ByteWriter()
-    const drain = async (): Promise<void> => {
-      await handle.writeFile(new Uint8Array(bytes.buffer, 0, bytes.index))
-      bytes.index = 0
-    }
-    const writer = new ParquetWriter({
-      writer: bytes, schema: [{ name: 'root', num_children: COLUMNS.length }, ...COLUMNS], createdBy: 'varve', kvMetadata: [{ key: HEADER_KEY, value: JSON.stringify(header) }],
-    })
-    const write = async (lines: readonly Line[]): Promise<void> => {
-      const columnData = COLUMNS.map(({ name }) => ({ name, data: lines.map((line) => cellOf(line, name)), offsetIndex: false }))
-      await writer.write({ columnData, rowGroupSize: GROUP_ROWS })
-      await drain()
-    }
-    let group: Line[] = []
-    for await (const page of pages) {
-      group.push(...page)
-      if (group.length < GROUP_ROWS) continue
-      await write(group)
-      group = []
-    }
-    if (group.length > 0) await write(group)
-    await writer.finish()
-    await drain()
-  } finally {
-    await handle.close()
+/** Writes row group by row group: memory stays flat. The bytes that `put` is handed are overwritten when it resolves. */
+export async function writeParquet(put: (bytes: Uint8Array) => Promise<void>, header: Header, pages: AsyncIterable<readonly Line[]>): Promise<void> {
+  const bytes = new ByteWriter()
+  const drain = async (): Promise<void> => {
+    await put(new Uint8Array(bytes.buffer, 0, bytes.index))
+    bytes.index = 0
   }
+  const writer = new ParquetWriter({
+    writer: bytes, schema: [{ name: 'root', num_children: COLUMNS.length }, ...COLUMNS], createdBy: 'varve', kvMetadata: [{ key: HEADER_KEY, value: JSON.stringify(header) }],
+  })
+  const write = async (lines: readonly Line[]): Promise<void> => {
+    const columnData = COLUMNS.map(({ name }) => ({ name, data: lines.map((line) => cellOf(line, name)), offsetIndex: false }))
+    await writer.write({ columnData, rowGroupSize: GROUP_ROWS })
+    await drain()
+  }
+  let group: Line[] = []
+  for await (const page of pages) {
+    group.push(...page)
+    if (group.length < GROUP_ROWS) continue
+    await write(group)
+    group = []
+  }
+  if (group.length > 0) await write(group)
+  await writer.finish()
+  await drain()
 }
 
 /** True for a file that begins as Parquet does. */
@@ -74,24 +69,24 @@ export async function isParquet(file: string): Promise<boolean> {
   }
 }
 
-/** Reads the file row group by row group: first its header, then pages of its entries, in the order of the file. Throws USAGE, naming the row. */
-export async function readParquet(file: string): Promise<{ readonly header: Header; readonly pages: AsyncIterable<readonly Entry[]> }> {
+/** Reads the file row group by row group: first its header, then pages of its entries, in the order of the file. Throws USAGE, naming the row of `name`. */
+export async function readParquet(file: string, name: string): Promise<{ readonly header: Header; readonly pages: AsyncIterable<readonly Entry[]> }> {
   const broken = (error: unknown): never => {
-    throw error instanceof VarveError ? error : wrong(file, `it cannot be read as Parquet (${describe(error)})`)
+    throw error instanceof VarveError ? error : wrong(name, `it cannot be read as Parquet (${describe(error)})`)
   }
   const buffer = await asyncBufferFromFile(file)
   const metadata = await parquetMetadataAsync(buffer).catch(broken)
   const text = metadata.key_value_metadata?.find(({ key }) => key === HEADER_KEY)?.value
-  if (text === undefined) throw wrong(file, 'it is no exported version: it has no metadata of Varve')
-  return { header: parseHeader(text, file), pages: pages() }
+  if (text === undefined) throw wrong(name, 'it is no exported version: it has no metadata of Varve')
+  return { header: parseHeader(text, name), pages: pages() }
 
   async function* pages(): AsyncGenerator<readonly Entry[]> {
     let row = 0
     for (const group of metadata.row_groups) {
       const rowEnd = row + Number(group.num_rows)
       const rows: readonly Readonly<Record<string, unknown>>[] = await parquetReadObjects({ file: buffer, metadata, rowStart: row, rowEnd, parsers: { stringFromBytes } }).catch(broken)
-      if (rows.length !== rowEnd - row) throw wrong(file, 'a row group is cut short')
-      yield rows.map((cells, i) => entryOf(lineFrom(cells, `${file} row ${row + i + 1}`), `${file} row ${row + i + 1}`))
+      if (rows.length !== rowEnd - row) throw wrong(name, 'a row group is cut short')
+      yield rows.map((cells, i) => entryOf(lineFrom(cells, `${name} row ${row + i + 1}`), `${name} row ${row + i + 1}`))
       row = rowEnd
     }
   }

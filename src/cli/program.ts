@@ -177,9 +177,9 @@ function describeRetention(verb: Verb, context: Context): void {
     async (options, version) => (await import('./rm.ts')).rm(context, version, options))
   verb<PruneOptions>('prune <artifact>', 'remove the versions that no rule keeps; the newest always stays', [pruning, forcing('also those with aliases or users'), data, json],
     async (options, artifact) => (await import('./rm.ts')).prune(context, artifact, options))
-  verb<ExportOptions>('export <version> [file]', 'write a version with its entries to a file, or to stdout', [exporting, forcing('take the place of a file'), data],
+  verb<ExportOptions>('export <version> [file]', 'write a version with its entries to a file, or to stdout (-)', [exporting, forcing('take the place of a file'), data],
     async (options, version, file) => (await import('./export.ts')).exportVersion(context, version, file, options))
-  verb<ImportOptions>('import <file>', 'record an exported version', [importing, data, json],
+  verb<ImportOptions>('import <file>', 'record an exported version (-: from stdin)', [importing, data, json],
     async (options, file) => (await import('./import.ts')).importVersion(context, file, options))
   verb<BackupOptions>('backup <file>', 'write the registry to a file, beside a running daemon', [forcing('take the place of a file'), data],
     async (options, file) => (await import('./backup.ts')).backup(context, file, options))

@@ -53,7 +53,7 @@ export async function put(context: Context, uri: string, options: PutOptions): P
     ...(run !== undefined && { run }),
   }
   const look = (registry: Registry): ReturnType<typeof putOnce> => {
-    const parts = context.opener.lookParts(registry, tellOn(context.screen), options.verbose === true)
+    const parts = context.opener.lookParts(registry, tellOn(context.screen, place.defaultEntity), options.verbose === true)
     return putOnce(parts, order, watch, context.signal).catch((error: unknown) => {
       // A put has no watch that could accept: the person who held it back is the one who asks.
       throw isFailure(error, 'HELD') ? new VarveError('HELD', error.message, { hint: 'nothing was recorded', cause: error }) : error

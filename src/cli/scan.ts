@@ -39,7 +39,7 @@ async function ask(context: Context, name: string, options: ScanOptions, request
     await request(registry, clock.now())
     // A look that goes on at this moment began before it was asked for.
     const row = await rowOf(registry, name)
-    if (!runs) await lookNow(opener.lookParts(registry, tellOn(screen), options.verbose === true), watch, context.signal)
+    if (!runs) await lookNow(opener.lookParts(registry, tellOn(screen, config.defaultEntity), options.verbose === true), watch, context.signal)
     else {
       await opener.wake(config, registry, name)
       if (options.wait === true) await committed(context, registry, row)

@@ -20,6 +20,8 @@ export interface Screen {
   print(...lines: string[]): Promise<void>
   /** Writes each value to stdout as one line of JSON, in order. */
   json(values: readonly unknown[]): Promise<void>
+  /** Writes these bytes to stdout; they are the caller's again when it resolves. */
+  bytes(some: Uint8Array): Promise<void>
   /** Writes a line to stdout without waiting: for lines that are few. */
   say(line: string): void
   /** Writes a line to stderr. */
@@ -59,16 +61,17 @@ export function screenOn(
     if (shownMs !== undefined) stderr.write('\r\x1b[K')
     shownMs = undefined
   }
-  const write = async (text: string): Promise<void> => {
+  const write = async (some: string | Uint8Array): Promise<void> => {
     signal.throwIfAborted()
     settle()
     // A million lines must not pile up in memory before a slow pipe.
-    if (text !== '' && !stdout.write(text)) await once(stdout, 'drain', { signal })
+    if (some.length > 0 && !stdout.write(some)) await once(stdout, 'drain', { signal })
   }
   return {
     terminal,
     print: (...lines) => write(lines.map((line) => `${line}\n`).join('')),
     json: (values) => write(values.map((value) => `${JSON.stringify(value)}\n`).join('')),
+    bytes: (some) => write(Uint8Array.from(some)),
     say(line) {
       settle()
       stdout.write(`${line}\n`)

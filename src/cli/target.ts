@@ -1,5 +1,6 @@
-import { link, lstat, open, rename, rm } from 'node:fs/promises'
-import { dirname, resolve } from 'node:path'
+import { link, lstat, open, readdir, rename, rm } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { basename, dirname, join, resolve } from 'node:path'
 import { describe, isFailure, VarveError } from '../model/errors.ts'
 
 /**
@@ -11,9 +12,9 @@ export async function intoFile<T>(file: string, force: boolean, write: (temporar
   const taken = (): VarveError => new VarveError('CONFLICT', `${target} is there already`, { hint: 'name another file, or give --force' })
   const there = await lstat(target).catch(() => undefined)
   if (there !== undefined && (!force || !there.isFile())) throw there.isFile() ? taken() : new VarveError('CONFLICT', `${target} is no file`, { hint: 'name another one' })
-  const temporary = `${target}.${process.pid}.part`
+  const temporary = `${target}.${hostname()}-${process.pid}.part`
   try {
-    await rm(temporary, { force: true })
+    await removeLeft(target)
     const result = await write(temporary)
     await sync(temporary)
     // A name that is taken meanwhile is not taken from who has it.
@@ -22,9 +23,33 @@ export async function intoFile<T>(file: string, force: boolean, write: (temporar
     await sync(dirname(target))
     return result
   } catch (error) {
-    throw isFailure(error) || (error as NodeJS.ErrnoException).syscall === undefined ? error : new VarveError('USAGE', `${target} cannot be written (${describe(error)})`, { hint: 'name another file' })
+    const { code, syscall } = error as NodeJS.ErrnoException
+    if (isFailure(error) || syscall === undefined) throw error
+    const noRoom = code === 'ENOSPC' || code === 'EDQUOT'
+    throw new VarveError(noRoom ? 'DESTINATION_REFUSED' : 'USAGE', `${target} cannot be written (${describe(error)})`, { hint: noRoom ? 'make room there, or name another file' : 'name another file' })
   } finally {
-    await rm(temporary, { force: true })
+    for (const end of ENDS) await rm(temporary + end, { force: true })
+  }
+}
+
+// What SQLite may write beside a database that it makes.
+const ENDS = ['', '-journal', '-wal', '-shm']
+
+/** What processes of this machine that were killed while they wrote to the same file have left. Another machine's may still run. */
+async function removeLeft(target: string): Promise<void> {
+  const begin = `${basename(target)}.${hostname()}-`
+  for (const name of await readdir(dirname(target))) {
+    const [, pid] = name.startsWith(begin) ? (/^(\d+)\.part(-journal|-wal|-shm)?$/.exec(name.slice(begin.length)) ?? []) : []
+    if (pid !== undefined && (Number(pid) === process.pid || !runs(Number(pid)))) await rm(join(dirname(target), name), { force: true })
+  }
+}
+
+function runs(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    // Another user's runs, too.
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH'
   }
 }
 

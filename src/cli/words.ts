@@ -65,10 +65,11 @@ export function formatChanges({ added, modified, removed, moved }: Changes): str
   return `+${added} ~${modified} -${removed}${moved === 0 ? '' : ` >${moved}`}`
 }
 
-/** `pinned`, `at risk from 2026-03-01`, `partly lost: 3 of 100`. */
+/** `pinned`, `at risk from 2026-03-01`, `partly lost: 3 of 100`, `partly lost: 3 of 100, others at risk from 2026-03-01`. */
 export function formatRestorability({ entries, restorability: { state, lost, atRiskFrom } }: Pick<VersionView, 'entries' | 'restorability'>): string {
-  if (state === 'partly lost') return `${state}: ${formatCount(lost)} of ${formatCount(entries)}`
-  return state === 'at risk' && atRiskFrom !== undefined ? `${state} from ${atRiskFrom.slice(0, 10)}` : state
+  const from = atRiskFrom === undefined ? '' : ` from ${atRiskFrom.slice(0, 10)}`
+  if (state === 'partly lost') return `${state}: ${formatCount(lost)} of ${formatCount(entries)}${from === '' ? '' : `, others at risk${from}`}`
+  return state === 'at risk' ? `${state}${from}` : state
 }
 
 /** `entity/project/name:v3`: means the same whatever the configuration says, and every command takes it. */

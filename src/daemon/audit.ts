@@ -1,7 +1,7 @@
 // The rotating audit: are the bytes of what later versions closed still there, and for how long? It asks within a budget, beside the looks, and what gives no answer changes nothing.
 import type { Clock } from '../model/clock.ts'
 import { describe, isFailure } from '../model/errors.ts'
-import type { AuditPoint, AuditRow, Fate } from '../model/fate.ts'
+import type { Audited, AuditPoint, AuditRow, Question } from '../model/fate.ts'
 import { takesCurrent } from '../model/lifecycle.ts'
 import type { Terms } from '../model/lifecycle.ts'
 import { bucketIdentity, comparePaths, directoryOf } from '../model/location.ts'
@@ -10,6 +10,8 @@ import type { Watch } from '../model/watch.ts'
 import type { Auditing, AuditTurn } from '../registry/registry.ts'
 import type { Access, Inventory, Spend } from '../storage/storage.ts'
 import type { AuditOrder, Log, Tell } from './parts.ts'
+import { differing, tellTurned, withRefuges } from './refuges.ts'
+import type { Said } from './refuges.ts'
 import { isArchived, verdictOf } from './verdict.ts'
 
 interface AuditParts {
@@ -51,6 +53,25 @@ export function evenly(perHour: number, clock: Pick<Clock, 'monotonic' | 'sleep'
   }
 }
 
+/** Asks now about rows of which somebody has found otherwise than is written down, as a pass would; tells the versions that are in another state for it. */
+export async function askAnew(parts: AuditParts, openInventory: AuditOrder['openInventory'], questions: AsyncIterable<Question>, signal: AbortSignal): Promise<void> {
+  const { registry } = parts
+  const spend: Spend = async () => signal.throwIfAborted()
+  const stores = new Stores(parts, openInventory, spend, signal)
+  try {
+    let first = Infinity
+    let asked: Audited | undefined
+    for await (const { of, rows, first: least } of questions) {
+      asked = of
+      first = Math.min(first, least)
+      await registry.recordFates(of, differing(await withRefuges(registry, of, await judge(rows, stores, spend, signal))))
+    }
+    if (asked !== undefined) tellTurned(parts, asked, await registry.turned(asked, first))
+  } finally {
+    await stores.close()
+  }
+}
+
 async function pass(parts: AuditParts, { everyMs, openInventory }: AuditOrder, turn: AuditTurn, spend: Spend, signal: AbortSignal): Promise<void> {
   const { registry, clock } = parts
   const stores = new Stores(parts, openInventory, spend, signal)
@@ -74,23 +95,18 @@ async function pass(parts: AuditParts, { everyMs, openInventory }: AuditOrder, t
       const lostMs = clock.monotonic()
       const fates = await withRefuges(registry, turn, told)
       after = { path: last.holding.path, since: last.since }
-      await registry.recordFates(turn, fates.filter(([row, fate]) => JSON.stringify(fate) !== JSON.stringify(row.fate)), after)
+      await registry.recordFates(turn, differing(fates), { begunAt: turn.begunAt, after })
       await clock.sleep((readMs + clock.monotonic() - lostMs) * REST, signal)
       signal.throwIfAborted()
     }
     const retry = stores.trouble ? { retryAt: clock.now() + Math.min(everyMs, RETRY_MS) } : {}
     if (stores.archived > 0) stores.notes.add(`of what was replaced since, ${stores.archived} lie in an archive class: they must be thawed before they can be restored`)
     const changes = await registry.endAudit(turn, { notes: [...stores.notes], unkept, heads, ...retry })
-    if (changes.length === 0) return
-    parts.log.warn({ artifact: turn.artifact, entity: turn.entity, versions: changes.length, changes: changes.slice(0, 100) }, 'versions can be restored otherwise than before')
-    parts.tell.restorability(turn, changes)
+    tellTurned(parts, turn, changes)
   } finally {
     await stores.close()
   }
 }
-
-/** What the stores say of each row; `missing` where its own place lost it, `unasked` where nothing is known anew. */
-type Said = Fate | undefined | 'missing' | 'unasked'
 
 async function judge(rows: readonly AuditRow[], stores: Stores, spend: Spend, signal: AbortSignal): Promise<readonly (readonly [AuditRow, Said])[]> {
   const said = new Map<AuditRow, Said>()
@@ -135,20 +151,6 @@ async function believed(missing: readonly AuditRow[], inventory: Inventory, stor
     else sure.push(...own)
   }
   return sure
-}
-
-/** What its own place lost may be elsewhere. */
-async function withRefuges(registry: Auditing, turn: AuditTurn, told: readonly (readonly [AuditRow, Said])[]): Promise<readonly (readonly [AuditRow, Fate | undefined])[]> {
-  const missing = told.flatMap(([row, said]) => (said === 'missing' ? [row] : []))
-  const refuges = new Map((missing.length === 0 ? [] : await registry.refuges(turn, missing)).map((refuge, at) => [missing[at], refuge]))
-  return told.flatMap(([row, said]): (readonly [AuditRow, Fate | undefined])[] => {
-    if (said === 'unasked') return []
-    if (said !== 'missing') return [[row, said]]
-    const refuge = refuges.get(row)
-    const isPinned = (row.holding.content.pin ?? row.holding.latestPin) !== undefined
-    if (refuge === undefined) return [[row, isPinned ? { fate: 'lost' } : undefined]]
-    return [[row, refuge.pinned ? { fate: 'elsewhere' } : { fate: 'mutable', refuge }]]
-  })
 }
 
 interface Store {

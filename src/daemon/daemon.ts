@@ -1,10 +1,12 @@
 /** The door of `daemon`: the loop. Hear, request, look, record; and the same way for one look by hand. */
 import { describe, isFailure, VarveError } from '../model/errors.ts'
+import type { Fallout } from '../model/fate.ts'
 import type { Marked, VersionView } from '../model/version.ts'
 import { WHOLE } from '../model/watch.ts'
 import type { Watch } from '../model/watch.ts'
 import type { PutOrder, WatchRow } from '../registry/registry.ts'
 import { audit } from './audit.ts'
+import { Aftermath, followUpNow } from './follow.ts'
 import { dueAt, intervalMs, startAt } from './interval.ts'
 import { look } from './look.ts'
 import { hasDied } from './owner.ts'
@@ -16,6 +18,8 @@ import { LEASE_MS, turn } from './turn.ts'
 export type { AuditOrder, Log, LookParts, Parts, Tell } from './parts.ts'
 export type { Check, Health } from './health.ts'
 export { healthOf } from './health.ts'
+export { askAnew } from './audit.ts'
+export { followUpNow } from './follow.ts'
 export { dueAt, intervalMs } from './interval.ts'
 
 /** What the one daemon of a registry that a lock guards calls itself: under one name for ever, it ends the leases of one that was killed instead of waiting for them. */
@@ -30,11 +34,13 @@ export async function runDaemon(parts: Parts, signal: AbortSignal): Promise<void
   await request(parts, parts.watches.map(({ name }) => ({ watch: name, path: WHOLE, cause: 'startup' as const })))
   const byName = new Map(parts.watches.map((watch) => [watch.name, watch]))
   const emit = router(parts)
+  const aftermath = new Aftermath()
+  const looking: Parts = { ...parts, committed: (fallout) => aftermath.add(fallout) }
   const lookAt = async (name: string, stop: AbortSignal): Promise<number | undefined> => {
     const watch = byName.get(name)
     if (watch === undefined) return undefined
     try {
-      return await turn(parts, watch, stop)
+      return await turn(looking, watch, stop)
     } catch (error) {
       // The registry itself failed: the sweep wakes what is still dirty.
       parts.log.error({ watch: name, error: describe(error) }, 'a look could not begin')
@@ -44,6 +50,7 @@ export async function runDaemon(parts: Parts, signal: AbortSignal): Promise<void
   const { audit: order } = parts
   await Promise.all([
     ...(order === undefined ? [] : [supervise('audit', (stop) => audit(parts, order, stop), parts.clock, parts.log, signal)]),
+    supervise('aftermath', (stop) => aftermath.run(parts, stop), parts.clock, parts.log, signal),
     ...parts.sources.map((source) => supervise(source.name, (stop) => source.listen(emit, stop), parts.clock, parts.log, signal)),
     supervise('queue', (stop) => parts.queue.work(lookAt, parts.concurrency, stop), parts.clock, parts.log, signal),
     supervise('sweep', (stop) => sweep(parts, stop), parts.clock, parts.log, signal),
@@ -106,9 +113,11 @@ function isDue(watch: Watch | undefined, row: WatchRow, requestedAt: number | un
  */
 export async function lookNow(parts: LookParts, watch: Watch, signal: AbortSignal): Promise<WatchRow> {
   const wanted = (await rowOf(parts, watch)).generation
+  const fallouts: Fallout[] = []
   for (;;) {
     signal.throwIfAborted()
-    const wait = await turn(parts, watch, signal)
+    const wait = await turn({ ...parts, committed: (fallout) => void fallouts.push(fallout) }, watch, signal)
+    await followUpNow(parts, fallouts.splice(0))
     const row = await rowOf(parts, watch)
     if (row.committedGeneration >= wanted) return row
     if (row.reason !== undefined && (row.leaseUntil ?? 0) <= parts.clock.now())
@@ -141,6 +150,7 @@ export async function putOnce(parts: LookParts, order: PutOrder, watch: Watch, s
       const recorded = await look(parts, watch, looking, signal)
       if (recorded.kind !== 'overtaken') {
         if (recorded.version === undefined) throw new VarveError('EMPTY', 'nothing was found to record')
+        if (recorded.kind === 'recorded' && recorded.fallout !== undefined) await followUpNow(parts, [recorded.fallout])
         return { version: recorded.version, created: recorded.kind === 'recorded', marked: recorded.kind === 'recorded' ? recorded.marked : [] }
       }
     } catch (error) {

@@ -1,4 +1,5 @@
 import type { Clock } from '../model/clock.ts'
+import type { Fallout } from '../model/fate.ts'
 import type { Location } from '../model/location.ts'
 import type { Marked, StateChange, VersionView } from '../model/version.ts'
 import type { Watch } from '../model/watch.ts'
@@ -14,6 +15,8 @@ export interface LookParts {
   openStore(watch: Watch, memo: string | undefined): Promise<Store>
   readonly log: Log
   readonly tell: Tell
+  /** Is told of each commit after which older versions may be in another state. */
+  committed?(fallout: Fallout): void
   /** Names this process as the owner of leases: no other that runs has this name. */
   readonly owner: string
 }
@@ -54,7 +57,7 @@ export interface Tell {
   recorded(watch: string, version: VersionView, marked: readonly Marked[]): void
   /** A watch came into another state, with the reason. */
   state(watch: string, state: string, reason: string | undefined, action: string | undefined): void
-  /** Versions that an audit found in another state than before. */
+  /** Versions that an audit, or a commit, left in another state than before. */
   restorability(of: { readonly artifact: string; readonly entity: string }, changes: readonly StateChange[]): void
   /** Progress of a long look: objects met and bytes read so far. */
   progress(name: string, objects: number, bytes: number): void

@@ -29,7 +29,7 @@ export const FAILURES = {
   ARCHIVED: { retry: false, http: 409, exit: 1 },
   /** Some of a version cannot come back: `losses` tells what, and why. Nothing was written, or with `--partial` the rest. */
   LOST: { retry: false, http: 409, exit: 1 },
-  /** Where a restore is to write cannot be written: no space, no permission, another restore works there. What is in place already stays. */
+  /** Where a restore, an export or a backup is to write cannot be written: no space, no permission, another restore works there. What is in place already stays. */
   DESTINATION_REFUSED: { retry: true, http: 507, exit: 1 },
   QUEUE_UNAVAILABLE: { retry: true, http: 503, exit: 1 },
   QUEUE_REFUSED: { retry: false, http: 503, exit: 1 },

@@ -24,10 +24,44 @@ export interface Fate {
   readonly refuge?: Refuge
 }
 
+/** What became of a row whose own place has its bytes no more, by what else is believed to hold them. */
+export function fateBy({ holding: { content, latestPin } }: AuditRow, refuge: Refuge | undefined): Fate | undefined {
+  if (refuge === undefined) return (content.pin ?? latestPin) === undefined ? undefined : { fate: 'lost' }
+  return refuge.pinned ? { fate: 'elsewhere' } : { fate: 'mutable', refuge }
+}
+
 /** A row that holds the same bytes. */
 export interface Refuge {
   readonly pinned: boolean
   readonly collection: number
   readonly path: string
   readonly since: number
+}
+
+/** What was, or is, in question. */
+export interface Audited {
+  /** Opaque. */
+  readonly collection: number
+  readonly artifact: string
+  readonly entity: string
+}
+
+export interface Question {
+  readonly of: Audited
+  /** No version below this number has any of them. */
+  readonly first: number
+  readonly rows: readonly AuditRow[]
+}
+
+export interface AuditPass {
+  readonly begunAt: number
+  readonly after: AuditPoint
+}
+
+/** A commit after which older versions may be in another state: to be followed up. Opaque. */
+export interface Fallout {
+  readonly collection: number
+  readonly number: number
+  /** Rows whose bytes were known in what it closed, and nowhere else. */
+  readonly bereft: readonly (AuditPoint & { readonly collection: number })[]
 }

@@ -1,10 +1,12 @@
-import type { AuditPoint, AuditRow, Fate, Refuge } from '../model/fate.ts'
+import type { Audited, AuditPass, AuditPoint, AuditRow, Fate, Refuge } from '../model/fate.ts'
 import type { Location } from '../model/location.ts'
 import type { StateChange } from '../model/version.ts'
-import type { Database, Named, Statements } from './database.ts'
+import type { Database, Named } from './database.ts'
 import { CARRIES, HOLDING_COLUMNS, HOLDING_TUPLE, Holdings, namesOf, PAST_COLUMNS, textsOf, WANTED } from './holdings.ts'
 import type { HoldingTuple } from './holdings.ts'
 import { present } from './present.ts'
+import { rowsOf } from './audit-rows.ts'
+import { closedRows, inQuestion } from './fallout.ts'
 import type { AuditEnd, Auditing, AuditTurn } from './registry.ts'
 import { restorabilities, toldOf, UNPINNED } from './restorability.ts'
 
@@ -15,8 +17,11 @@ export function auditing(db: Database): Auditing {
     nextAudit: (everyMs, nowMs) => nextAudit(db, everyMs, nowMs),
     auditRows: (turn, after, heads, limit) => auditRows(db, held, turn, after, heads, limit),
     refuges: (turn, rows) => refuges(db, held, turn, rows),
-    recordFates: (turn, fates, after) => recordFates(db, turn, fates, after),
+    recordFates: (of, fates, pass) => recordFates(db, of, fates, pass),
     endAudit: (turn, told) => endAudit(db, turn, told),
+    inQuestion: (fallouts) => inQuestion(db.read, held, fallouts),
+    closedRows: (name, version, paths) => closedRows(db.read, held, name, version, paths),
+    turned: (of, first) => turned(db, of.collection, first),
   }
 }
 
@@ -55,32 +60,15 @@ async function nextAudit(db: Database, everyMs: number, nowMs: number): Promise<
   return { ...rest, begunAt, locations: JSON.parse(locations) as Location[], ...(under !== undefined && { after: under }) }
 }
 
-type Tuple = readonly [
-  holding: string, since: number, open: number, fate: Fate['fate'] | null, goneAt: number | null, refuge: number | null, refugePath: string | null, refugeSince: number | null,
-]
-
 async function auditRows(db: Database, held: Holdings, { collection }: AuditTurn, after: AuditPoint | undefined, heads: boolean, limit: number): Promise<readonly AuditRow[]> {
   const behind = 'collection = :collection AND (path, since) > (:path, :since)'
   const open = heads ? `UNION ALL SELECT ${HOLDING_COLUMNS}, since, 1 AS open FROM head WHERE ${behind} AND path >= :path` : ''
-  const row = await db.read.one<{ page: string }>(
-    `SELECT json_group_array(json_array(${HOLDING_TUPLE}, since, open, f_fate, f_gone_at, f_refuge, f_refuge_path, f_refuge_since)) AS page FROM (
-       SELECT r.*, f.fate AS f_fate, f.gone_at AS f_gone_at, f.refuge AS f_refuge, f.refuge_path AS f_refuge_path,
-         (SELECT h.since FROM head h WHERE h.collection = f.refuge AND h.path = f.refuge_path) AS f_refuge_since
-       FROM (SELECT ${PAST_COLUMNS}, since, 0 AS open FROM past WHERE ${behind} ${open} ORDER BY path, since LIMIT :limit) r
-       LEFT JOIN fate f ON f.collection = :collection AND f.path = r.path AND f.since = r.since ORDER BY r.path, r.since)`,
-    { collection, path: after?.path ?? '', since: after?.since ?? -1, limit },
-  )
-  const tuples = JSON.parse(row?.page ?? '[]') as Tuple[]
-  const holdings = await held.made(tuples.map(([holding]) => holding as unknown as HoldingTuple))
-  return tuples.map(([, since, isOpen, fate, goneAtMs, refuge, path, refugeSince], i): AuditRow => {
-    const known = fate === null ? null : present({
-      fate, goneAtMs, refuge: refuge === null || path === null || refugeSince === null ? null : { pinned: false, collection: refuge, path, since: refugeSince },
-    })
-    return present({ holding: holdings[i] as AuditRow['holding'], since, open: isOpen === 1, fate: known })
+  return rowsOf(db.read, held, `SELECT ${PAST_COLUMNS}, since, 0 AS open FROM past WHERE ${behind} ${open} ORDER BY path, since LIMIT :limit`, {
+    collection, path: after?.path ?? '', since: after?.since ?? -1, limit,
   })
 }
 
-async function refuges(db: Database, held: Holdings, turn: AuditTurn, rows: readonly AuditRow[]): Promise<readonly (Refuge | undefined)[]> {
+async function refuges(db: Database, held: Holdings, of: Audited, rows: readonly AuditRow[]): Promise<readonly (Refuge | undefined)[]> {
   const wanted = new Map<string, number[]>()
   rows.forEach(({ holding }, at) => {
     for (const name of namesOf(holding)) wanted.set(name, [...(wanted.get(name) ?? []), at])
@@ -97,7 +85,7 @@ async function refuges(db: Database, held: Holdings, turn: AuditTurn, rows: read
   const best: (Refuge | undefined)[] = rows.map(() => undefined)
   holdings.forEach((holding, i) => {
     const { collection, since } = found[i] as { collection: number; since: number }
-    if (collection === turn.collection && own.has(`${since} ${holding.path}`)) return
+    if (collection === of.collection && own.has(`${since} ${holding.path}`)) return
     const pinned = (holding.content.pin ?? holding.latestPin) !== undefined
     for (const at of new Set(namesOf(holding).flatMap((name) => wanted.get(name) ?? []))) {
       if (best[at]?.pinned === true || isSameVersion((rows[at] as AuditRow).holding, holding)) continue
@@ -116,7 +104,8 @@ function isSameVersion(lost: AuditRow['holding'], found: AuditRow['holding']): b
   return [found.content.pin, found.latestPin].every((pin) => pin === undefined || pins.includes(pin)) && (found.content.pin ?? found.latestPin) !== undefined
 }
 
-async function recordFates(db: Database, { collection, begunAt }: AuditTurn, fates: readonly (readonly [AuditRow, Fate | undefined])[], after: AuditPoint): Promise<void> {
+async function recordFates(db: Database, { collection }: Audited, fates: readonly (readonly [AuditRow, Fate | undefined])[], pass?: AuditPass): Promise<void> {
+  if (fates.length === 0 && pass === undefined) return
   const told = fates.map(([{ holding: { path }, since }, fate]) =>
     [path, since, fate?.fate ?? null, fate?.goneAtMs ?? null, fate?.refuge?.collection ?? null, fate?.refuge?.path ?? null, fate?.refuge?.since ?? null])
   const named: Named = { collection, told: JSON.stringify(told) }
@@ -132,33 +121,37 @@ async function recordFates(db: Database, { collection, begunAt }: AuditTurn, fat
       await tx.all(`INSERT OR REPLACE INTO fate ${written('past', 't.until')}`, named)
       await tx.all(`INSERT OR REPLACE INTO fate ${written('head', 'NULL')}`, named)
     }
-    await tx.all('UPDATE audit SET path = :path, since = :since WHERE collection = :collection AND begun_at = :begunAt', { collection, begunAt, ...after })
+    if (pass !== undefined)
+      await tx.all('UPDATE audit SET path = :path, since = :since WHERE collection = :collection AND begun_at = :begunAt', { collection, begunAt: pass.begunAt, ...pass.after })
   })
 }
 
 async function endAudit(db: Database, { collection, begunAt }: AuditTurn, { notes, retryAt, unkept, heads }: AuditEnd): Promise<readonly StateChange[]> {
-  return db.transaction(async (tx) => {
+  await db.transaction(async (tx) => {
     await tx.all(
       `UPDATE audit SET path = NULL, since = NULL, audited_at = iif(:retryAt IS NULL, begun_at, audited_at), retry_at = :retryAt, notes = :notes, unkept = :unkept
        WHERE collection = :collection AND begun_at = :begunAt`,
       { collection, begunAt, retryAt: retryAt ?? null, notes: JSON.stringify(notes), unkept: unkept ? 1 : 0 },
     )
     if (!heads) await tx.all('DELETE FROM fate WHERE collection = :collection AND until IS NULL', { collection })
-    return changesOf(tx, collection)
   })
+  return turned(db, collection, 0)
 }
 
-async function changesOf(tx: Statements, collection: number): Promise<readonly StateChange[]> {
-  const versions = await toldOf(tx, collection)
-  const states = await restorabilities(tx, collection, versions)
+/** It is reckoned beside whoever writes, and each change is answered to one who asks. */
+async function turned(db: Database, collection: number, first: number): Promise<readonly StateChange[]> {
+  const versions = await toldOf(db.read, collection, first)
+  const states = await restorabilities(db.read, collection, versions)
   const changes = versions.flatMap(({ number, told }) => {
     const now = states.get(number)
     return now === undefined || now.state === told ? [] : [{ number, before: told, now }]
   })
-  await tx.all('UPDATE version SET told = t.value ->> 1 FROM json_each(:told) t WHERE collection = :collection AND number = t.value ->> 0', {
-    collection,
-    told: JSON.stringify(changes.map(({ number, now }) => [number, now.state])),
-  })
+  if (changes.length === 0) return []
+  const written = await db.transaction((tx) => tx.all<{ number: number }>(
+    `UPDATE version SET told = t.value ->> 1 FROM json_each(:told) t WHERE collection = :collection AND number = t.value ->> 0 AND told IS t.value ->> 2 RETURNING number`,
+    { collection, told: JSON.stringify(changes.map(({ number, before, now }) => [number, now.state, before])) },
+  ))
+  const mine = new Set(written.map(({ number }) => number))
   const isNews = (before: string | null, state: string): boolean => before !== null || (state !== 'pinned' && state !== 'unpinned')
-  return changes.filter(({ before, now }) => isNews(before, now.state)).map(({ number, before, now }) => present({ version: `v${number}`, before, now }))
+  return changes.filter(({ number, before, now }) => mine.has(number) && isNews(before, now.state)).map(({ number, before, now }) => present({ version: `v${number}`, before, now }))
 }

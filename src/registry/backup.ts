@@ -36,6 +36,9 @@ export function backup(folder: string, file: string): void {
     checkWhole(file, file)
     sync(file)
   } catch (error) {
+    // SQLITE_FULL: nothing but the new file was written to.
+    if (((error as { errcode?: number }).errcode ?? 0) === 13)
+      throw new VarveError('DESTINATION_REFUSED', `there is no room for a backup in ${dirname(file)} (${(error as Error).message})`, { hint: 'make room there, or name another file', cause: error })
     throw translate(error)
   }
 }

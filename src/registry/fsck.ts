@@ -81,7 +81,7 @@ const ORPHANS: readonly (readonly [words: string, text: string])[] = [
   ['leads to a version that never was', `SELECT ${AT} AS artifact, 'an edge of v' || o.number AS what FROM edge o
      WHERE o.number < 0 OR o.number >= coalesce((SELECT next FROM collection c WHERE c.id = o.collection), 0)`],
   ['leads to no run', `SELECT ${AT} AS artifact, 'an edge of v' || o.number AS what FROM edge o WHERE ${gone('run', 'o.run')}`],
-  ...['head', 'past', 'skip', 'directory'].map((table) => ['belong to no collection',
+  ...['head', 'past', 'skip', 'directory', 'fate', 'audit'].map((table) => ['belong to no collection',
     `SELECT NULL AS artifact, count(*) || ' rows of ${table}' AS what FROM (SELECT DISTINCT collection FROM ${table}) k JOIN ${table} o ON o.collection = k.collection
      WHERE ${gone('collection', 'k.collection')} HAVING count(*) > 0`] as const),
 ]
@@ -134,6 +134,7 @@ function* collectionFaults(database: DatabaseSync, collection: Collection): Gene
   yield* rowFaults(database, collection, versions.map(({ number }) => number), turns)
   yield* skipFaults(database, collection)
   yield* directoryFaults(database, collection)
+  yield* fateFaults(database, collection)
   yield* versionFaults(versions, turns, fault)
 }
 
@@ -235,6 +236,43 @@ function* skipFaults(database: DatabaseSync, { id, artifact, next }: Collection)
     if (before !== undefined && before.path === path && (before.until === null || before.until > since)) yield fault(`is so twice from v${since}`)
     before = row
   }
+}
+
+/** What became of a row is said of a row that is there, and of one range with it; what it is must fit the row, or versions would count wrongly what they have lost. */
+function* fateFaults(database: DatabaseSync, { id, artifact }: Collection): Generator<Fault> {
+  const rows = database.prepare(
+    `SELECT f.path, f.since, f.until, f.fate, f.gone_at AS goneAt, f.pinned, f.refuge, h.path IS NOT NULL AS open, p.until AS ended, p.pin IS NOT NULL OR p.latest_pin IS NOT NULL AS pins,
+       EXISTS (SELECT 1 FROM head r WHERE r.collection = f.refuge AND r.path = f.refuge_path) AS stands
+     FROM fate f LEFT JOIN head h ON h.collection = f.collection AND h.path = f.path AND h.since = f.since
+       LEFT JOIN past p ON p.collection = f.collection AND p.path = f.path AND p.since = f.since WHERE f.collection = ? ORDER BY f.path, f.since`,
+  ).iterate(id) as Iterable<Told>
+  for (const { path, since, until, fate, goneAt, pinned, refuge, open, ended, pins, stands } of rows) {
+    const fault = (words: string): Fault => ({ artifact, words: `what became of ${JSON.stringify(path)} from v${since} ${words}` })
+    if (until === null ? open === 0 : ended !== until) yield fault(open === 0 && ended === null ? 'is said of no entry' : `is said of it until ${nameOf(until)}, and it is there until ${open === 1 ? 'now' : nameOf(ended)}`)
+    // An open row may have got its first pin since.
+    else if (until !== null && pinned !== pins) yield fault(`is said of one ${pinned === 1 ? 'with' : 'without'} a pin, which it is not`)
+    if (!FATES.has(fate)) yield fault(`is ${JSON.stringify(fate)}, which is not known`)
+    if (fate === 'lost' && pinned === 0) yield fault('is lost, which goes without saying where there is no pin: it counts twice')
+    if (fate !== 'risk' && goneAt !== null) yield fault(`is ${fate}, and yet has a day on which it will go`)
+    if ((fate === 'mutable') !== (refuge !== null)) yield fault(`is ${fate}, and ${refuge === null ? 'names nothing that holds' : 'yet names what holds'} its bytes`)
+    else if (refuge !== null && stands === 0) yield fault('is said to be held by an entry that is not there any more')
+  }
+}
+
+const FATES: ReadonlySet<string> = new Set(['lost', 'elsewhere', 'mutable', 'risk'])
+
+interface Told {
+  readonly path: string
+  readonly since: number
+  readonly until: number | null
+  readonly fate: string
+  readonly goneAt: number | null
+  readonly pinned: number
+  readonly refuge: number | null
+  readonly open: number
+  readonly ended: number | null
+  readonly pins: number
+  readonly stands: number
 }
 
 /** A look misses what is gone by the directories that it knows. */

@@ -5,30 +5,52 @@ import type { Statements } from './database.ts'
 const PATHS_MOST = 1_000
 const NAMES_MOST = 20
 
-/** Marks the running runs under which the commit of version `until` closed rows, which lie in `past` already: one look-up where nobody uses the collection. */
-export async function markRuns(tx: Statements, collection: number, until: number, nowMs: number): Promise<readonly Marked[]> {
+/**
+ * Marks the running runs under which the commit of version `until` closed rows, which lie in `past` already: one look-up where nobody uses the collection. What versions behind `head`, which are
+ * removed by now, had done just so is that very change, found again: their marks go on under this one's number, and are told to no run twice.
+ */
+export async function markRuns(tx: Statements, collection: number, head: number, until: number, nowMs: number): Promise<readonly Marked[]> {
   const used = await tx.all<{ number: number }>('SELECT DISTINCT number FROM edge WHERE collection = :collection AND live ORDER BY number', { collection })
   if (used.length === 0) return []
   const marks = new Marks(tx)
   const marked: Marked[] = []
   for (const { number } of used) {
     const closed = 'FROM past WHERE collection = :collection AND until = :until AND since <= :number'
-    const disturbed = await tx.one(
+    const disturbed = await tx.one<{ entries: number; paths: string }>(
       `INSERT INTO disturbance SELECT :collection, :number, :until, :nowMs, count(*), (SELECT json_group_array(path) FROM (SELECT path ${closed} ORDER BY path LIMIT ${PATHS_MOST}))
-       ${closed} HAVING count(*) > 0 RETURNING number`,
+       ${closed} HAVING count(*) > 0 RETURNING entries, paths`,
       { collection, number, until, nowMs },
     )
     if (disturbed === undefined) continue
-    const live = 'FROM edge e WHERE e.collection = :collection AND e.number = :number AND e.live'
-    await tx.all(`INSERT INTO mark SELECT run, collection, number, :until ${live}`, { collection, number, until })
+    const before = await markedBefore(tx, { collection, number, until }, head, disturbed)
+    const live = 'FROM edge e WHERE e.collection = :collection AND e.number = :number AND e.live AND e.run NOT IN (SELECT value FROM json_each(:before))'
+    const named = { collection, number, before: JSON.stringify(before) }
+    await tx.all(`INSERT INTO mark SELECT run, collection, number, :until ${live}`, { ...named, until })
     const runs = await tx.one<{ count: number; names: string }>(
       `SELECT (SELECT count(*) ${live}) AS count,
          (SELECT json_group_array(name) FROM (SELECT (SELECT r.name FROM run r WHERE r.id = e.run) AS name ${live} ORDER BY name LIMIT ${NAMES_MOST})) AS names`,
-      { collection, number },
+      named,
     )
+    if (runs?.count === 0) continue
     for (const view of await marks.views([{ collection, number, until }])) marked.push({ ...view, runs: runs?.count ?? 0, names: JSON.parse(runs?.names ?? '[]') as string[] })
   }
   return marked
+}
+
+/** The runs that removed versions marked for the same: they are marked by this one from now on. */
+async function markedBefore(tx: Statements, { collection, number, until }: Disturbance, head: number, { entries, paths }: { readonly entries: number; readonly paths: string }): Promise<readonly number[]> {
+  const same = await tx.all<{ until: number }>(
+    `DELETE FROM disturbance WHERE collection = :collection AND number = :number AND until > :head AND until < :until AND entries = :entries AND paths = :paths RETURNING until`,
+    { collection, number, head, until, entries, paths },
+  )
+  if (same.length === 0) return []
+  const runs = await tx.all<{ run: number }>(
+    `DELETE FROM mark WHERE collection = :collection AND number = :number AND until IN (SELECT value FROM json_each(:same)) RETURNING run`,
+    { collection, number, same: JSON.stringify(same.map((one) => one.until)) },
+  )
+  const before = [...new Set(runs.map(({ run }) => run))]
+  await tx.all('INSERT INTO mark SELECT value, :collection, :number, :until FROM json_each(:before)', { collection, number, until, before: JSON.stringify(before) })
+  return before
 }
 
 /** What a run used. */

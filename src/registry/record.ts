@@ -1,6 +1,8 @@
+import type { Fallout } from '../model/fate.ts'
 import { WHOLE } from '../model/watch.ts'
 import type { LastLook, VersionView } from '../model/version.ts'
 import type { Database, Named, Statements } from './database.ts'
+import { bereftBy, falloutOf } from './fallout.ts'
 import { fenced } from './looks.ts'
 import type { Fenced } from './looks.ts'
 import { markRuns } from './marks.ts'
@@ -21,15 +23,18 @@ export async function record(db: Database, looking: Looking, outcome: Outcome, n
     const differs = added + modified + removed + moved > 0
     await writeSkips(tx, looking.id, row)
     await writeDirectories(tx, looking.id, row, outcome)
-    if (differs) await writeVersion(tx, looking, row, outcome, nowMs)
-    else await copyStaged(tx, `op = 'refresh'`, { look: looking.id, collection: row.collection, number: row.next, lone: '[]' }, looking)
+    const bereft = differs ? await writeVersion(tx, looking, row, outcome, nowMs) : []
+    if (!differs) await copyStaged(tx, `op = 'refresh'`, { look: looking.id, collection: row.collection, number: row.next, lone: '[]' }, looking)
     // What a put names is named also where its content was there already; a watch moves its aliases only with a new version, so that a person may move them between.
     if (differs || (row.watch === null && row.head !== null)) await writeAliases(tx, row, differs ? row.next : (row.head ?? 0))
     if (row.watch !== null) await writeWatch(tx, looking, row.watch, outcome, differs, nowMs)
     else await writeRun(tx, row, differs, nowMs)
-    const marked = differs && row.head !== null ? await markRuns(tx, row.collection, row.next, nowMs) : []
+    const marked = differs && row.head !== null ? await markRuns(tx, row.collection, row.head, row.next, nowMs) : []
     await forget(tx, 'id = :id OR watch = :watch', { id: looking.id, watch: row.watch ?? 0 })
-    if (differs) return { kind: 'recorded', version: await versionOf(tx, row.collection, row.next), marked }
+    if (differs) {
+      const fallout = await falloutOf(tx, row.collection, row.next, bereft)
+      return { kind: 'recorded', version: await versionOf(tx, row.collection, row.next), marked, ...(fallout !== undefined && { fallout }) }
+    }
     return row.head === null ? { kind: 'same' } : { kind: 'same', version: await versionOf(tx, row.collection, row.head) }
   })
 }
@@ -40,10 +45,11 @@ async function versionOf(tx: Statements, collection: number, number: number): Pr
   return version
 }
 
-/** Closes what changed or went, lays down what is new: k rows for k changes. */
-async function writeVersion(tx: Statements, looking: Looking, row: Fenced, outcome: Outcome, nowMs: number): Promise<void> {
+/** Closes what changed or went, lays down what is new: k rows for k changes. Answers what was known nowhere but in what it closed. */
+async function writeVersion(tx: Statements, looking: Looking, row: Fenced, outcome: Outcome, nowMs: number): Promise<Fallout['bereft']> {
   const { tally, certificate, lone } = outcome
   const named = { look: looking.id, collection: row.collection, number: row.next, lone: JSON.stringify(lone) }
+  let bereft: Fallout['bereft'] = []
   if (row.head !== null) {
     const { look, collection, number } = named
     // Asked one after another, answered in that order: none waits for the way of the one before.
@@ -52,7 +58,7 @@ async function writeVersion(tx: Statements, looking: Looking, row: Fenced, outco
        FROM scratch s CROSS JOIN head h ON h.collection = :collection AND h.path = s.path WHERE s.look = :look AND s.op IN ('modify', 'remove')`,
       { look, collection, number },
     )
-    await Promise.all([closing, closeFates(tx, collection, number)])
+    bereft = (await Promise.all([closing, closeFates(tx, collection, number)]))[1]
     await tx.all(`DELETE FROM head WHERE collection = :collection AND path IN (SELECT path FROM scratch WHERE look = :look AND op = 'remove')`, { look, collection })
   }
   const copying = copyStaged(tx, `op IN ('add', 'modify', 'refresh')`, named, looking)
@@ -84,21 +90,23 @@ async function writeVersion(tx: Statements, looking: Looking, row: Fenced, outco
     watch: row.watch,
   })
   for (const { id } of others) await demand(tx, id, new Map([[WHOLE, strengthOf('put')]]), nowMs)
+  return bereft
 }
 
-/** What was known of the rows that `number` closed goes with them; what was found in them and nowhere else is lost. */
-async function closeFates(tx: Statements, collection: number, number: number): Promise<void> {
-  if ((await tx.one('SELECT 1 FROM fate WHERE collection = :collection UNION ALL SELECT 1 FROM fate WHERE refuge = :collection LIMIT 1', { collection })) === undefined) return
+/** What was known of the rows that `number` closed goes with them; what was found in them and nowhere else is lost, and answered. */
+async function closeFates(tx: Statements, collection: number, number: number): Promise<Fallout['bereft']> {
+  if ((await tx.one('SELECT 1 FROM fate WHERE collection = :collection UNION ALL SELECT 1 FROM fate WHERE refuge = :collection LIMIT 1', { collection })) === undefined) return []
   const closed = 'FROM past WHERE collection = :collection AND until = :number'
   // `+` keeps the planner from walking all open rows.
   const own = 'collection = :collection AND +until IS NULL AND (path, since) IN'
   const named = { collection, number }
-  await Promise.all([
+  const [bereft] = await Promise.all([bereftBy(tx, collection, number), ...[
     `DELETE FROM fate WHERE ${own} (SELECT path, since ${closed}) AND NOT pinned`,
     `UPDATE fate SET until = :number WHERE ${own} (SELECT path, since ${closed})`,
     `UPDATE fate SET fate = 'lost', refuge = NULL, refuge_path = NULL WHERE refuge = :collection AND pinned AND refuge_path IN (SELECT path ${closed})`,
     `DELETE FROM fate WHERE refuge = :collection AND refuge_path IN (SELECT path ${closed})`,
-  ].map((text) => tx.all(text, named)))
+  ].map((text) => tx.all(text, named))])
+  return bereft
 }
 
 // Older rows of a changed path that are compared with what came: a revert goes back a few steps, and a commit must not pay for a long history.

@@ -5,7 +5,7 @@
  */
 import type { Content, Holding, Row, Skip, SkipReason } from '../model/entry.ts'
 import type { Loss } from '../model/errors.ts'
-import type { AuditPoint, AuditRow, Fate, Refuge } from '../model/fate.ts'
+import type { Audited, AuditPass, AuditPoint, AuditRow, Fallout, Fate, Question, Refuge } from '../model/fate.ts'
 import type { Location } from '../model/location.ts'
 import type {
   Certificate, Changes, ChangeView, CollectionView, EdgeView, EntryView, LastLook, Marked, MarkedRun, RemovalView, RestorabilityState, RunState, StateChange, UseView, VersionView, WatchView,
@@ -252,7 +252,7 @@ export interface Outcome {
 }
 
 export type Recorded =
-  | { readonly kind: 'recorded'; readonly version: VersionView; readonly marked: readonly Marked[] }
+  | { readonly kind: 'recorded'; readonly version: VersionView; readonly marked: readonly Marked[]; readonly fallout?: Fallout }
   /** Nothing differs from the head (undefined: there is none yet, state `empty`). */
   | { readonly kind: 'same'; readonly version?: VersionView }
   | { readonly kind: 'overtaken' }
@@ -275,18 +275,23 @@ export interface Auditing {
   /** Rows that later versions closed, behind `after` in the order of path and version, at most `limit`; with `heads` those of the head, too. */
   auditRows(turn: AuditTurn, after: AuditPoint | undefined, heads: boolean, limit: number): Promise<readonly AuditRow[]>
   /** For each of `rows`, in their order: what else (none of them) is believed to hold the same bytes now, one with a pin where there is one. Reads every row of the registry once. */
-  refuges(turn: AuditTurn, rows: readonly AuditRow[]): Promise<readonly (Refuge | undefined)[]>
-  /** Writes down what became of rows (undefined: what is believed without an audit), and that all up to `after` were asked. A row, or a refuge, that is no longer there is left out. */
-  recordFates(turn: AuditTurn, fates: readonly (readonly [AuditRow, Fate | undefined])[], after: AuditPoint): Promise<void>
+  refuges(of: Audited, rows: readonly AuditRow[]): Promise<readonly (Refuge | undefined)[]>
+  /** Writes down what became of rows (undefined: what is believed without an audit), and that a pass has asked all up to its `after`. A row, or a refuge, that is no longer there is left out. */
+  recordFates(of: Audited, fates: readonly (readonly [AuditRow, Fate | undefined])[], pass?: AuditPass): Promise<void>
   /** Ends the pass. Answers the versions that are in another state than at the end of the pass before (the first time: those that are at risk or lost), in their order. */
   endAudit(turn: AuditTurn, told: AuditEnd): Promise<readonly StateChange[]>
+  /**
+   * Pages of rows that are lost, as far as is known, and may not be: what these commits closed without a pin, what was known in what they closed, and what any collection had lost of the contents
+   * that they brought. At most 100,000 of each: the audit finds the rest.
+   */
+  inQuestion(fallouts: readonly Fallout[]): AsyncIterable<Question>
+  /** Pages of those rows of a version that later versions closed and whose bytes nothing pins, of which something is written down, or which are at one of `paths`. */
+  closedRows(collection: CollectionName, version: string, paths: readonly string[]): AsyncIterable<Question>
+  /** The versions from the number `first` on that are in another state than was last answered, as `endAudit` answers them. */
+  turned(of: Audited, first: number): Promise<readonly StateChange[]>
 }
 
-export interface AuditTurn {
-  /** Opaque. */
-  readonly collection: number
-  readonly artifact: string
-  readonly entity: string
+export interface AuditTurn extends Audited {
   readonly begunAt: number
   /** How far the pass had come. */
   readonly after?: AuditPoint

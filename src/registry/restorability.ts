@@ -167,7 +167,7 @@ export async function versionStates(statements: Statements): Promise<readonly { 
   return counts
 }
 
-/** All versions of a collection. */
-export function toldOf(statements: Statements, collection: number): Promise<readonly (Told & { readonly told: RestorabilityState | null })[]> {
-  return statements.all('SELECT number, entries, created_at AS createdAt, told FROM version WHERE collection = :collection ORDER BY number', { collection })
+/** All versions of a collection from the number `first` on. */
+export function toldOf(statements: Statements, collection: number, first = 0): Promise<readonly (Told & { readonly told: RestorabilityState | null })[]> {
+  return statements.all('SELECT number, entries, created_at AS createdAt, told FROM version WHERE collection = :collection AND number >= :first ORDER BY number', { collection, first })
 }

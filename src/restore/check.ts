@@ -72,7 +72,7 @@ class Checking {
 
   async end(): Promise<Pick<Verified, 'elsewhere' | 'byWord' | 'losses'>> {
     const losses: Loss[] = []
-    let elsewhere = 0
+    const elsewhere: string[] = []
     for (let from = 0; from < this.#missing.length; from += ELSEWHERE_AT_ONCE) {
       const asked = this.#missing.slice(from, from + ELSEWHERE_AT_ONCE)
       const found = await this.#planner.elsewhere(asked, this.#signal)
@@ -84,7 +84,7 @@ class Checking {
         const fetched = sources === undefined || source === undefined ? undefined : this.#wish.deep || source === doubtful ? await this.#bytesOf(holding, sources) : { source, proof: undefined }
         if (fetched === undefined) losses.push({ path: holding.path, reason, words })
         else {
-          elsewhere++
+          elsewhere.push(holding.path)
           steps.push(fetched.proof === undefined ? foundAt(holding, fetched.source) : verifiedBy(holding, { source: fetched.source, proof: fetched.proof }))
         }
       })

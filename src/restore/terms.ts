@@ -100,8 +100,8 @@ export interface Report {
 export interface Verified {
   readonly name: string
   readonly entries: number
-  /** Those whose bytes are not at their own place, but elsewhere. */
-  readonly elsewhere: number
+  /** The paths of those whose bytes are not at their own place, but elsewhere. */
+  readonly elsewhere: readonly string[]
   /** With `deep`: those of whose bytes nothing is recorded. That they are right is the store's word. */
   readonly byWord: number
   /** In path order. */

@@ -19,7 +19,7 @@ export async function varveHere(words: readonly string[], over: (real: Context) 
   const signal = new AbortController().signal
   const surroundings = environment({})
   const screen = screenOn(stdout, stderr, surroundings, systemClock.monotonic, signal)
-  const real: Context = { screen, surroundings, clock: systemClock, signal, opener: compose(systemClock, surroundings, screen), self: 'varve' }
+  const real: Context = { screen, surroundings, clock: systemClock, input: () => process.stdin, signal, opener: compose(systemClock, surroundings, screen), self: 'varve' }
   const exit = await execute(words, { ...real, ...over(real) })
   stdout.end()
   stderr.end()

@@ -26,7 +26,7 @@ async function varveWith(over: Partial<Opener>, ...words: string[]): Promise<End
   const surroundings = environment({})
   const screen = screenOn(stdout, stderr, surroundings, systemClock.monotonic, signal)
   const opener = compose(systemClock, surroundings, screen)
-  const exit = await execute(words, { screen, surroundings, clock: systemClock, signal, opener: { ...opener, ...over }, self: 'varve' })
+  const exit = await execute(words, { screen, surroundings, clock: systemClock, input: () => process.stdin, signal, opener: { ...opener, ...over }, self: 'varve' })
   return { exit, stdout: String(stdout.read() ?? ''), stderr: String(stderr.read() ?? '') }
 }
 

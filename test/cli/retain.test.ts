@@ -5,6 +5,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, wr
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
+import { exportVersion } from '../../src/cli/export.ts'
 import { execute } from '../../src/cli/program.ts'
 import { screenOn } from '../../src/cli/screen.ts'
 import { compose, systemClock } from '../../src/compose.ts'
@@ -15,7 +16,7 @@ import type { Clock } from '../../src/model/clock.ts'
 import { openRegistry } from '../../src/registry/open.ts'
 import type { Finding, Registry } from '../../src/registry/registry.ts'
 import { NAMES, NASTIER } from '../suite/names.ts'
-import { begun, finish, MNIST, NOW, orderOf, put, putAll, remove, watchOf } from '../suite/registry-world.ts'
+import { begun, failure, finish, MNIST, NOW, orderOf, put, putAll, remove, watchOf } from '../suite/registry-world.ts'
 import { ended, says, start } from './process.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'varve-retain-cli-'))
@@ -33,7 +34,7 @@ async function varveAt(clock: Clock, where: string, ...words: readonly string[])
   const [stdout, stderr] = [new PassThrough({ highWaterMark: 2 ** 24 }), new PassThrough()]
   const surroundings = environment({})
   const screen = screenOn(stdout, stderr, surroundings, systemClock.monotonic, new AbortController().signal)
-  const exit = await execute([...words, '--data', join(where, 'data')], { screen, surroundings, clock, signal: new AbortController().signal, opener: compose(clock, surroundings, screen), self: 'varve' })
+  const exit = await execute([...words, '--data', join(where, 'data')], { screen, surroundings, clock, input: () => process.stdin, signal: new AbortController().signal, opener: compose(clock, surroundings, screen), self: 'varve' })
   return { exit, stdout: String(stdout.read() ?? ''), stderr: String(stderr.read() ?? '') }
 }
 
@@ -279,7 +280,7 @@ describe('export and import', () => {
     expect(await said(where, 'ls', '--json')).not.toContain('b/bad')
     expect(await said(where, 'fsck')).toBe('sound\n')
   })
-  test('a file that is there is kept, unless it is forced; Parquet wants a file', async () => {
+  test('a file that is there is kept, unless it is forced', async () => {
     const where = fresh()
     await seed(where)
     const file = join(where, 'kept')
@@ -289,10 +290,33 @@ describe('export and import', () => {
     await said(where, 'export', 'vision/s3:v0', file, '--force')
     expect(readFileSync(file, 'utf8')).toMatch(/^\{"varve":"version\/1"/)
     expect(await varve(where, 'export', 'vision/s3:v0', join(where, 'absent/x'))).toMatchObject({ exit: 2, stderr: expect.stringMatching(/cannot be written/) })
-    expect(await varve(where, 'export', 'vision/s3:v0', '--format', 'parquet')).toMatchObject({ exit: 2 })
     expect(await varve(where, 'export', 'vision/s3:v7', join(where, 'none'))).toMatchObject({ exit: 1 })
     expect(readdirSync(where).filter((name) => !['data', 'kept'].includes(name))).toEqual([])
   })
+})
+
+describe('- is stdout and stdin', () => {
+  test('both formats go through a pipe and back; a terminal gets no Parquet, and nothing is called -', async () => {
+    const where = fresh()
+    await five(where)
+    for (const format of ['jsonl', 'parquet']) {
+      const out = start(where, 'export', 'vision/mnist:v3', '-', '--format', format, '--data', 'data')
+      const into = start(where, 'import', '-', '--name', `b/${format}`, '--data', 'data')
+      out.stdout?.pipe(into.stdin as NonNullable<typeof into.stdin>)
+      const [exit, imported] = await Promise.all([new Promise((resolve) => out.on('close', resolve)), ended(into)])
+      expect([exit, imported.exit]).toEqual([0, 0])
+      expect(imported.stdout).toMatch(/^b\/\w+:v0 {2}\+1 ~0 -0/)
+      expect(await versions(where, `b/${format}`)).toHaveLength(1)
+    }
+    const screen = { terminal: true } as unknown as ReturnType<typeof screenOn>
+    const context = { screen, surroundings: environment({}) } as unknown as Parameters<typeof exportVersion>[0]
+    expect(await failure(exportVersion(context, 'vision/mnist:v3', '-', { format: 'parquet', data: join(where, 'data') }))).toMatchObject({ code: 'USAGE', message: 'Parquet is no text for a terminal' })
+    const bad = start(where, 'import', '-', '--name', 'b/bad', '--data', 'data')
+    bad.stdin?.end('{"varve":"version/1"}')
+    expect(await ended(bad)).toMatchObject({ exit: 2, stdout: '', stderr: expect.stringMatching(/^varve: stdin line 1: [^\n]+\n$/) })
+    expect(await varve(where, 'backup', '-')).toMatchObject({ exit: 2 })
+    expect(readdirSync(where)).toEqual(['data'])
+  }, 60_000)
 })
 
 describe('backup, restore-registry and fsck', () => {

@@ -93,7 +93,7 @@ test('where all versions are meant, one is refused with what to write', () => {
 
 test.each([
   [{ state: 'pinned', lost: 0 }, 'pinned'], [{ state: 'at risk', lost: 0 }, 'at risk'], [{ state: 'at risk', lost: 0, atRiskFrom: '2026-03-01T00:00:00.000Z' }, 'at risk from 2026-03-01'],
-  [{ state: 'partly lost', lost: 2, atRiskFrom: '2026-03-01T00:00:00.000Z' }, 'partly lost: 2 of 1,200'], [{ state: 'lost', lost: 1_200 }, 'lost'],
+  [{ state: 'partly lost', lost: 2, atRiskFrom: '2026-03-01T00:00:00.000Z' }, 'partly lost: 2 of 1,200, others at risk from 2026-03-01'], [{ state: 'partly lost', lost: 2 }, 'partly lost: 2 of 1,200'], [{ state: 'lost', lost: 1_200 }, 'lost'],
 ] as const)('a version that is %j reads %s', (restorability, words) => {
   expect(formatRestorability({ entries: 1_200, restorability })).toBe(words)
 })

@@ -1,7 +1,7 @@
 // needs: minio
 // Whether older versions can still be restored, as an operator sees it.
 import { createHash } from 'node:crypto'
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PutBucketLifecycleConfigurationCommand } from '@aws-sdk/client-s3'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals'
@@ -60,6 +60,35 @@ test('a pin that is destroyed is told of by log, show, metrics and the daemon; t
   expect(text).toMatch(/^varve_versions\{entity="local",artifact="vision\/mnist",state="(pinned|partly_lost)"\} \d+$/m)
   expect(text).toMatch(/^varve_watch_state\{watch="mnist",state="(clean|looking|dirty)"\} 1$/m)
   expect((await daemon.stop()).exit).toBe(0)
+}, 240_000)
+
+test('what verify finds gone, and there again, is written down; where nobody may write it is found all the same', async () => {
+  place.configure({ ...hearing(owned, undefined, 'inline', { poll: '1h' }), audit: { every: 'off' } })
+  const pin = await owned.put('data/a', 'one')
+  await owned.put('data/b', 'two')
+  const scan = async (): Promise<void> => void expect((await place.varve('scan', 'mnist')).exit).toBe(0)
+  await scan()
+  await owned.put('data/a', 'other')
+  await scan()
+  expect((await place.varve('verify', `${ART}:v0`)).exit).toBe(0)
+  expect(await restorabilityOf('v0')).toMatchObject({ state: 'pinned' })
+  await owned.remove('data/a', pin)
+  chmodSync(place.folder, 0o755)
+  chmodSync(join(place.folder, '.varve'), 0o755)
+  chmodSync(join(place.folder, '.varve/varve.db'), 0o644)
+  const nobody = await place.run({ words: ['verify', `${ART}:v0`], uid: 65_534 }).ended
+  expect(nobody).toMatchObject({ exit: 1, stdout: expect.stringMatching(/1 entry of 2 cannot be restored\n$/), stderr: expect.stringMatching(/^the state in the registry stays as it was: this user may not write to .*\n$/) })
+  expect(await restorabilityOf('v0')).toMatchObject({ state: 'pinned' })
+  expect(await place.varve('verify', `${ART}:v0`)).toMatchObject({ exit: 1, stderr: 'vision/mnist: v0 is partly lost (1 entry); see varve log\n' })
+  expect(await restorabilityOf('v0')).toMatchObject({ state: 'partly lost', lost: 1 })
+  // Said once: nothing is new.
+  expect(await place.varve('verify', `${ART}:v0`, '--deep')).toMatchObject({ exit: 1, stderr: '' })
+  await owned.put('data/a', 'one')
+  expect(await place.varve('verify', `${ART}:v0`, '--path', 'b')).toMatchObject({ exit: 0, stderr: '' })
+  expect(await restorabilityOf('v0')).toMatchObject({ state: 'partly lost' })
+  expect(await place.varve('verify', `${ART}:v0`)).toMatchObject({ exit: 0, stderr: 'vision/mnist: v0 can be restored again; see varve log\n' })
+  expect(await restorabilityOf('v0')).toMatchObject({ state: 'pinned', lost: 0 })
+  expect((await place.varve('fsck')).stdout).toBe('sound\n')
 }, 240_000)
 
 test('rules of the bucket put what they will take at risk, with the day', async () => {

@@ -210,6 +210,17 @@ describe('fsck', () => {
     [`UPDATE watch SET collection = 99`, 'the watch mnist keeps no collection'],
     [`INSERT INTO request VALUES (99, 'a', 1, 1, 1)`, 'a request belongs to no watch'],
     [`INSERT INTO past SELECT 99, path, since, until, location, lone, size, digest, identity, etag, pin, latest_pin, checksums FROM past`, '3 rows of past belong to no collection'],
+    [`INSERT INTO fate VALUES (1, 'z', 0, 1, 'elsewhere', 0, NULL, NULL, NULL)`, 'vision/mnist: what became of "z" from v0 is said of no entry'],
+    [`INSERT INTO fate VALUES (1, 'a', 0, 2, 'elsewhere', 0, NULL, NULL, NULL)`, 'vision/mnist: what became of "a" from v0 is said of it until v2, and it is there until v1'],
+    [`INSERT INTO fate VALUES (1, 'a', 2, 1, 'elsewhere', 0, NULL, NULL, NULL)`, 'vision/mnist: what became of "a" from v2 is said of it until v1, and it is there until now'],
+    [`INSERT INTO fate VALUES (1, 'a', 0, 1, 'lost', 1, NULL, NULL, NULL)`, 'vision/mnist: what became of "a" from v0 is said of one with a pin, which it is not'],
+    [`INSERT INTO fate VALUES (1, 'a', 0, 1, 'lost', 0, NULL, NULL, NULL)`, 'vision/mnist: what became of "a" from v0 is lost, which goes without saying where there is no pin: it counts twice'],
+    [`INSERT INTO fate VALUES (1, 'a', 0, 1, 'gone', 0, NULL, NULL, NULL)`, 'vision/mnist: what became of "a" from v0 is "gone", which is not known'],
+    [`INSERT INTO fate VALUES (1, 'a', 0, 1, 'elsewhere', 0, 7, NULL, NULL)`, 'vision/mnist: what became of "a" from v0 is elsewhere, and yet has a day on which it will go'],
+    [`INSERT INTO fate VALUES (1, 'a', 0, 1, 'mutable', 0, NULL, NULL, NULL)`, 'vision/mnist: what became of "a" from v0 is mutable, and names nothing that holds its bytes'],
+    [`INSERT INTO fate VALUES (1, 'a', 0, 1, 'elsewhere', 0, NULL, 1, 'a')`, 'vision/mnist: what became of "a" from v0 is elsewhere, and yet names what holds its bytes'],
+    [`INSERT INTO fate VALUES (1, 'a', 0, 1, 'mutable', 0, NULL, 1, 'b')`, 'vision/mnist: what became of "a" from v0 is said to be held by an entry that is not there any more'],
+    [`INSERT INTO fate VALUES (99, 'a', 0, 1, 'elsewhere', 0, NULL, NULL, NULL)`, '1 rows of fate belong to no collection'],
     [`UPDATE skip SET until = 0`, 'vision/mnist: what was skipped at "pipe" is so from v0 to v0, which is no time'],
   ])('finds what %s does', async (text, fault) => {
     const where = await sound()

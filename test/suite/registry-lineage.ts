@@ -123,6 +123,22 @@ function marks(open: OpenRegistry): void {
     expect(markedOf(await putAll(registry, [remove('b')]))).toMatchObject([{ version: 'v2', by: 'v3', paths: ['b'], names: ['train-1'] }])
     expect((await registry.endRun(ONE, 'finished', NOW)).marks).toHaveLength(1)
   })
+  test('what a removed version changed, and the next one finds again, marks nobody twice; what it finds besides does', async () => {
+    const registry = await open()
+    const FORCED = { spared: { aliased: false, used: false }, head: true }
+    await putAll(registry, [put('a', '1'), put('b', '1')])
+    await registry.use(MNIST, 'v0', ONE, NOW)
+    expect(markedOf(await putAll(registry, [put('a', '2')]))).toMatchObject([{ by: 'v1', names: ['train-1'] }])
+    await registry.removeVersion(MNIST, 'v1', FORCED, NOW)
+    await registry.use(MNIST, 'v0', { name: 'eval' }, NOW)
+    // Only who has not heard is told.
+    expect(markedOf(await putAll(registry, [put('a', '2')]))).toEqual([{ version: 'v0', by: 'v2', entries: 1, paths: ['a'], runs: 1, names: ['eval'] }])
+    await registry.removeVersion(MNIST, 'v2', FORCED, NOW)
+    expect(markedOf(await putAll(registry, [put('a', '2')]))).toEqual([])
+    await registry.removeVersion(MNIST, 'v3', FORCED, NOW)
+    expect(markedOf(await putAll(registry, [put('a', '2'), put('b', '2')]))).toMatchObject([{ by: 'v4', paths: ['a', 'b'], runs: 2 }])
+    for (const name of ['train-1', 'eval']) expect((await registry.endRun({ name }, 'finished', NOW)).marks.map(({ by, paths }) => `${by} ${paths.join()}`)).toEqual(['v3 a', 'v4 a,b'])
+  })
   test('of many entries and runs all are counted, and the first are named', async () => {
     const registry = await open()
     const paths = Array.from({ length: 1_200 }, (_, i) => `p${String(i).padStart(4, '0')}`)
@@ -153,6 +169,13 @@ function graphs(open: OpenRegistry): void {
     expect(await graph(registry, CNN)).toEqual({ up, down })
     const within = (most: number) => (line: string): boolean => Number(line.split('@')[1]) <= most
     for (const most of [1, 2, 5]) expect(await graph(registry, CNN, 'v0', most)).toEqual({ up: up.filter(within(most)), down: down.filter(within(most)) })
+  })
+  test('a run may use what it made, as when it logs to and reads from one artifact: both edges are shown, and marks come as to any user', async () => {
+    const registry = await open()
+    await putAll(registry, [put('a', '1')], { run: ONE })
+    await registry.use(MNIST, 'v0', ONE, NOW)
+    expect(await graph(registry)).toEqual({ up: ['train-1>mnist:v0@1', 'mnist:v0>train-1@2'], down: ['mnist:v0>train-1@1', 'train-1>mnist:v0@2'] })
+    expect(markedOf(await putAll(registry, [put('a', '2')]))).toMatchObject([{ by: 'v1', names: ['train-1'] }])
   })
   test('thousands of runs of one version come in pages', async () => {
     const registry = await open()

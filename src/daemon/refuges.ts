@@ -1,0 +1,30 @@
+// What is lost at its own place may be elsewhere: how the audit, a commit and `verify` alike find that out, and write it down.
+import { fateBy } from '../model/fate.ts'
+import type { Audited, AuditRow, Fate } from '../model/fate.ts'
+import type { StateChange } from '../model/version.ts'
+import type { Auditing } from '../registry/registry.ts'
+import type { Log, Tell } from './parts.ts'
+
+/** What is said of a row; `missing` where its own place lost it, `unasked` where nothing is known anew. */
+export type Said = Fate | undefined | 'missing' | 'unasked'
+
+export type Fates = readonly (readonly [AuditRow, Fate | undefined])[]
+
+/** What becomes of each row of which something is said: what its own place lost may be elsewhere. */
+export async function withRefuges(registry: Pick<Auditing, 'refuges'>, of: Audited, told: readonly (readonly [AuditRow, Said])[]): Promise<Fates> {
+  const missing = told.flatMap(([row, said]) => (said === 'missing' ? [row] : []))
+  const refuges = new Map((missing.length === 0 ? [] : await registry.refuges(of, missing)).map((refuge, at) => [missing[at], refuge]))
+  return told.flatMap(([row, said]): Fates => (said === 'unasked' ? [] : [[row, said === 'missing' ? fateBy(row, refuges.get(row)) : said]]))
+}
+
+/** Those of `fates` that are not written down already. */
+export function differing(fates: Fates): Fates {
+  return fates.filter(([row, fate]) => JSON.stringify(fate) !== JSON.stringify(row.fate))
+}
+
+/** Tells of versions that are in another state than before, if any are. */
+export function tellTurned({ tell, log }: { readonly tell: Tell; readonly log: Log }, of: Audited, changes: readonly StateChange[]): void {
+  if (changes.length === 0) return
+  log.warn({ artifact: of.artifact, entity: of.entity, versions: changes.length, changes: changes.slice(0, 100) }, 'versions can be restored otherwise than before')
+  tell.restorability(of, changes)
+}
