@@ -21,8 +21,9 @@ export async function* fsck(folder: string): AsyncGenerator<Fault> {
   let database: DatabaseSync | undefined
   try {
     const reader = mayWrite(file) ? undefined : await openReader(file)
-    database = reader?.database ?? new DatabaseSync(file, { readOnly: true, timeout: 5_000 })
-    database.exec('BEGIN')
+    // Whoever was killed may have left a journal, which SQLite must put back first: that is a write.
+    database = reader?.database ?? new DatabaseSync(file, { timeout: 5_000 })
+    database.exec('PRAGMA query_only = 1; BEGIN')
     const broken = integrityFaults(database)
     yield* broken
     // What the file itself has lost cannot be reckoned with.
