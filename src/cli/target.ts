@@ -38,7 +38,8 @@ const ENDS = ['', '-journal', '-wal', '-shm']
 /** What processes of this machine that were killed while they wrote to the same file have left. Another machine's may still run. */
 async function removeLeft(target: string): Promise<void> {
   const begin = `${basename(target)}.${hostname()}-`
-  for (const name of await readdir(dirname(target))) {
+  // A folder that is not there, or may not be read, the writing itself will meet.
+  for (const name of await readdir(dirname(target)).catch(() => [])) {
     const [, pid] = name.startsWith(begin) ? (/^(\d+)\.part(-journal|-wal|-shm)?$/.exec(name.slice(begin.length)) ?? []) : []
     if (pid !== undefined && (Number(pid) === process.pid || !runs(Number(pid)))) await rm(join(dirname(target), name), { force: true })
   }

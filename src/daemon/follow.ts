@@ -2,12 +2,12 @@
 import type { Clock } from '../model/clock.ts'
 import { describe } from '../model/errors.ts'
 import type { Audited, Fallout } from '../model/fate.ts'
-import type { Auditing } from '../registry/registry.ts'
+import type { Registry } from '../registry/registry.ts'
 import type { Log, Tell } from './parts.ts'
 import { differing, tellTurned, withRefuges } from './refuges.ts'
 
 interface FollowParts {
-  readonly registry: Pick<Auditing, 'inQuestion' | 'refuges' | 'recordFates' | 'turned'>
+  readonly registry: Pick<Registry, 'inQuestion' | 'refuges' | 'recordFates' | 'turned' | 'reclaim'>
   readonly clock: Clock
   readonly log: Log
   readonly tell: Tell
@@ -44,9 +44,10 @@ export class Aftermath {
     this.#wake()
   }
 
-  /** Follows up until `signal` aborts; what came while it rested is asked about at once, together. */
+  /** Takes away what a removal that was killed has left, then follows up until `signal` aborts; what came while it rested is asked about at once, together. */
   async run(parts: FollowParts, signal: AbortSignal): Promise<void> {
-    const { clock } = parts
+    const { clock, registry } = parts
+    await registry.reclaim()
     let startedMs = 0
     const rest = async (): Promise<void> => {
       await clock.sleep((clock.monotonic() - startedMs) * REST, signal)

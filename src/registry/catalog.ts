@@ -152,9 +152,10 @@ function shownFrom(number: string): string {
 
 async function history(db: Database, entries: Entries, name: CollectionName, path: string): Promise<readonly ChangeView[]> {
   const collection = await collectionOf(db.read, name)
+  // What no version covers any more and is still to be taken away was never there.
   const ranges = await db.read.all<Range>(
-    `SELECT ${shownFrom('since')} AS first, ${shownFrom('until')} AS ending, ${STATE}, ${ENTRY_TUPLE} AS tuple FROM past WHERE collection = :collection AND path = :path
-     UNION ALL SELECT ${shownFrom('since')}, NULL, ${STATE}, ${ENTRY_TUPLE} FROM head WHERE collection = :collection AND path = :path ORDER BY first`,
+    `SELECT * FROM (SELECT ${shownFrom('since')} AS first, ${shownFrom('until')} AS ending, ${STATE}, ${ENTRY_TUPLE} AS tuple FROM past WHERE collection = :collection AND path = :path
+     UNION ALL SELECT ${shownFrom('since')}, NULL, ${STATE}, ${ENTRY_TUPLE} FROM head WHERE collection = :collection AND path = :path) WHERE first IS NOT ending ORDER BY first`,
     { collection: collection.id, path },
   )
   if (ranges.length === 0) throw new VarveError('NOT_FOUND', `no version of ${collection.artifact} ever had ${JSON.stringify(path)}`)

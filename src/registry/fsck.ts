@@ -7,6 +7,8 @@ import { directoryOf } from '../model/location.ts'
 import { translate } from './failures.ts'
 import { SCHEMA } from './migrate.ts'
 import { hasMoved, mayWrite, openReader } from './reading.ts'
+import { ABANDONED } from './reclaim.ts'
+import type { Abandoned } from './reclaim.ts'
 import type { Fault } from './registry.ts'
 
 const PAGE = 5_000
@@ -175,12 +177,14 @@ function* rowFaults(database: DatabaseSync, collection: Collection, numbers: rea
     return known
   }
   const fault = (path: string, words: string): Fault => ({ artifact: collection.artifact, words: `${JSON.stringify(path)} ${words}` })
+  const abandoned = (database.prepare(ABANDONED).all() as unknown as Abandoned[]).filter((one) => one.collection === collection.id)
+  const isAbandoned = (since: number, until: number | null): boolean => until !== null && abandoned.some(({ number, before, after }) => until > number && until <= after && since > before)
   let before: Row | undefined
   for (const row of rowsOf(database, collection.id)) {
     const [path, since, until, size, identity, located] = row
     const range = `v${since} to ${until === null ? 'now' : `v${until}`}`
     if (until !== null && since >= until) yield fault(path, `is there from ${range}, which is no time`)
-    else if (coversNone(numbers, since, until)) yield fault(path, `is there from ${range}, where no version is`)
+    else if (coversNone(numbers, since, until) && !isAbandoned(since, until)) yield fault(path, `is there from ${range}, where no version is`)
     if (until !== null && until > (collection.head ?? -1)) yield fault(path, `ended at v${until}, after the newest version`)
     if (before !== undefined && before[0] === path && (before[2] === null || before[2] > since)) yield fault(path, `is there twice from v${since}`)
     if (located === 0) yield fault(path, `has no location from v${since}`)

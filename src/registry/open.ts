@@ -13,6 +13,7 @@ import { lineage } from './lineage.ts'
 import { accept, begin, beginPut, extend, release, renew } from './looks.ts'
 import { record } from './record.ts'
 import { mayWrite, onlyReading } from './reading.ts'
+import { reclaim } from './reclaim.ts'
 import type { Registry } from './registry.ts'
 import { request } from './requests.ts'
 import { giveBack, removable, removeVersion } from './retain.ts'
@@ -119,6 +120,7 @@ export async function openOn(writer: Connection, reader: Connection = writer): P
     endRun: (run, state, nowMs) => endRun(db, run, state, nowMs),
     removable: (name) => removable(db, name),
     removeVersion: (name, version, removal, nowMs) => removeVersion(db, name, version, removal, nowMs),
+    reclaim: () => reclaim(db),
     giveBack: (whole) => giveBack(db, whole),
     ...catalog(db),
     lineage: (name, version, depth) => lineage(db, name, version, depth),

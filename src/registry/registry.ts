@@ -314,11 +314,13 @@ export interface Retention {
   /** Pages of a collection's versions, newest first, with what speaks for each. */
   removable(collection: CollectionName): AsyncIterable<readonly RemovalView[]>
   /**
-   * Removes a version: metadata alone, in one transaction; what no other version covers goes with it, and its index is never used again. Of the newest one, the one before it is newest again,
+   * Removes a version: metadata alone, in one transaction, after which the rows that no other version covers go in batches between which others write; its index is never used again. Of the newest one, the one before it is newest again,
    * any look and put under way is overtaken, and every watch of the collection gets a WHOLE request with cause `cli`. A collection without any version stays, as before its first.
    * Throws NOT_FOUND, and CONFLICT for one that is spared.
    */
   removeVersion(collection: CollectionName, version: string, removal: Removal, nowMs: number): Promise<RemovalView>
+  /** Takes away what a removal has left whose process was killed. */
+  reclaim(): Promise<void>
   /**
    * Gives the space that nobody needs any more back to the file system, in pieces between which others write; answers how many bytes. A database that an earlier Varve made must be
    * rewritten as a whole this once, and nobody writes meanwhile: undefined, and nothing done, where `whole` is false or another is writing.

@@ -4,6 +4,7 @@ import { WHOLE } from '../model/watch.ts'
 import type { CollectionName } from '../model/watch.ts'
 import type { Database, Statements } from './database.ts'
 import { collectionOf, versionOf } from './lookup.ts'
+import { abandon, reclaim } from './reclaim.ts'
 import type { Removal } from './registry.ts'
 import { demand, strengthOf } from './requests.ts'
 import { forget } from './scratch.ts'
@@ -52,7 +53,7 @@ export async function* removable(db: Database, name: CollectionName): AsyncItera
 
 /** See `Retention.removeVersion`. */
 export async function removeVersion(db: Database, name: CollectionName, version: string, { spared, head }: Removal, nowMs: number): Promise<RemovalView> {
-  return db.transaction(async (tx) => {
+  const removed = await db.transaction(async (tx) => {
     const found = await collectionOf(tx, name)
     const number = await versionOf(tx, found, version)
     const stored = await tx.one<Stored>(`${STORED} AND v.number = :number`, { collection: found.id, number })
@@ -70,7 +71,7 @@ export async function removeVersion(db: Database, name: CollectionName, version:
     await tx.all('DELETE FROM version WHERE collection = :collection AND number = :number', { collection: found.id, number })
     await tx.all('DELETE FROM alias WHERE collection = :collection AND number = :number', { collection: found.id, number })
     if (after === null) await uncover(tx, found.id, before, nowMs)
-    else await thin(tx, found.id, number, before ?? -1, after)
+    else await abandon(tx, { collection: found.id, number, before: before ?? -1, after })
     // A put without a name leaves no run behind; what people named, and what stands for a watch, stays.
     await tx.all(
       `DELETE FROM run WHERE id = :run AND state IS NULL AND NOT EXISTS (SELECT 1 FROM version v WHERE v.run = :run) AND NOT EXISTS (SELECT 1 FROM watch w WHERE w.run = :run)
@@ -79,6 +80,8 @@ export async function removeVersion(db: Database, name: CollectionName, version:
     )
     return view
   })
+  await reclaim(db)
+  return removed
 }
 
 function refuse({ artifact, version, aliases, users }: RemovalView, spared: Removal['spared']): void {
@@ -88,13 +91,6 @@ function refuse({ artifact, version, aliases, users }: RemovalView, spared: Remo
     ...(spared.used && users.length > 0 ? [`was used by the run${users.length === 1 ? '' : 's'} ${users.join(', ')}`] : []),
   ]
   if (whys.length > 0) throw new VarveError('CONFLICT', `${artifact}:${version} ${whys.join(' and ')}`, { hint: 'it stays; --force removes it all the same' })
-}
-
-/** A version between two others, or the oldest, is gone: rows that no version covers now go. A row covers a version on, whatever the version is called that its range begins or ends with. */
-async function thin(tx: Statements, collection: number, number: number, before: number, after: number): Promise<void> {
-  // The plus keeps the planner at the index of ends: of what began since, there may be a million.
-  for (const table of ['past', 'skip'])
-    await tx.all(`DELETE FROM ${table} WHERE collection = :collection AND until > :number AND until <= :after AND +since > :before`, { collection, number, before, after })
 }
 
 /** The newest version is gone, and `head` is the newest now: what the versions after it closed is open again, and every watch must see for itself. */

@@ -133,6 +133,48 @@ describe('removal against a model', () => {
   }, 300_000)
 })
 
+describe('in batches', () => {
+  const noted = (database: DatabaseSync): number => (database.prepare(`SELECT count(*) AS count FROM meta WHERE key LIKE 'abandoned:%'`).get() as { count: number }).count
+  test('others write while the rows of a removed version go, and nobody sees them', async () => {
+    const where = fresh()
+    const [registry, other] = [await openRegistry(where, true), await openRegistry(where)]
+    for (const text of ['a', 'b', 'c']) await putAll(registry, Array.from({ length: 20_000 }, (_, i) => put(`p${i}`, `${text}${i}`)))
+    const database = new DatabaseSync(join(where, 'varve.db'))
+    let removed = false
+    let between = 0
+    const removing = registry.removeVersion(MNIST, 'v1', FORCED, NOW).then(() => (removed = true))
+    for (let i = 0; !removed; i++) {
+      await putAll(other, [put('x', `${i}`)], { collection: { ...MNIST, collection: 'other' } })
+      // This thread is not the other's alone.
+      await new Promise((resolve) => setTimeout(resolve, 1))
+      if (noted(database) === 0 || between++ > 0) continue
+      expect(await faults(where)).toEqual([])
+      expect((await other.history(MNIST, 'p7')).map(({ change, version }) => `${change} ${version}`)).toEqual(['added v0', 'modified v2'])
+    }
+    await removing
+    expect(between).toBeGreaterThan(0)
+    expect([noted(database), await faults(where), (database.prepare('SELECT count(*) AS count FROM past WHERE collection = 1').get() as { count: number }).count]).toEqual([0, [], 20_000])
+    database.close()
+  }, 120_000)
+  test('what a killed process left goes with the next removal, or when a daemon starts', async () => {
+    const where = fresh()
+    const registry = await openRegistry(where)
+    for (const text of ['1', '2', '3', '4']) await putAll(registry, [put('a', text), put('b', '1')])
+    const database = new DatabaseSync(join(where, 'varve.db'))
+    // As it is after the transaction that removes the version, and before the first batch.
+    database.exec(`DELETE FROM version WHERE number = 1; INSERT INTO meta VALUES ('abandoned:1:1', '[1,1,0,2]')`)
+    const past = (): string[] => (database.prepare('SELECT path, since FROM past ORDER BY path, since').all() as { path: string; since: number }[]).map(({ path, since }) => `${path} ${since}`)
+    const seen = async (): Promise<unknown> => [await faults(where), (await registry.history(MNIST, 'a')).map(({ change, version }) => `${change} ${version}`)]
+    expect([past(), await seen()]).toEqual([['a 0', 'a 1', 'a 2'], [[], ['added v0', 'modified v2', 'modified v3']]])
+    await registry.removeVersion(MNIST, 'v0', FORCED, NOW)
+    expect([past(), await seen(), noted(database)]).toEqual([['a 2'], [[], ['added v2', 'modified v3']], 0])
+    database.exec(`DELETE FROM version WHERE number = 2; INSERT INTO meta VALUES ('abandoned:1:2', '[1,2,-1,3]')`)
+    await registry.reclaim()
+    expect([past(), noted(database)]).toEqual([[], 0])
+    database.close()
+  })
+})
+
 describe('space', () => {
   const many = (text: string): Finding[] => Array.from({ length: 20_000 }, (_, i) => put(`folder/${i}/a rather long name of an object`, `${text}${i}`))
   test.each([true, false])('is given back while others write: the file shrinks (thread: %s)', async (thread) => {
