@@ -10,6 +10,7 @@ import type { Location } from '../model/location.ts'
 import type { VersionView } from '../model/version.ts'
 import { Bringer, lostStep, refuseRemote, stepFrom } from './bring.ts'
 import type { Brought } from './bring.ts'
+import { diskFailure } from './disk.ts'
 import { extrasOf, removeExtras } from './extras.ts'
 import type { Extra } from './extras.ts'
 import { Fetcher } from './fetch.ts'
@@ -40,6 +41,8 @@ export async function get(parts: Parts, wish: GetWish, tell: Tell, signal: Abort
   const getting = new Getting(parts, wish, view, tell, signal)
   try {
     return await getting.run()
+  } catch (error) {
+    throw diskFailure(error)
   } finally {
     await getting.close()
   }

@@ -4,9 +4,9 @@ import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, realpathSy
 import { hostname } from 'node:os'
 import { dirname, join } from 'node:path'
 import { VarveError } from '../model/errors.ts'
+import { diskFailure } from './disk.ts'
 import { isRoomName, ROOM } from './names.ts'
 import type { Folding } from './names.ts'
-import { diskFailure } from './threads.ts'
 
 const LOCK = 'lock'
 const PARTIAL = '.part'
@@ -46,7 +46,7 @@ export function enter(destination: string): Room {
     const folder = root + ROOM
     if (lstatSync(folder, { throwIfNoEntry: false })?.isDirectory() === false)
       throw new VarveError('CONFLICT', `${folder} is no folder`, { hint: 'a restore works in a folder of that name: move it away' })
-    mkdirSync(folder, { recursive: true })
+    if (!existsSync(folder)) mkdirSync(folder)
     lock(join(folder, LOCK), root)
     clear(folder, (name) => name !== LOCK && !name.endsWith(PARTIAL))
     const { folding, fine } = probe(folder)
