@@ -18,7 +18,7 @@ export interface Extra {
 /** In path order; symbolic links are names like others, and never followed. A folder is told when nothing at all is in it. */
 export async function extrasOf(root: string, pages: Pick<Pages, 'all'>, receipt: Pick<Receipt, 'entries'>, folding?: Folding): Promise<readonly Extra[]> {
   // What a file system lists under another name than it was given may be the version's all the same.
-  const twins = folding?.any === true ? new Twins(folding) : undefined
+  const twins = folding?.folds === true ? new Twins(folding) : undefined
   if (twins !== undefined) for await (const path of pathsOf(pages)) twins.add(path)
   const remembered = new Remembered(receipt.entries())
   const paths = pathsOf(pages)

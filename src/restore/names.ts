@@ -16,7 +16,7 @@ export function isRoomName(name: string): boolean {
 /** What the file system of a destination takes for one name; each has its own idea of cases and forms, so that it alone can say. */
 export interface Folding {
   /** It takes some names for the same as others. */
-  readonly any: boolean
+  readonly folds: boolean
   same(name: string, other: string): boolean
 }
 
@@ -30,7 +30,7 @@ export class Names {
   /** `root` is the destination, ending in `/`. */
   constructor(root: string, folding?: Folding) {
     this.#root = root
-    this.#twins = folding?.any === true ? new Twins(folding) : undefined
+    this.#twins = folding?.folds === true ? new Twins(folding) : undefined
   }
 
   /** Why no file of that path can be made, in words; undefined when one can. */

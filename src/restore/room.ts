@@ -42,11 +42,11 @@ export function isFresh(destination: string): boolean {
 export function foldingOf(destination: string): Folding {
   const path = destination.replace(/(?<=.)\/+$/, '')
   const seen = statSync(path, { bigint: true, throwIfNoEntry: false })
-  if (seen === undefined) return path === dirname(path) ? { any: false, same: () => false } : foldingOf(dirname(path))
+  if (seen === undefined) return path === dirname(path) ? { folds: false, same: () => false } : foldingOf(dirname(path))
   const other = [...basename(path)].map((letter) => (letter === letter.toUpperCase() ? letter.toLowerCase() : letter.toUpperCase())).join('')
   const twin = statSync(join(dirname(path), other), { bigint: true, throwIfNoEntry: false })
   const plain = (name: string): string => name.normalize('NFC').toLowerCase()
-  return { any: other !== basename(path) && twin?.ino === seen.ino && twin.dev === seen.dev, same: (one, another) => plain(one) === plain(another) }
+  return { folds: other !== basename(path) && twin?.ino === seen.ino && twin.dev === seen.dev, same: (one, another) => plain(one) === plain(another) }
 }
 
 /** Makes the destination if it is not there, and takes it for this restore. Throws CONFLICT when another works there, DESTINATION_REFUSED. */
@@ -131,7 +131,7 @@ function probe(folder: string): { readonly folding: Folding; readonly fine: bool
   const composed = join(folder, 'varve-\u00e9')
   writeFileSync(lower, '')
   writeFileSync(composed, '')
-  const any = existsSync(join(folder, 'varve-CASE')) || existsSync(join(folder, 'varve-e\u0301'))
+  const folds = existsSync(join(folder, 'varve-CASE')) || existsSync(join(folder, 'varve-e\u0301'))
   // FAT counts 2 s, exFAT 10 ms, old servers whole seconds; what counts nanoseconds ticks every few milliseconds.
   const fine = [lower, composed].some((file) => statSync(file, { bigint: true }).mtimeNs % 10_000_000n !== 0n)
   rmSync(lower)
@@ -146,5 +146,5 @@ function probe(folder: string): { readonly folding: Folding; readonly fine: bool
       rmSync(names, { recursive: true })
     }
   }
-  return { folding: { any, same }, fine }
+  return { folding: { folds, same }, fine }
 }

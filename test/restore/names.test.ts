@@ -14,7 +14,7 @@ const folder = mkdtempSync(join(tmpdir(), 'varve-names-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 
 // As XFS with ascii-ci has it: other letters than these are told apart.
-const ascii: Folding = { any: true, same: (name, other) => name.replace(/[A-Z]/g, (letter) => letter.toLowerCase()) === other.replace(/[A-Z]/g, (letter) => letter.toLowerCase()) }
+const ascii: Folding = { folds: true, same: (name, other) => name.replace(/[A-Z]/g, (letter) => letter.toLowerCase()) === other.replace(/[A-Z]/g, (letter) => letter.toLowerCase()) }
 
 test('only what the file system itself takes for the same collides, by file and by folder', () => {
   const told = (folding: Folding | undefined): readonly string[] => {
@@ -23,7 +23,7 @@ test('only what the file system itself takes for the same collides, by file and 
   }
   const same = (name: string): string => `this file system takes "${name}" for the same name`
   expect(told(ascii)).toEqual([`a: ${same('A')}`, `d/X: ${same('D/x')}`, `d/y: ${same('D')}`])
-  expect(told({ any: true, same: (name, other) => name.toLowerCase() === other.toLowerCase() })).toEqual([`a: ${same('A')}`, `d/X: ${same('D/x')}`, `d/y: ${same('D')}`, `é: ${same('É')}`])
+  expect(told({ folds: true, same: (name, other) => name.toLowerCase() === other.toLowerCase() })).toEqual([`a: ${same('A')}`, `d/X: ${same('D/x')}`, `d/y: ${same('D')}`, `é: ${same('É')}`])
   expect(told(undefined)).toEqual([])
 })
 
@@ -42,9 +42,9 @@ test('a destination is asked, and where nothing may be written its own name tell
   const to = join(folder, 'Here')
   mkdirSync(to)
   const room = enter(to)
-  expect([room.folding.any, room.folding.same('a', 'A'), room.folding.same('a', 'a')]).toEqual([false, false, true])
+  expect([room.folding.folds, room.folding.same('a', 'A'), room.folding.same('a', 'a')]).toEqual([false, false, true])
   room.leave(false)
-  expect(foldingOf(join(to, 'not/there')).any).toBe(false)
+  expect(foldingOf(join(to, 'not/there')).folds).toBe(false)
   symlinkSync(to, join(folder, 'hERE'))
-  expect(foldingOf(to).any).toBe(true)
+  expect(foldingOf(to).folds).toBe(true)
 })
