@@ -2,7 +2,7 @@
 import { identityOf } from '../model/entry.ts'
 import type { Holding } from '../model/entry.ts'
 import { VarveError } from '../model/errors.ts'
-import type { Loss } from '../model/errors.ts'
+import type { Loss, LossReason } from '../model/errors.ts'
 import { formatReference } from '../model/location.ts'
 import { Fetcher, PIECE_BYTES, Unfetched } from './fetch.ts'
 import type { Fetched } from './fetch.ts'
@@ -128,7 +128,7 @@ export class Bringer {
           task.resolve({ step: this.#step(holding, { source: source(at), proof: sealOf(holding)?.by ?? 'store' }), fingerprint: fingerprints[at] as string })
         } else if (outcome === 'barred' || outcome === 'occupied') task.resolve({ step: lostStep(inTheWay(holding, outcome)) })
         // Not what it was at the plan, a moment ago.
-        else await this.#settle(task, () => this.#instead(task, new Unfetched(outcome === 'absent' ? 'removed' : outcome === 'denied' ? 'denied' : 'overwritten', `${wordsOf(source(at))} ${WORDS[outcome]}`)))
+        else await this.#settle(task, () => this.#instead(task, new Unfetched(...lossOf(outcome, source(at)))))
       }
     } catch (error) {
       for (const { reject } of batch) reject(error)
@@ -194,7 +194,15 @@ export function lostStep({ path, reason, words }: Loss): Step {
   return { path, action: 'lost', reason, words }
 }
 
-const WORDS = { absent: 'is not there any more', wrong: 'holds other bytes now', denied: 'may not be read' } as const
+/** Why a local file cannot be had. */
+export function lossOf(found: 'absent' | 'denied' | 'failing' | 'wrong', source: Pick<Source, 'location' | 'key' | 'wanted'>): [reason: LossReason, words: string] {
+  const [reason, words] = FOUND[found]
+  return [reason, `${wordsOf(source)} ${words}`]
+}
+
+const FOUND = {
+  absent: ['removed', 'is not there any more'], wrong: ['overwritten', 'holds other bytes now'], denied: ['denied', 'may not be read'], failing: ['unreachable', 'cannot be read: its disk fails'],
+} as const
 
 function inTheWay({ path }: Holding, outcome: Put): Loss {
   const words = outcome === 'occupied' ? 'a file has come to its place at the destination meanwhile' : 'a symbolic link, a folder or what is no file stands in its way at the destination'

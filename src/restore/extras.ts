@@ -2,7 +2,8 @@
 import { lstatSync, readdirSync, rmdirSync, rmSync } from 'node:fs'
 import { fingerprintOf } from '../model/fingerprint.ts'
 import { comparePaths, directoryOf } from '../model/location.ts'
-import { isRoomName, ROOM } from './names.ts'
+import { isRoomName, ROOM, Twins } from './names.ts'
+import type { Folding } from './names.ts'
 import type { Pages } from './pages.ts'
 import { isOurs, Remembered } from './receipt.ts'
 import type { Kept, Receipt } from './receipt.ts'
@@ -15,7 +16,10 @@ export interface Extra {
 }
 
 /** In path order; symbolic links are names like others, and never followed. A folder is told when nothing at all is in it. */
-export async function extrasOf(root: string, pages: Pages, receipt: Receipt): Promise<readonly Extra[]> {
+export async function extrasOf(root: string, pages: Pick<Pages, 'all'>, receipt: Pick<Receipt, 'entries'>, folding?: Folding): Promise<readonly Extra[]> {
+  // What a file system lists under another name than it was given may be the version's all the same.
+  const twins = folding?.folds === true ? new Twins(folding) : undefined
+  if (twins !== undefined) for await (const path of pathsOf(pages)) twins.add(path)
   const remembered = new Remembered(receipt.entries())
   const paths = pathsOf(pages)
   const extras: Extra[] = []
@@ -24,6 +28,7 @@ export async function extrasOf(root: string, pages: Pages, receipt: Receipt): Pr
     for (const { path, folder } of walk(root, '')) {
       while (next.done !== true && comparePaths(next.value, path) < 0) next = await paths.next()
       if (next.done !== true && next.value === path) continue
+      if (twins?.of(path.replace(/\/$/, '')) !== undefined) continue
       const kept = folder ? undefined : await remembered.of(path)
       extras.push({ path, kind: folder ? 'folder' : 'file', ours: folder || (kept !== undefined && isUntouched(root, kept)) })
     }
@@ -58,7 +63,7 @@ export function removeExtras(root: string, extras: readonly Pick<Extra, 'path' |
   }
 }
 
-async function* pathsOf(pages: Pages): AsyncGenerator<string, undefined> {
+async function* pathsOf(pages: Pick<Pages, 'all'>): AsyncGenerator<string, undefined> {
   for await (const { holdings } of pages.all()) for (const { path } of holdings) yield path
   return undefined
 }

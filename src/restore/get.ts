@@ -10,6 +10,7 @@ import type { Location } from '../model/location.ts'
 import type { VersionView } from '../model/version.ts'
 import { Bringer, lostStep, refuseRemote, stepFrom } from './bring.ts'
 import type { Brought } from './bring.ts'
+import { diskFailure } from './disk.ts'
 import { extrasOf, removeExtras } from './extras.ts'
 import type { Extra } from './extras.ts'
 import { Fetcher } from './fetch.ts'
@@ -23,7 +24,7 @@ import type { Source } from './readers.ts'
 import { bootOf, lyingBy, Receipt } from './receipt.ts'
 import type { Draft } from './receipt.ts'
 import type { GetWish, Parts, Report, Step, Tell } from './terms.ts'
-import { enter, isFresh } from './room.ts'
+import { enter, foldingOf, isFresh } from './room.ts'
 import type { Room } from './room.ts'
 import { count, named } from './said.ts'
 import { Shelf } from './shelf.ts'
@@ -40,6 +41,8 @@ export async function get(parts: Parts, wish: GetWish, tell: Tell, signal: Abort
   const getting = new Getting(parts, wish, view, tell, signal)
   try {
     return await getting.run()
+  } catch (error) {
+    throw diskFailure(error)
   } finally {
     await getting.close()
   }
@@ -167,9 +170,10 @@ class Getting {
   }
 
   async #weigh(root: string, known: Pick<Scales, 'fresh' | 'trusted' | 'believed'>, room: Room | undefined): Promise<Weighed> {
-    const extras = this.#wish.delete && !known.fresh ? await extrasOf(root, this.#pages, this.#receipt) : []
+    const folding = room?.folding ?? foldingOf(root)
+    const extras = this.#wish.delete && !known.fresh ? await extrasOf(root, this.#pages, this.#receipt, folding) : []
     const weighed = await weigh({
-      ...known, pages: this.#pages, planner: this.#planner, threads: this.#threads, wish: this.#wish, root, receipt: this.#receipt, ...(room !== undefined && { folding: room.folding }),
+      ...known, pages: this.#pages, planner: this.#planner, threads: this.#threads, wish: this.#wish, root, receipt: this.#receipt, folding,
       keep: (at, fingerprint) => this.#shelf.put(at, fingerprint), progress: this.#parts.progress,
     }, this.#signal)
     refuseRemote(weighed.remote, this.#wish.as)

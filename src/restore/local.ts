@@ -4,6 +4,7 @@ import { closeSync, constants, copyFileSync, fstatSync, linkSync, lstatSync, mkd
 import type { BigIntStats } from 'node:fs'
 import { fingerprintOf } from '../model/fingerprint.ts'
 import { directoryOf } from '../model/location.ts'
+import { placed } from './disk.ts'
 import { PART_MOST_BYTES, writtenParts } from './parts.ts'
 import { Prover, proverOf } from './verify.ts'
 import type { Seal } from './verify.ts'
@@ -34,9 +35,9 @@ export interface LookTask {
 
 /**
  * `same`: by fingerprint. `right`, `wrong`: by digest, or by size. `otherwise`: not in the way that is asked for, and what lies there is the recorded bytes, or a link to where they were recorded
- * from. `unknown`: nothing is recorded that would tell. `barred`: no file, or something on the way is no folder.
+ * from. `unknown`: nothing is recorded that would tell. `barred`: no file, or something on the way is no folder. `failing`: of a source, its disk does not give it.
  */
-export type Look = 'absent' | 'same' | 'right' | 'wrong' | 'otherwise' | 'unknown' | 'barred' | 'denied'
+export type Look = 'absent' | 'same' | 'right' | 'wrong' | 'otherwise' | 'unknown' | 'barred' | 'denied' | 'failing'
 
 /** Files are to be read, verified, and put into place. */
 export interface PlaceTask {
@@ -73,7 +74,7 @@ export type PourTask =
   | { readonly kind: 'end' }
 
 /** `wrong`: the source is not what was recorded. `occupied`: a file has come to its place. */
-export type Put = 'done' | 'absent' | 'wrong' | 'denied' | 'barred' | 'occupied'
+export type Put = 'done' | 'absent' | 'wrong' | 'denied' | 'failing' | 'barred' | 'occupied'
 
 export type Task = LookTask | PlaceTask | WriteTask | PourTask
 /** In the order of the task, with the fingerprints of what is in place. */
@@ -97,24 +98,29 @@ export async function perform(task: Task): Promise<Answer> {
   if (task.kind === 'begin') return { ...NOTHING, lengthBytes: await begin(task.file, task.resume, task.seal) }
   if (task.kind === 'pour') return pourMore(task.bytes)
   if (task.kind === 'end') return { ...NOTHING, holds: await end() }
-  if (task.kind === 'write') return write(task)
   const outcomes: (Look | Put)[] = []
   const fingerprints: string[] = []
-  for (const at of task.paths.keys()) {
-    const [outcome, fingerprint] = task.kind === 'look' ? await lookAt(task, at) : await placeOne(task, at)
-    outcomes.push(outcome)
-    fingerprints.push(fingerprint)
+  let at = 0
+  try {
+    if (task.kind === 'write') return write(task)
+    for (; at < task.paths.length; at++) {
+      const [outcome, fingerprint] = task.kind === 'look' ? await lookAt(task, at) : await placeOne(task, at)
+      outcomes.push(outcome)
+      fingerprints.push(fingerprint)
+    }
+    return { outcomes, fingerprints }
+  } catch (error) {
+    throw placed(error, task.kind === 'look' ? task.base + (task.paths[at] as string) : task.root + (task.kind === 'write' ? task.path : (task.paths[at] as string)))
   }
-  return { outcomes, fingerprints }
 }
 
 const NOTHING: Answer = { outcomes: [], fingerprints: [] }
-let poured: { readonly fd: number; readonly prover: Prover | undefined } | undefined
+let poured: { readonly file: string; readonly fd: number; readonly prover: Prover | undefined } | undefined
 
 async function begin(file: string, resume: boolean, seal: Seal | undefined): Promise<number> {
   if (poured !== undefined) closeSync(poured.fd)
   const fd = openSync(file, constants.O_RDWR | constants.O_CREAT | (resume ? 0 : constants.O_TRUNC))
-  poured = { fd, prover: seal === undefined ? undefined : await writtenProverOf(seal, fd) }
+  poured = { file, fd, prover: seal === undefined ? undefined : await writtenProverOf(seal, fd) }
   let total = 0
   for (let length = 1; length > 0; total += length) {
     length = readSync(poured.fd, chunk, 0, CHUNK_BYTES, null)
@@ -131,8 +137,12 @@ async function writtenProverOf(seal: Seal, fd: number): Promise<Prover> {
 
 function pourMore(bytes: Uint8Array): Answer {
   if (poured === undefined) throw new Error('nothing is poured')
-  for (let at = 0; at < bytes.length; ) at += writeSync(poured.fd, bytes, at, bytes.length - at)
-  poured.prover?.update(bytes)
+  try {
+    for (let at = 0; at < bytes.length; ) at += writeSync(poured.fd, bytes, at, bytes.length - at)
+    poured.prover?.update(bytes)
+  } catch (error) {
+    throw placed(error, poured.file)
+  }
   return { ...NOTHING, spare: bytes.buffer as ArrayBuffer }
 }
 
@@ -173,7 +183,7 @@ async function lookAt(task: LookTask, at: number): Promise<readonly [Look, strin
     const [outcome, fingerprint] = await lookAtFile(task, at, path, seen)
     return [seen === undefined ? outcome : asAsked(task, at, seen, outcome), fingerprint]
   } catch (error) {
-    return [verdict(error), '']
+    return [task.follow && isFailing(error) ? 'failing' : verdict(error), '']
   }
 }
 
@@ -236,6 +246,11 @@ function verdict(error: unknown): 'absent' | 'denied' | 'barred' {
   if (code === 'EACCES' || code === 'EPERM') return 'denied'
   if (code === 'ELOOP' || code === 'ENAMETOOLONG' || code === 'EISDIR' || code === 'ENXIO') return 'barred'
   throw error
+}
+
+/** A file that its disk, or what stands behind it, does not give. */
+function isFailing(error: unknown): boolean {
+  return ['EIO', 'EREMOTEIO', 'EMEDIUMTYPE', 'ENOMEDIUM', 'ENODATA', 'EUCLEAN', 'EBADMSG', 'ESTALE'].includes((error as NodeJS.ErrnoException).code ?? '')
 }
 
 async function digestFile(path: string, size: number, seal: Seal): Promise<boolean> {
@@ -314,13 +329,18 @@ async function fetchTo({ sources, sizes, seals, way, temporary }: PlaceTask, at:
     if (way === 'hardlink') linkSync(source, temporary)
     else symlinkSync(source, temporary)
     return 'done'
+  } catch (error) {
+    // Reading is the source's; what is written never fails so without a word of its own.
+    if ((error as NodeJS.ErrnoException).syscall === 'read' && isFailing(error)) return 'failing'
+    throw error
   } finally {
     closeSync(from)
     if (to !== undefined) closeSync(to)
   }
 }
 
-function sourceVerdict(error: unknown): 'absent' | 'denied' | 'wrong' {
+function sourceVerdict(error: unknown): 'absent' | 'denied' | 'wrong' | 'failing' {
+  if (isFailing(error)) return 'failing'
   const found = verdict(error)
   return found === 'barred' ? 'wrong' : found
 }

@@ -10,13 +10,14 @@ export const ROOM = '.varve-restore'
 
 /** True for the names that a restore itself uses there: what else lies in it is somebody's. */
 export function isRoomName(name: string): boolean {
-  return /^(lock|varve-(\d+\.tmp|[0-9a-f]{32}\.part|case|\u00e9))$/.test(name)
+  return /^(lock|varve-(\d+\.tmp|[0-9a-f]{32}\.part|case|names|\u00e9))$/.test(name)
 }
 
-/** What the file system of a destination takes for one name. */
+/** What the file system of a destination takes for one name; each has its own idea of cases and forms, so that it alone can say. */
 export interface Folding {
-  readonly cases: boolean
-  readonly forms: boolean
+  /** It takes some names for the same as others. */
+  readonly folds: boolean
+  same(name: string, other: string): boolean
 }
 
 /** Told every path of a version once, in path order. */
@@ -24,13 +25,12 @@ export class Names {
   readonly #root: string
   /** Files whose name may yet turn up as a folder: each begins with the one before. */
   readonly #open: string[] = []
-  readonly #folding: Folding
-  readonly #folded = new Map<string, string>()
+  readonly #twins: Twins | undefined
 
   /** `root` is the destination, ending in `/`. */
-  constructor(root: string, folding: Folding = { cases: false, forms: false }) {
+  constructor(root: string, folding?: Folding) {
     this.#root = root
-    this.#folding = folding
+    this.#twins = folding?.folds === true ? new Twins(folding) : undefined
   }
 
   /** Why no file of that path can be made, in words; undefined when one can. */
@@ -41,23 +41,47 @@ export class Names {
     const file = this.#open.find((one) => path.startsWith(`${one}/`))
     if (file !== undefined) return `${JSON.stringify(file)} is a file in this version, and cannot be a folder, too`
     this.#open.push(path)
-    return this.#folding.cases || this.#folding.forms ? this.#collision(path) : undefined
+    const twin = this.#twins?.add(path)
+    return twin === undefined ? undefined : `this file system takes ${JSON.stringify(twin)} for the same name`
+  }
+}
+
+/** Paths, where a file system takes some names for the same. */
+export class Twins {
+  readonly #folding: Folding
+  readonly #folded = new Map<string, string[]>()
+
+  constructor(folding: Folding) {
+    this.#folding = folding
   }
 
-  #collision(path: string): string | undefined {
+  /** Answers what is there already and the same as the path, or as a folder on its way; else the path is there from now on. */
+  add(path: string): string | undefined {
     for (let one = path; one !== ''; one = directoryOf(one).slice(0, -1)) {
-      const folded = this.#fold(one)
-      const other = this.#folded.get(folded)
-      if (other !== undefined && other !== one) return `this file system takes ${JSON.stringify(other)} for the same name`
-      this.#folded.set(folded, one)
+      const folded = fold(one)
+      const others = this.#folded.get(folded) ?? []
+      if (others.includes(one)) continue
+      const twin = this.of(one)
+      if (twin !== undefined) return twin
+      this.#folded.set(folded, [...others, one])
     }
     return undefined
   }
 
-  #fold(path: string): string {
-    const formed = this.#folding.forms ? path.normalize('NFC') : path
-    return this.#folding.cases ? formed.toLowerCase() : formed
+  /** What is there and, under another name, the same as the path. */
+  of(path: string): string | undefined {
+    return this.#folded.get(fold(path))?.find((other) => other !== path && this.#isSame(other, path))
   }
+
+  #isSame(path: string, other: string): boolean {
+    const names = other.split('/')
+    return path.split('/').every((name, at) => name === names[at] || this.#folding.same(name, names[at] as string))
+  }
+}
+
+/** Names that any file system takes for one are one here; more may be. */
+function fold(path: string): string {
+  return path.normalize('NFC').toUpperCase().toLowerCase().normalize('NFC')
 }
 
 function segmentTrouble(path: string): string | undefined {

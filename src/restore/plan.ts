@@ -124,7 +124,8 @@ export class Planner {
         const outcome = outcomes[i] as Look
         if (outcome === 'same' || outcome === 'right') continue
         const name = formatReference(holding.location, holding.key)
-        missing.set(at, { holding, ...(outcome === 'absent' ? removed(name) : outcome === 'denied' ? { reason: 'denied', words: `${name} may not be read` } : overwritten(name)) })
+        const failing = outcome === 'denied' ? ({ reason: 'denied', words: `${name} may not be read` } as const) : outcome === 'failing' ? ({ reason: 'unreachable', words: `${name} cannot be read: its disk fails` } as const) : undefined
+        missing.set(at, { holding, ...(failing ?? (outcome === 'absent' ? removed(name) : overwritten(name))) })
       }
     }))
   }

@@ -179,6 +179,10 @@ export class Draft {
     const folders = new Lines(`${this.#name}.folders.${process.pid}`)
     for (const line of [JSON.stringify(head), ...stamps]) await folders.write(line)
     await folders.end()
+    if (this.#lines.failed || folders.failed) {
+      for (const { file } of [this.#lines, folders]) rmSync(file, { force: true })
+      return
+    }
     // The entries go before: they are what is true of each file for itself.
     rmSync(`${this.#name}.folders`, { force: true })
     renameSync(this.#lines.file, `${this.#name}.entries`)
@@ -204,9 +208,10 @@ function digestOf(text: string): string {
   return text === '' ? '' : hash('sha1', text, 'base64')
 }
 
-/** A file of lines that is written a batch at a time. */
+/** A file of lines that is written a batch at a time. What cannot be written is not: the next restore reads bytes instead. */
 class Lines {
   readonly file: string
+  failed = false
   readonly #stream: WriteStream
   #waiting: string[] = []
 
@@ -214,6 +219,7 @@ class Lines {
     this.file = file
     // Opened at once: who may not write here is told so before anything is written down.
     this.#stream = createWriteStream(file, { fd: openSync(file, 'w') })
+    this.#stream.on('error', () => (this.failed = true))
   }
 
   async write(line: string): Promise<void> {
@@ -221,16 +227,18 @@ class Lines {
   }
 
   async end(): Promise<void> {
-    if (this.#stream.writableEnded) return
+    if (this.#stream.writableEnded || this.#stream.closed) return
     await this.#flush()
+    const closed = once(this.#stream, 'close').catch(() => undefined)
     this.#stream.end()
-    await once(this.#stream, 'close')
+    await closed
   }
 
   async #flush(): Promise<void> {
     const text = this.#waiting.map((line) => `${line}\n`).join('')
     this.#waiting = []
-    if (text !== '' && !this.#stream.write(text)) await once(this.#stream, 'drain')
+    if (text === '' || this.#stream.destroyed) return
+    if (!this.#stream.write(text)) await once(this.#stream, 'drain').catch(() => undefined)
   }
 }
 

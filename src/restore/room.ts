@@ -2,11 +2,11 @@
 import { createHash } from 'node:crypto'
 import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { VarveError } from '../model/errors.ts'
+import { diskFailure } from './disk.ts'
 import { isRoomName, ROOM } from './names.ts'
 import type { Folding } from './names.ts'
-import { diskFailure } from './threads.ts'
 
 const LOCK = 'lock'
 const PARTIAL = '.part'
@@ -38,6 +38,17 @@ export function isFresh(destination: string): boolean {
   }
 }
 
+/** What the file system takes for one name, as far as that shows where nothing may be written: the destination itself, or where it is to be made, under its name in other letters. */
+export function foldingOf(destination: string): Folding {
+  const path = destination.replace(/(?<=.)\/+$/, '')
+  const seen = statSync(path, { bigint: true, throwIfNoEntry: false })
+  if (seen === undefined) return path === dirname(path) ? { folds: false, same: () => false } : foldingOf(dirname(path))
+  const other = [...basename(path)].map((letter) => (letter === letter.toUpperCase() ? letter.toLowerCase() : letter.toUpperCase())).join('')
+  const twin = statSync(join(dirname(path), other), { bigint: true, throwIfNoEntry: false })
+  const plain = (name: string): string => name.normalize('NFC').toLowerCase()
+  return { folds: other !== basename(path) && twin?.ino === seen.ino && twin.dev === seen.dev, same: (one, another) => plain(one) === plain(another) }
+}
+
 /** Makes the destination if it is not there, and takes it for this restore. Throws CONFLICT when another works there, DESTINATION_REFUSED. */
 export function enter(destination: string): Room {
   try {
@@ -46,7 +57,7 @@ export function enter(destination: string): Room {
     const folder = root + ROOM
     if (lstatSync(folder, { throwIfNoEntry: false })?.isDirectory() === false)
       throw new VarveError('CONFLICT', `${folder} is no folder`, { hint: 'a restore works in a folder of that name: move it away' })
-    mkdirSync(folder, { recursive: true })
+    if (!existsSync(folder)) mkdirSync(folder)
     lock(join(folder, LOCK), root)
     clear(folder, (name) => name !== LOCK && !name.endsWith(PARTIAL))
     const { folding, fine } = probe(folder)
@@ -120,10 +131,20 @@ function probe(folder: string): { readonly folding: Folding; readonly fine: bool
   const composed = join(folder, 'varve-\u00e9')
   writeFileSync(lower, '')
   writeFileSync(composed, '')
-  const folding = { cases: existsSync(join(folder, 'varve-CASE')), forms: existsSync(join(folder, 'varve-e\u0301')) }
+  const folds = existsSync(join(folder, 'varve-CASE')) || existsSync(join(folder, 'varve-e\u0301'))
   // FAT counts 2 s, exFAT 10 ms, old servers whole seconds; what counts nanoseconds ticks every few milliseconds.
   const fine = [lower, composed].some((file) => statSync(file, { bigint: true }).mtimeNs % 10_000_000n !== 0n)
   rmSync(lower)
   rmSync(composed)
-  return { folding, fine }
+  const names = join(folder, 'varve-names')
+  const same = (name: string, other: string): boolean => {
+    mkdirSync(names)
+    try {
+      writeFileSync(join(names, name), '')
+      return existsSync(join(names, other))
+    } finally {
+      rmSync(names, { recursive: true })
+    }
+  }
+  return { folding: { folds, same }, fine }
 }

@@ -1,6 +1,8 @@
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import { VarveError } from '../model/errors.ts'
+import { diskFailure } from './disk.ts'
+import type { Refused } from './disk.ts'
 import type { Answer, Task } from './local.ts'
 
 // More than a few would fight over directory locks and memory.
@@ -21,7 +23,7 @@ interface Hand {
   readonly jobs: Job[]
 }
 
-type Reply = { readonly answer: Answer } | { readonly failed: { readonly code?: string; readonly message: string } }
+type Reply = { readonly answer: Answer } | { readonly failed: Refused }
 
 /** Threads that look at local files and put them into place: started when first needed, ended by `close`. */
 export class Threads {
@@ -76,7 +78,7 @@ export class Threads {
     worker.on('message', (reply: Reply) => {
       const job = hand.jobs.shift()
       if ('answer' in reply) job?.resolve(reply.answer)
-      else job?.reject(diskFailure(Object.assign(new Error(reply.failed.message), { code: reply.failed.code })))
+      else job?.reject(diskFailure(Object.assign(new Error(reply.failed.message), reply.failed)))
       this.#pump()
     })
     worker.on('error', (error) => (trouble = error))
@@ -87,18 +89,4 @@ export class Threads {
     this.#hands.push(hand)
     return hand
   }
-}
-
-const HINTS: Readonly<Record<string, string>> = {
-  ENOSPC: 'make room, and run it again: what is in place stays', EDQUOT: 'make room, and run it again: what is in place stays', EROFS: 'name another destination',
-  EACCES: 'name a destination that may be written', EPERM: 'name a destination that may be written', EXDEV: 'a hard link cannot leave its file system: restore with --as copy',
-  ENOTSUP: 'this file system cannot do so: restore with --as copy', EOPNOTSUPP: 'this file system cannot do so: restore with --as copy', EINVAL: 'this file system cannot do so: restore with --as copy',
-}
-
-/** What the system said of the destination, in words. */
-export function diskFailure(error: unknown): unknown {
-  const { code, message } = error as NodeJS.ErrnoException
-  if (error instanceof VarveError || code === undefined || !/^E[A-Z0-9]+$/.test(code)) return error
-  const hint = HINTS[code]
-  return new VarveError('DESTINATION_REFUSED', message.replace(/^(E[A-Z0-9]+): /, '$1: '), hint === undefined ? { cause: error } : { cause: error, hint })
 }

@@ -46,7 +46,7 @@ export interface Scales {
   readonly wish: GetWish
   /** Ends in `/`. */
   readonly root: string
-  readonly folding?: Folding
+  readonly folding: Folding
   /** Nothing lies at the destination. */
   readonly fresh: boolean
   readonly receipt: Receipt

@@ -1,5 +1,6 @@
 // One task at a time, in the order in which they come.
 import { parentPort } from 'node:worker_threads'
+import type { Refused } from './disk.ts'
 import { perform } from './local.ts'
 import type { Task } from './local.ts'
 
@@ -11,9 +12,9 @@ parentPort?.on('message', (task: Task) => {
       const answer = await perform(task)
       parentPort?.postMessage({ answer }, answer.spare === undefined ? [] : [answer.spare])
     } catch (error) {
-      // An error loses its code on the way between threads.
-      const { code, message } = error as NodeJS.ErrnoException
-      parentPort?.postMessage({ failed: { code, message } })
+      // An error loses all but its message on the way between threads.
+      const { code, message, syscall, path, place } = error as Refused
+      parentPort?.postMessage({ failed: { code, message, syscall, path, place } })
     }
   })
 })
