@@ -115,7 +115,7 @@ test('polling takes at most a twentieth of the time: where a look is long the in
   // 30 s of looking in 600 s, jitter aside.
   expect(Math.min(...long.slice(1))).toBeGreaterThanOrEqual(540_000)
   const config = { file: '/varve.yaml', dataFolder: '/data', queue: 'inline', defaultEntity: 'local', watches: [world.watch] } as const
-  expect((await watchViews(world.registry, config, { lagMs: async () => undefined }, world.clock.now()))[0]?.pollEveryMs).toBe(600_000)
+  expect((await watchViews(world.registry, config, { lagMs: async () => undefined }, world.clock.now(), true))[0]?.pollEveryMs).toBe(600_000)
   await world.stop()
 })
 
