@@ -8,6 +8,7 @@ import { translate } from './failures.ts'
 import { SCHEMA } from './migrate.ts'
 import { hasMoved, mayWrite, openReader } from './reading.ts'
 import type { Fault } from './registry.ts'
+import { checkRights } from './rights.ts'
 
 const PAGE = 5_000
 
@@ -17,6 +18,7 @@ const PAGE = 5_000
  */
 export async function* fsck(folder: string): AsyncGenerator<Fault> {
   const file = join(folder, 'varve.db')
+  checkRights(folder, 'enter')
   if (!existsSync(file)) throw new VarveError('NOT_FOUND', `no registry in ${folder}`, { hint: 'name its folder with --data or --config' })
   let database: DatabaseSync | undefined
   try {

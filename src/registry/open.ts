@@ -16,6 +16,7 @@ import { mayWrite, onlyReading } from './reading.ts'
 import type { Registry } from './registry.ts'
 import { request } from './requests.ts'
 import { giveBack, removable, removeVersion } from './retain.ts'
+import { checkRights } from './rights.ts'
 import { directories, hasRowsUnder, rowsAt, rowsBetween, rowsIn, skipsIn } from './rows.ts'
 import { removedBeyondAccepted, stage, tally } from './staging.ts'
 import { endRun, use } from './uses.ts'
@@ -33,6 +34,7 @@ const NETWORK_MOUNTS = new Map([
  */
 export async function openRegistry(folder: string, options: { readonly thread: boolean }): Promise<Registry> {
   try {
+    checkRights(folder, 'write')
     makeFolder(folder)
     refuseNetwork(folder)
   } catch (error) {
@@ -54,6 +56,7 @@ export async function openRegistry(folder: string, options: { readonly thread: b
 export async function openForReading(folder: string): Promise<Registry> {
   const file = join(folder, 'varve.db')
   try {
+    checkRights(folder, 'enter')
     statSync(file)
     refuseNetwork(folder)
   } catch (error) {
