@@ -56,12 +56,14 @@ export function compose(clock: Clock, surroundings: Environment, screen: Screen)
     openInventory: async (location, access) => (await import('./storage/open.ts')).openInventory(location, access),
     filter: async (include, exclude) => (await import('./daemon/filter.ts')).filterOf({ include, exclude }).takes,
     async wake(config, registry, watch) {
-      if (config.queue === 'inline') return
+      if (config.queue === 'inline') return true
       try {
         const queue = await openQueue(config, registry, clock, SILENT)
         await queue.wake(watch, 0).finally(() => queue.close())
+        return true
       } catch (error) {
         screen.note(`the daemon could not be woken, and looks at its next sweep: ${describe(error)}`)
+        return false
       }
     },
     daemon: (config, tell) => openDaemon(config, clock, surroundings, (registry, log) => lookParts(registry, tell, log)),

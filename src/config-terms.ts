@@ -101,7 +101,7 @@ export function nameTrouble(name: string): string | undefined {
 /** What is wrong with an alias that a person gives; undefined when nothing is. `latest` and `vN` are given by Varve alone. */
 export function aliasTrouble(alias: string): string | undefined {
   if (alias === 'latest' || /^v\d+$/.test(alias)) return `the alias ${alias} is given by Varve itself; choose another`
-  return /\s/.test(alias) ? `the alias ${JSON.stringify(alias)} holds a space` : nameTrouble(alias)?.replace(/\bname\b/, 'alias')
+  return /\s/.test(alias) ? `the alias ${JSON.stringify(alias)} holds a space` : nameTrouble(alias)?.replace(/\ba name\b/, 'an alias').replace(/\bname\b/, 'alias')
 }
 
 /** Whole milliseconds of `5s`, `1.5h`, `2 days`; NaN for anything else, a number without unit included. */

@@ -47,8 +47,8 @@ export interface Opener {
   openInventory(location: Location, access: Access): Promise<Inventory | undefined>
   /** What globs let through, as those of a watch do. */
   filter(include: readonly string[], exclude: readonly string[]): Promise<(path: string) => boolean>
-  /** Asks a running daemon to look at a watch now rather than at its next sweep. Never rejects: the sweep will. */
-  wake(config: Config, registry: Registry, watch: string): Promise<void>
+  /** Asks a running daemon to look at a watch now rather than at its next sweep. Never rejects: false, with a note that says why, where only the sweep will. */
+  wake(config: Config, registry: Registry, watch: string): Promise<boolean>
   /** The whole loop. Throws REGISTRY_REFUSED when another daemon works on the same folder, LISTEN_REFUSED when it cannot listen where it must. */
   daemon(config: Config, tell: Tell): Promise<Daemon>
   /** What there is to ask for these watches, in their order, and then for what all share. Asks nothing yet. */

@@ -50,7 +50,8 @@ async function settled({ clock, opener, screen, signal }: Context, registry: Reg
       else if (deaf !== undefined) screen.note(`${visible(deaf.name)} does not hear now, so that what has changed may not be recorded yet: see varve status`)
       return
     }
-    const state = stateLine(waiting.name, waiting.state, waiting.reason, undefined)
+    const { isLeftLooking } = await import('../daemon/daemon.ts')
+    const state = stateLine(waiting.name, isLeftLooking(waiting, runs) ? 'dirty' : waiting.state, waiting.reason, undefined)
     const hint = waiting.action === undefined ? {} : { hint: waiting.action }
     if (!runs) throw new VarveError('CONFLICT', `${none}, so that nothing will settle: ${state}`, { hint: 'start it with varve run' })
     if (clock.monotonic() >= end) throw new VarveError('CONFLICT', `not settled within ${formatDuration(mostMs)}: ${state}`, hint)

@@ -21,7 +21,8 @@ export async function status(context: Context, options: Options): Promise<number
   return reading(context, place, async (registry) => {
     const now = context.clock.now()
     const full = await isFull(place.dataFolder)
-    const views = (await watchViews(registry, place.config, context.opener, now)).map((view) => (full ? { ...view, ...FULL } : view))
+    const runs = await context.opener.daemonRuns(place.dataFolder)
+    const views = (await watchViews(registry, place.config, context.opener, now, runs)).map((view) => (full ? { ...view, ...FULL } : view))
     const answer = views.some(({ state, action }) => COLOURS[state] !== 'green' || action !== undefined) ? 1 : 0
     if (options.json === true) await context.screen.json(views)
     else if (views.length === 0) context.screen.note('nothing is watched')
@@ -30,7 +31,7 @@ export async function status(context: Context, options: Options): Promise<number
       const [head, ...rows] = tableLines(HEAD, views.map((view) => cells(view, now)))
       await context.screen.print(head as string, ...views.flatMap((view, i) => [rows[i] as string, ...remarks(view, context)]))
     }
-    if (!(await context.opener.daemonRuns(place.dataFolder))) context.screen.note(`no daemon runs on ${visible(place.dataFolder)}`)
+    if (!runs) context.screen.note(`no daemon runs on ${visible(place.dataFolder)}`)
     return answer
   })
 }

@@ -3,15 +3,19 @@ import type { WatchView } from '../model/version.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Opener } from './context.ts'
 
-/** All enrolled watches in name order. Those that the configuration names say, too, how often they are looked at and when next, and how late others' changes may be seen. */
-export async function watchViews(registry: Registry, config: Config | undefined, opener: Pick<Opener, 'lagMs'>, now: number): Promise<readonly WatchView[]> {
+/**
+ * All enrolled watches in name order; `runs`: beside a daemon. Those that the configuration names say, too, how often they are looked at and when next, and how late others' changes
+ * may be seen.
+ */
+export async function watchViews(registry: Registry, config: Config | undefined, opener: Pick<Opener, 'lagMs'>, now: number, runs: boolean): Promise<readonly WatchView[]> {
   const views = await registry.watchViews(now)
-  if (config === undefined || views.length === 0) return views
-  const { dueAt, intervalMs } = await import('../daemon/daemon.ts')
+  if (views.length === 0) return views
+  const { dueAt, intervalMs, isLeftLooking } = await import('../daemon/daemon.ts')
   const rows = new Map((await registry.watchRows()).map((row) => [row.name, row]))
-  return Promise.all(views.map(async (view) => {
-    const watch = config.watches.find(({ name }) => name === view.watch)
-    const row = rows.get(view.watch)
+  return Promise.all(views.map(async (stored) => {
+    const row = rows.get(stored.watch)
+    const view = row !== undefined && stored.state === 'looking' && isLeftLooking(row, runs) ? { ...stored, state: 'dirty' as const } : stored
+    const watch = config?.watches.find(({ name }) => name === view.watch)
     if (watch === undefined || row === undefined) return view
     const pollEveryMs = intervalMs(watch, row)
     const lagMs = await opener.lagMs(watch)

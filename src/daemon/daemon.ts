@@ -22,6 +22,11 @@ export { askAnew } from './audit.ts'
 export { followUpNow } from './follow.ts'
 export { dueAt, intervalMs } from './interval.ts'
 
+/** True where a watch says `looking`, and who looked is known to have died. `runs`: the one daemon does. */
+export function isLeftLooking({ state, owner }: Pick<WatchRow, 'state' | 'owner'>, runs: boolean): boolean {
+  return state === 'looking' && (owner === undefined || (owner === ONLY_DAEMON ? !runs : hasDied(owner)))
+}
+
 /** What the one daemon of a registry that a lock guards calls itself: under one name for ever, it ends the leases of one that was killed instead of waiting for them. */
 export const ONLY_DAEMON = 'daemon'
 

@@ -65,9 +65,9 @@ export async function checkTally(staging: Staging, tally: Tally, root: Root): Pr
   const seen = { digest: tally.digest, root: rootText(root) }
   if (base === undefined || (tally.changes.removed === 0 && tally.entries > 0)) return
   let words: string | undefined
-  if (base.entries > 0 && tally.entries === 0) words = `all ${base.entries} entries are gone`
+  if (base.entries > 0 && tally.entries === 0) words = base.entries === 1 ? 'the only entry is gone' : `all ${base.entries} entries are gone`
   else if (base.entries >= SHARE_FROM_ENTRIES && tally.changes.removed / base.entries > watch.guard.removedShareMax)
-    words = `${tally.changes.removed} of ${base.entries} entries are gone, more than guard.max_removed (${Math.round(watch.guard.removedShareMax * 100)} %)`
+    words = `${tally.changes.removed} of ${base.entries} entries ${tally.changes.removed === 1 ? 'is' : 'are'} gone, more than guard.max_removed (${Math.round(watch.guard.removedShareMax * 100)} %)`
   if (words === undefined) return
   if (looking.accepted !== undefined && (await staging.parts.registry.removedBeyondAccepted(looking, 1)).length === 0) return
   throw new Held(words, accepts, seen)

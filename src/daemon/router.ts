@@ -23,9 +23,9 @@ export function router(parts: Pick<Parts, 'registry' | 'queue' | 'clock' | 'log'
         if (hint.whole) {
           if (!overlaps(location, hint.bucket, hint.key)) continue
           covered = true
-          // A source that begins to hear covers the whole location, and settles nothing; a folder that moved within it does.
-          const cause = location.prefix.startsWith(hint.key) ? 'startup' : 'hint'
-          requests.push({ watch: watch.name, path: WHOLE, cause })
+          // A source that begins to hear covers the whole location, and there is nothing to settle; a folder that moved within it settles.
+          const begins = location.prefix.startsWith(hint.key)
+          requests.push({ watch: watch.name, path: WHOLE, cause: 'hint', ...(begins && { settled: true }) })
           continue
         }
         const path = location.bucket === hint.bucket ? pathOf(location, hint.key) : undefined
@@ -53,7 +53,7 @@ export async function request(parts: Pick<Parts, 'registry' | 'queue' | 'clock' 
   if (requests.length === 0) return
   await parts.registry.request(requests, parts.clock.now())
   const settles = new Map<string, boolean>()
-  for (const { watch, cause } of requests) settles.set(watch, (settles.get(watch) ?? true) && cause === 'hint')
+  for (const { watch, cause, settled } of requests) settles.set(watch, (settles.get(watch) ?? true) && cause === 'hint' && settled !== true)
   for (const watch of parts.watches) {
     const settling = settles.get(watch.name)
     if (settling === undefined) continue

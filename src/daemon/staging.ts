@@ -222,7 +222,7 @@ export async function flush(staging: Staging): Promise<void> {
 
 /** The refusal of a prefix with too many entries: never truncated. */
 export function oversize(entriesMax: number): VarveError {
-  return new VarveError('OVERSIZE', `more than ${entriesMax} entries (max_objects)`, {
+  return new VarveError('OVERSIZE', `more than ${entriesMax} ${entriesMax === 1 ? 'entry' : 'entries'} (max_objects)`, {
     hint: 'raise max_objects (of put: --max-objects), or narrow what is looked at; nothing was recorded, the last version stays',
   })
 }

@@ -7,6 +7,7 @@ import { translate } from './failures.ts'
 import { makeFolder } from './folder.ts'
 import { openOn, refuseNetwork } from './open.ts'
 import type { Aside } from './registry.ts'
+import { checkRights } from './rights.ts'
 
 // As long as a put may take: what is older was left by one that was killed.
 const OLD_MS = 24 * 3_600_000
@@ -18,6 +19,7 @@ export async function makeAside(folder: string): Promise<Aside | undefined> {
   const place = join(folder, 'varve.db')
   const file = `${place}.${randomUUID()}`
   try {
+    checkRights(folder, 'write')
     removeOld(folder)
     if (existsSync(place)) return undefined
     const made = makeFolder(folder)

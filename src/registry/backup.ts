@@ -11,6 +11,7 @@ import { daemonRuns, lockDaemon } from './lock.ts'
 import { SCHEMA } from './migrate.ts'
 import { refuseMount } from './open.ts'
 import { CAUSES } from './requests.ts'
+import { checkRights } from './rights.ts'
 
 const BUSY_MS = 5_000
 
@@ -20,7 +21,10 @@ const BUSY_MS = 5_000
  */
 export function backup(folder: string, file: string): void {
   const source = join(folder, 'varve.db')
+  checkRights(folder, 'enter')
   if (!existsSync(source)) throw new VarveError('NOT_FOUND', `no registry in ${folder}`, { hint: 'name its folder with --data or --config' })
+  // Beside its file SQLite writes even to read.
+  checkRights(folder, 'write')
   try {
     accessSync(dirname(file), constants.W_OK | constants.X_OK)
   } catch (error) {
@@ -79,6 +83,7 @@ export function replaceRegistry(folder: string, file: string, force: boolean, no
     if (!existsSync(file) || !statSync(file).isFile()) throw new VarveError('NOT_FOUND', `there is no file ${file}`, { hint: 'name what varve backup wrote' })
     if (existsSync(`${file}-wal`) && statSync(`${file}-wal`).size > 0)
       throw new VarveError('REGISTRY_REFUSED', `${file} is a database in use, with a log beside it`, { hint: 'name what varve backup wrote' })
+    checkRights(folder, 'write')
     makeFolder(folder)
     refuseMount(folder, statfsSync(folder).type)
     if (daemonRuns(folder)) throw new VarveError('REGISTRY_REFUSED', `a daemon works on ${folder}`, { hint: 'stop it first' })

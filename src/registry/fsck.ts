@@ -10,6 +10,7 @@ import { hasMoved, mayWrite, openReader } from './reading.ts'
 import { ABANDONED } from './reclaim.ts'
 import type { Abandoned } from './reclaim.ts'
 import type { Fault } from './registry.ts'
+import { checkRights } from './rights.ts'
 
 const PAGE = 5_000
 
@@ -19,6 +20,7 @@ const PAGE = 5_000
  */
 export async function* fsck(folder: string): AsyncGenerator<Fault> {
   const file = join(folder, 'varve.db')
+  checkRights(folder, 'enter')
   if (!existsSync(file)) throw new VarveError('NOT_FOUND', `no registry in ${folder}`, { hint: 'name its folder with --data or --config' })
   let database: DatabaseSync | undefined
   try {

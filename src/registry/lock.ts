@@ -4,6 +4,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { VarveError } from '../model/errors.ts'
 import { translate } from './failures.ts'
 import { makeFolder } from './folder.ts'
+import { checkRights } from './rights.ts'
 
 const SQLITE_BUSY = 5
 // Long enough to outlast a look at the lock by `daemonRuns`.
@@ -18,6 +19,7 @@ const held = new Set<DatabaseSync>()
  */
 export function lockDaemon(folder: string): () => void {
   try {
+    checkRights(folder, 'write')
     makeFolder(folder)
     const database = new DatabaseSync(lockOf(folder), { timeout: PATIENCE_MS })
     try {

@@ -17,6 +17,7 @@ import { reclaim } from './reclaim.ts'
 import type { Registry } from './registry.ts'
 import { request } from './requests.ts'
 import { giveBack, removable, removeVersion } from './retain.ts'
+import { checkRights } from './rights.ts'
 import { directories, hasRowsUnder, rowsAt, rowsBetween, rowsIn, skipsIn } from './rows.ts'
 import { removedBeyondAccepted, stage, tally } from './staging.ts'
 import { endRun, use } from './uses.ts'
@@ -37,6 +38,7 @@ const READER_CACHE_KB = 4_000
  */
 export async function openRegistry(folder: string, options: { readonly thread: boolean }): Promise<Registry> {
   try {
+    checkRights(folder, 'write')
     makeFolder(folder)
     refuseNetwork(folder)
   } catch (error) {
@@ -58,6 +60,7 @@ export async function openRegistry(folder: string, options: { readonly thread: b
 export async function openForReading(folder: string): Promise<Registry> {
   const file = join(folder, 'varve.db')
   try {
+    checkRights(folder, 'enter')
     statSync(file)
     refuseNetwork(folder)
   } catch (error) {

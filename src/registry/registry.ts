@@ -32,6 +32,8 @@ export interface LookRequest {
   readonly watch: string
   readonly path: string
   readonly cause: Cause
+  /** A hint that tells of no change, so that there is nothing to settle. */
+  readonly settled?: true
 }
 
 export interface Ledger {

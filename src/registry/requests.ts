@@ -17,10 +17,10 @@ export function strengthOf(cause: Cause): number {
 export async function request(db: Database, requests: readonly LookRequest[], nowMs: number): Promise<void> {
   const wanted = new Map<string, Map<string, number>>()
   const heard = new Set<string>()
-  for (const { watch, path, cause } of requests) {
+  for (const { watch, path, cause, settled } of requests) {
     const paths = wanted.get(watch) ?? new Map<string, number>()
     wanted.set(watch, paths.set(path, Math.max(paths.get(path) ?? 0, strengthOf(cause))))
-    if (cause === 'hint') heard.add(watch)
+    if (cause === 'hint' && settled !== true) heard.add(watch)
   }
   if (wanted.size === 0) return
   await db.transaction(async (tx) => {

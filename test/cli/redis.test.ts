@@ -4,6 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { start as startComponent } from '../components.ts'
+import { systemClock } from '../../src/compose.ts'
+import { until } from '../e2e/site.ts'
+import { varveHere } from './here.ts'
 import { ended, says, start, varve } from './process.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'varve-redis-'))
@@ -34,9 +37,17 @@ test('beside a daemon with Redis, scan --wait wakes it at once, and goes by its 
     // The sweep alone would take up to 15 s.
     expect(performance.now() - startedMs).toBeLessThan(10_000)
     await redis.stop()
-    const { exit, stderr } = await varve(folder, 'scan', 'one')
+    const { exit, stdout, stderr } = await varve(folder, 'scan', 'one')
     expect(exit).toBe(0)
     expect(stderr).toMatch(/^the daemon could not be woken, and looks at its next sweep: [^\n]+\n$/)
+    expect(stdout).toBe('one: the daemon looks at it when it can\n')
+    // Who waits is told what the daemon says of its queue, and does not wait for ever.
+    await until(async () => (await varve(folder, 'status')).stdout, (text) => text.includes('queue: Redis'), 30_000)
+    let ms = 0
+    const clock = { ...systemClock, monotonic: () => ms, sleep: async (more: number) => void (ms += more) }
+    const waited = await varveHere(['scan', 'one', '--wait', '--config', join(folder, 'varve.yaml')], () => ({ clock }))
+    expect(waited).toMatchObject({ exit: 1, stdout: '' })
+    expect(waited.stderr).toMatch(/^the daemon could not be woken[^\n]+\nvarve: the daemon looked at nothing for 30 s: queue: Redis does not answer[^\n]+; nothing is lost: [^\n]+\n$/)
   } finally {
     daemon.kill('SIGTERM')
     await end

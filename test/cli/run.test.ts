@@ -8,6 +8,9 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
+import { systemClock } from '../../src/compose.ts'
+import { site, until } from '../e2e/site.ts'
+import { varveHere } from './here.ts'
 import { ended, says, start, startWith, varve } from './process.ts'
 
 let folder: string
@@ -76,6 +79,39 @@ test('beside a running daemon, scan asks it and waits; a second daemon is refuse
   daemon.kill('SIGINT')
   expect(await end).toMatchObject({ exit: 0 })
 }, 40_000)
+
+test('a daemon that hangs, or is killed, keeps nobody waiting for ever', async () => {
+  const common = ['scan', 'quick', '--wait', '--config', join(folder, 'quickstart.yaml')] as const
+  const daemon = begin('run', '--config', 'quickstart.yaml')
+  await says(daemon, /^demo\/files:v0 .*\n/m, 10_000)
+  daemon.kill('SIGSTOP')
+  // Time that passes as fast as it is waited for.
+  let ms = 0
+  const clock = { ...systemClock, monotonic: () => ms, sleep: async (more: number) => void (ms += more) }
+  expect(await varveHere(common, () => ({ clock }))).toEqual({
+    exit: 1, stdout: '', stderr: 'varve: the daemon looked at nothing for 30 s, and does not say why; it hangs, perhaps: end it and start it again; what was asked for is not forgotten\n',
+  })
+  const asked = JSON.parse((await varve(folder, 'status', '--json', '--config', 'quickstart.yaml')).stdout) as { generation: number }
+  const scan = ended(begin(...common))
+  await until(async () => JSON.parse((await varve(folder, 'status', '--json', '--config', 'quickstart.yaml')).stdout) as typeof asked, ({ generation }) => generation > asked.generation, 20_000)
+  daemon.kill('SIGKILL')
+  expect(await scan).toEqual({ exit: 1, stdout: '', stderr: 'varve: the daemon ended before it had looked at quick; ask again: where no daemon runs it is looked at here\n' })
+  expect(await varve(folder, ...common)).toEqual({ exit: 0, stdout: 'unchanged: demo/files:v0\n', stderr: '' })
+}, 90_000)
+
+test.each([['run'], ['scan', 'disk']])('of a %s that was killed while it looked, status does not say that it looks', async (...words) => {
+  const place = site()
+  try {
+    mkdirSync(join(place.folder, 'disk'))
+    writeFileSync(join(place.folder, 'disk/one'), 'one')
+    place.configure({ data: '.varve', watch: [{ name: 'disk', location: 'disk/', artifact: 'demo/disk', type: 'dataset' }] })
+    await place.run({ words, crashAt: 'mid-hash:1' }).ended
+    expect(await place.varve('status')).toMatchObject({ stdout: expect.stringMatching(/^disk +demo\/disk +dirty /m) })
+    expect(await place.varve('status', '--data', '.varve')).toMatchObject({ stdout: expect.stringMatching(/^disk +demo\/disk +dirty /m) })
+  } finally {
+    await place.remove()
+  }
+}, 60_000)
 
 test('what a guard holds, accept lets through: without a daemon in this process', async () => {
   const common = ['--config', 'quickstart.yaml'] as const

@@ -94,6 +94,7 @@ group('one mistake, one line', () => {
     ['include: [""]', '6:15: the glob is empty'],
     ['include: ["a\\0b"]', '6:15: the glob is empty or holds a NUL'],
     ['aliases: [v3]', '6:15: the alias v3 is given by Varve itself'],
+    ['aliases: [""]', '6:15: an alias is empty'],
     ['aliases: ["a/b"]', '6:15: the alias "a/b" holds / or :'],
     ['events: {sqs: mnist}', '6:19: `sqs`: not a URL that begins with https://… or http://…'],
     ['s3: {endpoint: "127.0.0.1:9000"}', '6:20: `endpoint`: not a URL'],

@@ -10,7 +10,7 @@ import type { Loopback } from './loopback.ts'
 /** What a request can meet. The first are failures that GCS knows; the others are answers that must not be believed. */
 export type Fault =
   | 'unavailable' | 'throttled' | 'quota' | 'denied' | 'anonymous' | 'requester-pays' | 'no-bucket' | 'redirect' | 'silent'
-  | 'cut' | 'torn' | 'short' | 'other-document' | 'no-kind' | 'no-list' | 'not-utf8' | 'empty-token' | 'descending' | 'foreign' | 'from-the-start' | 'again' | 'same-token'
+  | 'cut' | 'torn' | 'short' | 'other-document' | 'no-kind' | 'no-list' | 'not-utf8' | 'empty-token' | 'descending' | 'foreign' | 'from-the-start' | 'again' | 'same-token' | 'other-bucket'
   | 'empty' | 'no-name' | 'no-generation' | 'no-size' | 'no-etag' | 'no-checksum'
 
 export type Kind = 'list' | 'get' | 'media' | 'about' | 'notified'
@@ -169,6 +169,7 @@ function rowOf(held: Held, fault: Fault | undefined): Record<string, unknown> {
     kind: 'storage#object', name: key, generation: `${generation}`, metageneration: `${metageneration}`, size: `${bytes.length}`, storageClass, etag: etagOf(held),
     ...(sealed ? {} : { crc32c: crc32cOf(bytes) }), ...(sealed || composite ? {} : { md5Hash: createHash('md5').update(bytes).digest('base64') }),
   }
+  if (fault === 'other-bucket') row['bucket'] = 'other'
   if (fault === 'no-checksum') row['md5Hash'] = 7
   for (const name of ['name', 'generation', 'size', 'etag']) if (fault === `no-${name}`) delete row[name]
   return row

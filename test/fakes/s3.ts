@@ -9,7 +9,7 @@ import type { Loopback } from './loopback.ts'
 /** What a request can meet. The first six are failures that S3 knows; the others are listings that must not be believed. */
 export type Fault =
   | 'unavailable' | 'denied' | 'expired' | 'not-offered' | 'elsewhere' | 'silent'
-  | 'cut' | 'torn' | 'other-document' | 'without-token' | 'descending' | 'foreign' | 'from-the-start' | 'same-token' | 'empty' | 'repeat' | 'garbled'
+  | 'cut' | 'torn' | 'other-document' | 'without-token' | 'descending' | 'foreign' | 'from-the-start' | 'same-token' | 'empty' | 'repeat' | 'garbled' | 'other-bucket' | 'twice'
 
 export type Kind = 'versions' | 'objects' | 'head' | 'bucket' | 'versioning' | 'notification' | 'get'
 
@@ -181,6 +181,8 @@ export class FakeS3 {
     let page = rows.slice(begin, end)
     if (fault === 'descending') page = page.reverse()
     if (fault === 'foreign') page = page.map((row) => ({ ...row, key: `elsewhere/${row.key}` }))
+    // Two answers to what is there now.
+    if (fault === 'twice') page = page.flatMap((row) => (row.latest ? [row, { ...row, id: `${row.id}x`, marker: false }] : [row]))
     const truncated = end < rows.length
     const token = fault === 'same-token' ? 'same' : `${end}.${++this.#tokens}`
     const last = rows[Math.max(0, end - 1)]
@@ -192,7 +194,7 @@ export class FakeS3 {
     const body = page.map((row) => this.#row(kind, row, fault)).join('')
     const encoding = this.encodes ? '<EncodingType>url</EncodingType>' : ''
     // The count lies on purpose: it is not to be trusted.
-    return `<?xml version="1.0" encoding="UTF-8"?>\n<${name} xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>fake</Name><KeyCount>0</KeyCount><IsTruncated>${truncated}</IsTruncated>${next}${body}${encoding}</${name}>`
+    return `<?xml version="1.0" encoding="UTF-8"?>\n<${name} xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>${fault === 'other-bucket' ? 'other' : 'fake'}</Name><KeyCount>0</KeyCount><IsTruncated>${truncated}</IsTruncated>${next}${body}${encoding}</${name}>`
   }
 
   #rows(kind: 'versions' | 'objects', prefix: string): Version[] {

@@ -29,11 +29,16 @@ test('startup, interval, the command line, a source that begins to hear and a fo
   expect(requested(world)).toEqual(['*'])
   await world.clock.pass(10_000)
   expect((await world.versions())[2]).toMatchObject({ cause: 'hint', certificate: { kind: 'scan' } })
+  // Who hears anew hears that something may have been missed: the daemon runs all the while, and there is nothing to settle.
+  world.memory.put('a', 'meanwhile')
+  await world.source.deliver([{ scheme: 's3', bucket: 'bucket', key: 'p/', whole: true }])
+  await world.clock.pass(100)
+  expect((await world.versions())[3]).toMatchObject({ cause: 'hint', certificate: { kind: 'scan' } })
   world.memory.put('a', 'again')
   await world.stop()
   await world.start()
   await world.clock.pass(10_000)
-  expect((await world.versions())[3]).toMatchObject({ cause: 'startup', certificate: { kind: 'scan' } })
+  expect((await world.versions())[4]).toMatchObject({ cause: 'startup', certificate: { kind: 'scan' } })
   await world.stop()
 })
 
@@ -110,7 +115,7 @@ test('polling takes at most a twentieth of the time: where a look is long the in
   // 30 s of looking in 600 s, jitter aside.
   expect(Math.min(...long.slice(1))).toBeGreaterThanOrEqual(540_000)
   const config = { file: '/varve.yaml', dataFolder: '/data', queue: 'inline', defaultEntity: 'local', watches: [world.watch] } as const
-  expect((await watchViews(world.registry, config, { lagMs: async () => undefined }, world.clock.now()))[0]?.pollEveryMs).toBe(600_000)
+  expect((await watchViews(world.registry, config, { lagMs: async () => undefined }, world.clock.now(), true))[0]?.pollEveryMs).toBe(600_000)
   await world.stop()
 })
 

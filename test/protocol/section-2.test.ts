@@ -178,7 +178,7 @@ test('who looks by hand is told the state that keeps the look from being committ
   world.memory.remove('a')
   await world.registry.request([{ watch: 'mnist', path: '*', cause: 'cli' }], world.clock.now())
   const asked = lookNow(lookPartsOf(world.registry, world.clock, async () => world.memory.open(), 'person'), world.watch, new AbortController().signal)
-  await expect(asked).rejects.toMatchObject({ message: expect.stringMatching(/mnist is held: .*all 1 entries are gone/), hint: expect.stringMatching(/varve accept mnist/) })
+  await expect(asked).rejects.toMatchObject({ message: expect.stringMatching(/mnist is held: .*the only entry is gone/), hint: expect.stringMatching(/varve accept mnist/) })
 })
 
 test('epoch rises when a lease is taken, and only then', async () => {
@@ -223,7 +223,7 @@ test('beside a running daemon `--wait` ends with exit 1 and the state where its 
   await says(daemon, /demo\/files:v0 /, 20_000)
   rmSync(file)
   expect(await place.varve('scan', 'one', '--wait')).toEqual({
-    exit: 1, stdout: '', stderr: 'varve: one is held: all 1 entries are gone; look at what is missing; if that is meant, run: varve accept one\n',
+    exit: 1, stdout: '', stderr: 'varve: one is held: the only entry is gone; look at what is missing; if that is meant, run: varve accept one\n',
   })
   expect(await place.varve('accept', 'one', '--wait')).toEqual({ exit: 0, stdout: 'demo/files:v1\n', stderr: '' })
   expect(await daemon.stop()).toMatchObject({ exit: 0 })

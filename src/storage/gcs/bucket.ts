@@ -54,11 +54,11 @@ export class Bucket {
   async page({ prefix, token, from, versions }: Asked, most: number, counter: Counter, signal: AbortSignal): Promise<Page> {
     const fields = `kind,nextPageToken,items(${ROW}${versions === true ? ',timeCreated,timeDeleted' : ''})`
     const place = { ...(token !== undefined && { pageToken: token }), ...(from !== undefined && { startOffset: from }), ...(versions === true && { versions: 'true' }) }
-    return parsePage(await this.#text('', { prefix, maxResults: `${most}`, fields, ...place }, counter, signal))
+    return parsePage(await this.#text('', { prefix, maxResults: `${most}`, fields, ...place }, counter, signal), this.#name)
   }
 
   async get(key: string, counter: Counter, signal: AbortSignal, generation?: string): Promise<ObjectRow> {
-    return parseObject(await this.#text(pathOf(key), { fields: `kind,${ROW}`, ...(generation !== undefined && { generation }) }, counter, signal))
+    return parseObject(await this.#text(pathOf(key), { fields: `kind,${ROW}`, ...(generation !== undefined && { generation }) }, counter, signal), this.#name)
   }
 
   /** An answer with the bytes as they are stored, packed ones too: its head has come, and whoever does not read its body destroys it. */

@@ -23,18 +23,18 @@ export interface Page {
   readonly next: string | undefined
 }
 
-/** Reads a page of a listing. Throws STORAGE_INVALID for anything but one whole page: one that was cut short, or is another document. */
-export function parsePage(text: string): Page {
+/** Reads a page of a listing of `bucket`. Throws STORAGE_INVALID for anything but one whole page: one that was cut short, is of another bucket, or another document. */
+export function parsePage(text: string, bucket: string): Page {
   const page = parseDocument(text, 'storage#objects')
   const { items = [], nextPageToken: next } = page
   if (!Array.isArray(items)) throw broken('its items are no list')
   if (next !== undefined && (typeof next !== 'string' || next === '')) throw broken('it says that more follows, but not where')
-  return { rows: items.map(rowOf), next }
+  return { rows: items.map((row) => rowOf(row, bucket)), next }
 }
 
 /** Reads one object. Throws STORAGE_INVALID for anything else. */
-export function parseObject(text: string): ObjectRow {
-  return rowOf(parseDocument(text, 'storage#object'))
+export function parseObject(text: string, bucket: string): ObjectRow {
+  return rowOf(parseDocument(text, 'storage#object'), bucket)
 }
 
 function parseDocument(text: string, kind: string): Readonly<Record<string, unknown>> {
@@ -48,11 +48,13 @@ function parseDocument(text: string, kind: string): Readonly<Record<string, unkn
   return document
 }
 
-function rowOf(row: unknown): ObjectRow {
+function rowOf(row: unknown, bucket: string): ObjectRow {
   if (!isObject(row)) throw broken('a row is no object')
   const { name, generation, size, etag, md5Hash, crc32c, timeCreated, timeDeleted } = row
   if (typeof name !== 'string' || name === '' || !name.isWellFormed()) throw broken('a row has no name')
   const of = `of ${JSON.stringify(name)}`
+  // Google leaves it out, since it was not asked for; others show all that they have.
+  if ((row['bucket'] ?? bucket) !== bucket) throw broken(`it shows another bucket ${of}`)
   if (typeof generation !== 'string' || !/^\d+$/.test(generation)) throw broken(`it shows no generation ${of}`)
   if (typeof size !== 'string' || !/^\d{1,15}$/.test(size)) throw broken(`it shows no size ${of}`)
   if (typeof etag !== 'string' || etag === '') throw broken(`it shows no etag ${of}`)

@@ -33,7 +33,7 @@ export class Bucket {
     const taken: Taken = { text: '' }
     command.middlewareStack.addRelativeTo(takeBody(taken, counter, signal), TAKING)
     await this.#client.send(command, { abortSignal: signal })
-    return parsePage(taken.text, 'ListVersionsResult')
+    return parsePage(taken.text, 'ListVersionsResult', this.#name)
   }
 
   /** A page of the objects under `prefix` as they are now, at most `most`. Throws STORAGE_INVALID for a page that is not whole. */
@@ -44,7 +44,7 @@ export class Bucket {
     const taken: Taken = { text: '' }
     command.middlewareStack.addRelativeTo(takeBody(taken, counter, signal), TAKING)
     await this.#client.send(command, { abortSignal: signal })
-    return parsePage(taken.text, 'ListBucketResult')
+    return parsePage(taken.text, 'ListBucketResult', this.#name)
   }
 
   async head(key: string, checksums: boolean, signal: AbortSignal, which: Which = {}): Promise<HeadObjectCommandOutput> {

@@ -105,12 +105,17 @@ class PageReader {
     // Some stores write the delete markers of a page apart from its versions: each ascends for itself.
     let object = before
     let marker = before
+    const present = new Set<string>()
     for (const row of fresh) {
       if (!row.key.startsWith(this.#prefix)) throw wrong(`${JSON.stringify(row.key)} does not lie under ${JSON.stringify(this.#prefix)}`)
       const path = row.key.slice(this.#prefix.length)
       const last = row.marker ? marker : object
       const order = comparePaths(path, last)
       if (order < 0 && !row.garbled) throw wrong(`it is out of order: ${JSON.stringify(row.key)} comes after ${JSON.stringify(this.#prefix + last)}`)
+      if (row.latest && !row.garbled) {
+        if (present.has(path)) throw wrong(`it shows two present states of ${JSON.stringify(row.key)}`)
+        present.add(path)
+      }
       // Older versions of a key whose present state the page before has told.
       if (path === before && before !== '') continue
       if (path === '' && row.latest && row.sizeBytes > 0)

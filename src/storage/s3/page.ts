@@ -35,8 +35,8 @@ type Root = 'ListVersionsResult' | 'ListBucketResult'
 
 const ROWS = new Set(['Contents', 'Version', 'DeleteMarker'])
 
-/** Reads a page of a listing. Throws STORAGE_INVALID for anything but one whole page: one that was cut short, or is another document. */
-export function parsePage(xml: string, root: Root): Page {
+/** Reads a page of a listing of `bucket`. Throws STORAGE_INVALID for anything but one whole page: one that was cut short, is of another bucket, or another document. */
+export function parsePage(xml: string, root: Root, bucket: string): Page {
   const opening = new RegExp(`^\\s*(?:<\\?xml[^>]*\\?>\\s*)?<${root}(?:\\s[^>]*)?>`).exec(xml)
   if (opening === null) throw broken(`it is no ${root}`)
   const rows: string[] = []
@@ -57,6 +57,9 @@ export function parsePage(xml: string, root: Root): Page {
     else texts.set(name, unescapeXml(xml.slice(at, end)))
     at = end + name.length + 3
   }
+  const name = texts.get('Name') || bucket
+  // Of an alias of an access point it may be the bucket behind it.
+  if (name !== bucket && !bucket.endsWith('-s3alias')) throw broken(`it is of the bucket ${JSON.stringify(name)}, not of ${JSON.stringify(bucket)}`)
   return assemble(rows, texts, root)
 }
 

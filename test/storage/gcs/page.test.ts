@@ -8,9 +8,9 @@ const page = (more: object): string => JSON.stringify({ kind: 'storage#objects',
 
 test('a page is its rows and where the next begins; one without objects is a page', () => {
   const row = { key: 'a', generation: '1', sizeBytes: 5, etag: 'CAE=', md5: ROW.md5Hash, crc32c: ROW.crc32c, live: true }
-  expect(parsePage(page({ items: [ROW], nextPageToken: 'b' }))).toEqual({ rows: [row], next: 'b' })
-  expect(parsePage(page({}))).toEqual({ rows: [], next: undefined })
-  expect(parseObject(JSON.stringify({ kind: 'storage#object', ...ROW }))).toEqual(row)
+  expect(parsePage(page({ items: [ROW], nextPageToken: 'b' }), 'fake')).toEqual({ rows: [row], next: 'b' })
+  expect(parsePage(page({}), 'fake')).toEqual({ rows: [], next: undefined })
+  expect(parseObject(JSON.stringify({ kind: 'storage#object', ...ROW }), 'fake')).toEqual(row)
 })
 
 describe('what is no whole page is refused', () => {
@@ -23,13 +23,13 @@ describe('what is no whole page is refused', () => {
     ['a generation that is none', page({ items: [{ ...ROW, generation: 'x' }] })], ['an etag that is empty', page({ items: [{ ...ROW, etag: '' }] })], ['a checksum that is none', page({ items: [{ ...ROW, crc32c: '' }] })],
   ]
   test.each(REFUSED)('%s', (_, text) => {
-    expect(() => parsePage(text)).toThrow(expect.objectContaining({ code: 'STORAGE_INVALID' }))
+    expect(() => parsePage(text, 'fake')).toThrow(expect.objectContaining({ code: 'STORAGE_INVALID' }))
   })
 
   test('no text makes it throw anything else, nor does any JSON under the names that are read', () => {
     const refused = (text: string): boolean => {
       try {
-        parsePage(text)
+        parsePage(text, 'fake')
         return true
       } catch (error) {
         return isFailure(error, 'STORAGE_INVALID')

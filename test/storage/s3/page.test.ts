@@ -18,7 +18,7 @@ test('the scanner reads what the parser of the SDK reads, from the same bytes', 
     for (const key of ['a b', '😀']) fake.remove(key)
     fake.pageSize = 100
     const versions = await client.send(new ListObjectVersionsCommand({ Bucket: 'fake', EncodingType: 'url' }))
-    const page = parsePage(await (await fetch(`${fake.url}/fake?versions&encoding-type=url`)).text(), 'ListVersionsResult')
+    const page = parsePage(await (await fetch(`${fake.url}/fake?versions&encoding-type=url`)).text(), 'ListVersionsResult', 'fake')
     const plain = (rows: typeof page.rows) => rows.map(({ key, versionId, latest, sizeBytes, etag, lastModified }) => [key, versionId, latest, sizeBytes, etag, lastModified])
     expect(plain(page.rows.filter((row) => !row.marker))).toEqual(
       (versions.Versions ?? []).map((one) => [decodeKey(one.Key as string).key, one.VersionId, one.IsLatest, one.Size, one.ETag?.replaceAll('"', ''), one.LastModified?.toISOString()]),
@@ -26,7 +26,7 @@ test('the scanner reads what the parser of the SDK reads, from the same bytes', 
     expect(page.rows.filter((row) => row.marker).map(({ key, versionId }) => [key, versionId])).toEqual((versions.DeleteMarkers ?? []).map((one) => [decodeKey(one.Key as string).key, one.VersionId]))
     expect([page.truncated, page.next]).toEqual([versions.IsTruncated, decodeKey(versions.NextKeyMarker as string).key])
     const objects = await client.send(new ListObjectsV2Command({ Bucket: 'fake', EncodingType: 'url' }))
-    const current = parsePage(await (await fetch(`${fake.url}/fake?list-type=2&encoding-type=url`)).text(), 'ListBucketResult')
+    const current = parsePage(await (await fetch(`${fake.url}/fake?list-type=2&encoding-type=url`)).text(), 'ListBucketResult', 'fake')
     expect(current.rows.map(({ key, sizeBytes }) => [key, sizeBytes])).toEqual((objects.Contents ?? []).map((one) => [decodeKey(one.Key as string).key, one.Size]))
   } finally {
     client.destroy()
@@ -55,17 +55,17 @@ describe('a page', () => {
   const whole = `<ListBucketResult><IsTruncated>false</IsTruncated>${row}</ListBucketResult>`
 
   test('is whole or an error, wherever it is cut', () => {
-    expect(parsePage(whole, 'ListBucketResult').rows.length).toBe(1)
-    for (let length = 0; length < whole.length; length++) expect(() => parsePage(whole.slice(0, length), 'ListBucketResult')).toThrow(/cannot be right/)
+    expect(parsePage(whole, 'ListBucketResult', 'fake').rows.length).toBe(1)
+    for (let length = 0; length < whole.length; length++) expect(() => parsePage(whole.slice(0, length), 'ListBucketResult', 'fake')).toThrow(/cannot be right/)
   })
   test.each(['Key', 'LastModified', 'ETag', 'Size', 'IsTruncated'])('without %s cannot be right', (name) => {
-    expect(() => parsePage(whole.replace(new RegExp(`<${name}>.*</${name}>`), ''), 'ListBucketResult')).toThrow(/cannot be right/)
+    expect(() => parsePage(whole.replace(new RegExp(`<${name}>.*</${name}>`), ''), 'ListBucketResult', 'fake')).toThrow(/cannot be right/)
   })
   test('never makes the scanner throw anything else', () => {
     const piece = fc.constantFrom('<', '>', '</', '/>', 'Contents', '<Contents>', '</Contents>', '<Key>', '</Key>', '&', '&#x110000;', '%', 'ListBucketResult', '<IsTruncated>true</IsTruncated>', 'x')
     fc.assert(fc.property(fc.array(piece), (pieces) => {
       try {
-        parsePage(`<ListBucketResult>${pieces.join('')}</ListBucketResult>`, 'ListBucketResult')
+        parsePage(`<ListBucketResult>${pieces.join('')}</ListBucketResult>`, 'ListBucketResult', 'fake')
       } catch (error) {
         expect(error).toMatchObject({ code: 'STORAGE_INVALID' })
       }
