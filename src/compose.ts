@@ -51,6 +51,7 @@ export function compose(clock: Clock, surroundings: Environment, screen: Screen)
       yield* (await import('./registry/fsck.ts')).fsck(folder)
     },
     daemonRuns: async (folder) => (await import('./registry/lock.ts')).daemonRuns(folder),
+    warm: async (watch) => (await import('./storage/open.ts')).warm(watch),
     lookParts: (registry, tell, verbose) => lookParts(registry, tell, verbose ? spoken(screen) : SILENT),
     restoreParts: (registry, folder, accessOf, progress) => restoreParts(registry, folder, accessOf, progress, clock),
     openInventory: async (location, access) => (await import('./storage/open.ts')).openInventory(location, access),

@@ -39,6 +39,8 @@ export interface Opener {
   fsck(folder: string): AsyncIterable<Fault>
   /** True while a daemon works on `folder`. */
   daemonRuns(folder: string): Promise<boolean>
+  /** For a scan of a watch that is to come soon: starts what takes a moment to start. */
+  warm(watch: Watch): Promise<void>
   /** What one look in this process needs. */
   lookParts(registry: Registry, tell: Tell, verbose: boolean): LookParts
   /** What a restore in this process works with; `folder` is that of the registry. */

@@ -60,6 +60,8 @@ export async function put(context: Context, uri: string, options: PutOptions): P
     })
   }
   try {
+    // Threads start while the registry is opened.
+    await context.opener.warm(watch)
     const { version, created, marked } = await inRegistry(context, place.dataFolder, look)
     if (options.json === true) await context.screen.json([version])
     else if (created) await context.screen.print(formatVersion(version, place.defaultEntity))

@@ -8,8 +8,8 @@ import type { Found, Store } from '../storage/storage.ts'
 import type { Filter } from './filter.ts'
 import type { LookParts } from './parts.ts'
 
-// Findings per statement: large enough that the crossing into SQL is paid rarely, small enough to stay a few hundred KB.
-const STAGE_MOST = 2_000
+// Findings per transaction: large enough that it is paid rarely, small enough that who hashes does not run dry while this thread writes (2 ms).
+const STAGE_MOST = 500
 // Objects per inspection and inspections at once: enough to keep all workers busy while the listing goes on, few enough that a bounded number is in memory.
 const INSPECT_MOST = 1_024
 const INSPECT_BYTES_MOST = 256 * 1024 * 1024

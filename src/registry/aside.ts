@@ -29,7 +29,7 @@ export async function makeAside(folder: string): Promise<Aside | undefined> {
     }
     try {
       refuseNetwork(folder)
-      const registry = await openOn(inThread(new SyncConnection(file)))
+      const registry = await openOn(inThread(new SyncConnection(file, false)))
       const drop = (): Promise<void> => registry.close().finally(leave)
       return { registry, drop, keep: () => registry.close().then(() => takesPlace(file, place)).finally(leave) }
     } catch (error) {
@@ -44,16 +44,25 @@ export async function makeAside(folder: string): Promise<Aside | undefined> {
 function takesPlace(file: string, place: string): boolean {
   // What could not be moved from the log into the file would be lost.
   if (existsSync(`${file}-wal`)) return false
+  // While it was aside nothing of it had to be on the disk.
+  layDown(file)
   try {
     linkSync(file, place)
   } catch (error) {
     if (NO_PLACE.has((error as NodeJS.ErrnoException).code ?? '')) return false
     throw translate(error)
   }
-  const folder = openSync(dirname(place), 'r')
-  fsyncSync(folder)
-  closeSync(folder)
+  layDown(dirname(place))
   return true
+}
+
+function layDown(path: string): void {
+  const fd = openSync(path, 'r')
+  try {
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
 }
 
 /** Removes `folder` and those above it, up to `top`, as far as they are empty. */

@@ -42,14 +42,20 @@ export class SyncConnection {
   readonly #statements = new Map<string, StatementSync>()
   #durable = true
 
-  /** Opens the file; a database that is already open is shared, and taken from who had it. Throws REGISTRY_REFUSED for a newer schema. */
-  constructor(source: string | DatabaseSync) {
+  readonly #lasting: boolean
+
+  /**
+   * Opens the file; a database that is already open is shared, and taken from who had it. One that is not `lasting` need survive no loss of power, whatever a transaction asks
+   * for. Throws REGISTRY_REFUSED for a newer schema.
+   */
+  constructor(source: string | DatabaseSync, lasting = true) {
+    this.#lasting = lasting
     this.#owned = typeof source === 'string'
     this.#database = typeof source === 'string' ? open(source) : source
     if (!this.#owned) owners.set(this.#database, this)
     try {
       this.rollback()
-      prepare(this.#database)
+      prepare(this.#database, lasting)
     } catch (error) {
       this.close()
       throw translate(error)
@@ -65,7 +71,7 @@ export class SyncConnection {
   begin(durable: boolean): void {
     this.#check()
     this.rollback()
-    if (this.#durable !== durable) this.#database.exec(`PRAGMA synchronous = ${durable ? 'FULL' : 'NORMAL'}`)
+    if (this.#lasting && this.#durable !== durable) this.#database.exec(`PRAGMA synchronous = ${durable ? 'FULL' : 'NORMAL'}`)
     this.#durable = durable
     this.#database.exec('BEGIN IMMEDIATE')
   }
@@ -122,9 +128,9 @@ function open(file: string): DatabaseSync {
   }
 }
 
-function prepare(database: DatabaseSync): void {
+function prepare(database: DatabaseSync, lasting: boolean): void {
   // What is acknowledged upstream is on the disk. No memory map: mapped pages count as memory of the process, and gain nothing.
-  database.exec(`PRAGMA synchronous = FULL; PRAGMA mmap_size = 0; PRAGMA cache_size = -${CACHE_KB}; PRAGMA foreign_keys = OFF`)
+  database.exec(`PRAGMA synchronous = ${lasting ? 'FULL' : 'OFF'}; PRAGMA mmap_size = 0; PRAGMA cache_size = -${CACHE_KB}; PRAGMA foreign_keys = OFF`)
   // A pragma that sets the mode takes a lock even where it changes nothing, so it is asked first.
   const { journal_mode: mode } = database.prepare('PRAGMA journal_mode').get() as { journal_mode: string }
   // A new database gives back what it no longer needs a piece at a time; one that was made without keeps its way until it is vacuumed (see `giveBack`).

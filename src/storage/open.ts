@@ -29,6 +29,12 @@ function openOne(location: Location, watch: Watch, memo: string | undefined): Pr
   return STORES[location.scheme](location, watch, memo)
 }
 
+/** Starts what takes a moment to start and a scan of these locations will need. Asks no storage. */
+export async function warm({ locations }: Pick<Watch, 'locations'>): Promise<void> {
+  const file = locations.find(({ scheme }) => scheme === 'file')
+  if (file !== undefined) (await import('./file/store.ts')).warm(file)
+}
+
 /** Opens what tells what the bucket of `location` still keeps, all of it. Undefined for places that keep no versions. Throws USAGE when `access` does not say enough. */
 export async function openInventory(location: Location, access: Access): Promise<Inventory | undefined> {
   if (location.scheme === 's3') return (await import('./s3/inventory.ts')).openS3Inventory(location, access.s3)

@@ -5,6 +5,7 @@ import { FIELDS, fingerprintOf, listedOf, namesOf, numbersOf, placeAt, skipsOf }
 import type { Place } from './block.ts'
 import { flow } from './flow.ts'
 import type { Hands, Stated } from './hands.ts'
+import { CHILDREN_FIRST, CHILDREN_MOST } from './pack.ts'
 import type { Walked } from './pack.ts'
 
 // Folders per task: enough that trees of tiny folders need few messages, few enough that there is work for all.
@@ -21,8 +22,9 @@ export async function* walkAll(hands: Hands, prefix: string, racyFrom: bigint, s
   const folders = ['']
   const next = (): Promise<Walked> | undefined => {
     if (folders.length === 0) return undefined
+    const childrenMost = folders.length < hands.width ? CHILDREN_FIRST : CHILDREN_MOST
     const directories = folders.splice(-Math.min(FOLDERS_MOST, Math.ceil(folders.length / hands.width)))
-    return hands.walk({ kind: 'walk', prefix, directories, racyFrom }).then((walked) => {
+    return hands.walk({ kind: 'walk', prefix, directories, racyFrom, childrenMost }).then((walked) => {
       for (const folder of walked.left) folders.push(folder)
       return walked
     })

@@ -8,6 +8,8 @@ import type { Outcome } from './block.ts'
 
 // A batch ends at so many children or directories: some 10 ms of work, so that messages are rare and both workers have something to do.
 export const CHILDREN_MOST = 2_000
+// Where few folders are known yet all wait for what the first batches find.
+export const CHILDREN_FIRST = 250
 export const DIRECTORIES_MOST = 256
 // 2,000 children of 32 bytes and names of a usual length; it grows when needed.
 const BLOCK_BYTES = 256 * 1024
@@ -21,6 +23,8 @@ export interface WalkTask {
   readonly prefix: string
   readonly directories: readonly string[]
   readonly racyFrom: bigint
+  /** Ends with the directory that makes so many children. */
+  readonly childrenMost: number
 }
 
 /** The directories that were walked, and those that were found or left. */

@@ -20,13 +20,31 @@ interface Failed {
   readonly path: string
 }
 
-// The next task lies ready in the worker while the answer to the last one crosses the threads.
-const TASKS_PER_WORKER = 2
+// The next tasks lie ready in the worker while the answer to the last one crosses the threads, and while the main thread writes: some 10 ms.
+const TASKS_PER_WORKER = 4
 
 interface Job {
   readonly task: Task
   resolve(result: Walked | Read): void
   reject(error: unknown): void
+}
+
+// Threads that were started before there was a pool to have them.
+const ready: Worker[] = []
+
+/** Starts `count` threads for the pools to come: for who is about to look, and has something else to do first. They keep no process alive. */
+export function prepare(count: number): void {
+  for (let i = ready.length; i < count; i++) {
+    const worker = start()
+    worker.unref()
+    worker.on('error', () => void ready.splice(0, ready.length, ...ready.filter((one) => one !== worker)))
+    ready.push(worker)
+  }
+}
+
+function start(): Worker {
+  // Compiled, the worker's name ends otherwise, and no compiler sees it here.
+  return new Worker(new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url), { execArgv: [] })
 }
 
 interface Hand {
@@ -126,8 +144,8 @@ export class Pool implements Hands {
   }
 
   #start(): Hand {
-    // Compiled, the worker's name ends otherwise, and no compiler sees it here.
-    const worker = new Worker(new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url), { execArgv: [] })
+    const worker = ready.shift() ?? start()
+    worker.ref()
     const hand: Hand = { worker, jobs: [] }
     let trouble: unknown
     worker.on('message', (answer: Answer) => {

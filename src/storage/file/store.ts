@@ -10,7 +10,7 @@ import { loneSpan, walkAll } from './list.ts'
 import { heldBy, isNetwork } from './mounts.ts'
 import { handsIn, PATIENCE } from './outpost.ts'
 import type { Patience } from './outpost.ts'
-import { Pool } from './pool.ts'
+import { Pool, prepare } from './pool.ts'
 import { findAll, inspectAll } from './read.ts'
 
 // The coarsest clock of a file system in use (FAT) ticks every 2 s: two changes within one tick may leave the same times.
@@ -29,11 +29,18 @@ export interface FileOptions {
   readonly patience?: Patience
 }
 
+const workers = (): number => Math.min(WORKERS_MOST, availableParallelism())
+
+/** Starts the threads that a scan of a location will need. */
+export function warm(location: Location): void {
+  if (heldBy(location.object ?? location.prefix).far === undefined) prepare(workers())
+}
+
 /** Opens a folder, or one file. Whether it is there shows with `root()`; nothing here asks a file system that could hang. */
 export async function openFileStore(location: Location, options: FileOptions): Promise<Store> {
   const { mount, far } = heldBy(location.object ?? location.prefix)
   const patience = options.patience ?? PATIENCE
-  const hands = far === undefined ? new Pool(Math.min(WORKERS_MOST, availableParallelism()), patience) : handsIn(far, patience)
+  const hands = far === undefined ? new Pool(workers(), patience) : handsIn(far, patience)
   // The first look of any kind needs one; it starts while the root is checked.
   hands.warm(1)
   return new FileStore(location, options, hands, GUARD_MS + (isNetwork(far ?? mount) ? options.clockSlackMs : 0))

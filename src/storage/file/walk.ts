@@ -6,7 +6,7 @@ import { kindOfStat } from './block.ts'
 import { isStale } from './failures.ts'
 import { heldBy, Mounts, mountWords } from './mounts.ts'
 import type { Mount } from './mounts.ts'
-import { Answers, bar, CHILDREN_MOST, DIRECTORIES_MOST, isLeftOut, lost, Packer, percented, targetOf, unseen } from './pack.ts'
+import { Answers, bar, DIRECTORIES_MOST, isLeftOut, lost, Packer, percented, targetOf, unseen } from './pack.ts'
 import type { Looked, Read, StandTask, Walked, WalkTask } from './pack.ts'
 
 /** Thrown where calls wait for a server, a daemon or a turning disk rather than for the processor: synchronous threads are the wrong hands for that. */
@@ -28,7 +28,7 @@ const paces: number[] = []
 export function walk(task: WalkTask): Walked {
   const packer = new Packer(task.racyFrom)
   const left = [...task.directories]
-  while (packer.directories.length < DIRECTORIES_MOST && packer.childrenTotal < CHILDREN_MOST) {
+  while (packer.directories.length < DIRECTORIES_MOST && packer.childrenTotal < task.childrenMost) {
     const directory = left.pop()
     if (directory === undefined) break
     visit(task.prefix, directory, packer, left)

@@ -13,7 +13,7 @@ import type { Outcome } from './block.ts'
 import { fileFailure, isStale, noFile, pieceFailure } from './failures.ts'
 import { CALLS_AT_ONCE } from './hands.ts'
 import type { RootTask, Stated, StatTask } from './hands.ts'
-import { Answers, bar, CHILDREN_MOST, isDenied, isLeftOut, lost, Packer, percented, targetOf, unseen, verdict, wayTo } from './pack.ts'
+import { Answers, bar, isDenied, isLeftOut, lost, Packer, percented, targetOf, unseen, verdict, wayTo } from './pack.ts'
 import type { Looked, Piece, PieceTask, Read, ReadTask, StandTask, Walked, WalkTask } from './pack.ts'
 import { rootOf } from './root.ts'
 
@@ -88,7 +88,7 @@ export async function walkWide(task: WalkTask): Promise<Walked> {
   const packer = new Packer(task.racyFrom)
   const left = [...task.directories]
   const found: string[] = []
-  while (left.length > 0 && packer.childrenTotal < CHILDREN_MOST) await visit(task.prefix, left.splice(-FOLDERS_AT_ONCE), packer, found)
+  while (left.length > 0 && packer.childrenTotal < task.childrenMost) await visit(task.prefix, left.splice(-FOLDERS_AT_ONCE), packer, found)
   return packer.finish([...left, ...found])
 }
 
