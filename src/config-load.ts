@@ -4,7 +4,7 @@ import ms from 'ms'
 import type { z } from 'zod'
 import { fileProblems } from './config-files.ts'
 import type { FilesAsked } from './config-files.ts'
-import { shareOf } from './config-keys.ts'
+import { durationTrouble, shareOf } from './config-keys.ts'
 import { hookClashes } from './config-hooks.ts'
 import { configSchema, jsonSchema } from './config-schema.ts'
 import type { ConfigText, WatchText } from './config-schema.ts'
@@ -194,9 +194,10 @@ function auditClashes(tree: Tree): Problem[] {
 function pacingClashes(tree: Tree, path: readonly PropertyKey[], watch: unknown): Problem[] {
   const told = (key: string): string | undefined => textAt(watch, key) ?? textAt(valueAt(tree.value, ['defaults']), key)
   const [settle, maxWait] = [told('settle'), told('max_wait')]
-  if (!(lengthOf(settle, DEFAULTS.settleMs) > lengthOf(maxWait, DEFAULTS.maxWaitMs))) return []
-  const key = ['settle', 'max_wait'].find((name) => textAt(watch, name) !== undefined)
-  return [{ offset: tree.at(key === undefined ? path : [...path, key]), text: `\`settle\` (${settle ?? ms(DEFAULTS.settleMs)}) is longer than its bound \`max_wait\` (${maxWait ?? ms(DEFAULTS.maxWaitMs)})` }]
+  const wrong = [settle, maxWait].some((text) => text !== undefined && durationTrouble(text, 1) !== undefined)
+  if (wrong || lengthOf(settle, DEFAULTS.settleMs) <= lengthOf(maxWait, DEFAULTS.maxWaitMs)) return []
+  const at = [path, ['defaults']].flatMap((place) => ['settle', 'max_wait'].map((name) => [...place, name])).find((steps) => valueAt(tree.value, steps) !== undefined)
+  return [{ offset: tree.at(at ?? path), text: `\`settle\` (${settle ?? ms(DEFAULTS.settleMs)}) is longer than its bound \`max_wait\` (${maxWait ?? ms(DEFAULTS.maxWaitMs)})` }]
 }
 
 /** Keys for a kind of location that the watch does not have, and such as do nothing beside another. */

@@ -64,6 +64,12 @@ watch:
   ])
 })
 
+test('a bound of `defaults` that is too short is told there, and once; one that is wrong in itself is no second mistake', () => {
+  const two = 'watch:\n  - { name: a, location: /a/, artifact: a/a, type: t }\n  - { name: b, location: /b/, artifact: a/b, type: t, settle: 1s }\n  - { name: c, location: /c/, artifact: a/c, type: t }\n'
+  expect(mistakes(`defaults: { max_wait: 2s }\n${two}`)).toEqual(['1:23: `settle` (5s) is longer than its bound `max_wait` (2s)'])
+  expect(mistakes(`defaults: { max_wait: 0s }\n${two}`)).toEqual([expect.stringContaining('1:23: `max_wait`: the duration is out of bounds')])
+})
+
 test('what is missing at one place is one line', () => {
   expect(mistakes('watch:\n  - {}\n')).toEqual(['2:5: `name`, `artifact`, `type`, `location` are missing here; add them'])
 })
