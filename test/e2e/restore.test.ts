@@ -121,6 +121,25 @@ test('MinIO without versions: what was overwritten or deleted is lost, and the r
   expect([exit, lost(steps), treeOf(to('to'))]).toEqual([1, { a: 'overwritten', b: 'removed' }, { c: 'the c' }])
 }, LONG_MS)
 
+test('MinIO that refuses one key, or its listings for a moment: only that key is out of reach, and what passes is asked again', async () => {
+  await begin('minio', false)
+  const files = Object.fromEntries(Array.from({ length: 20 }, (_, at) => [`k${10 + at}`, `text ${at}`]))
+  for (const [name, text] of Object.entries(files)) await owned.put(`data/${name}`, text)
+  const proxy = await throughLiar()
+  await record()
+  // Once in the SDK's three tries, and once more.
+  proxy.refuse(/list-type/, 4)
+  expect([(await get('p/art:v0', 'all')).exit, treeOf(to('all'))]).toEqual([0, files])
+  proxy.refuse(/data\/k12(\?|$)/, Infinity)
+  // Asked by name, for so few keys are not worth a listing.
+  const some = await get('p/art:v0', 'some', '--partial', '--include', 'k1?')
+  const { k12, ...rest } = Object.fromEntries(Object.entries(files).filter(([name]) => name.startsWith('k1')))
+  expect([some.exit, lost(some.steps), treeOf(to('some'))]).toEqual([1, { k12: 'unreachable' }, rest])
+  expect(some.steps.find(({ path }) => path === 'k12')?.words).toContain(`s3://${owned.bucket}/data/k12`)
+  const checked = await place.varve('verify', 'p/art:v0', '--include', 'k1?')
+  expect([checked.exit, checked.stdout]).toEqual([3, expect.stringContaining('1 entry of 10 could not be asked for')])
+}, LONG_MS)
+
 test('multipart objects of three part sizes are proven part by part, small and in pieces; through a proxy that flips, cuts and refuses', async () => {
   await begin('minio', true)
   const bodies = new Map<string, Buffer>()

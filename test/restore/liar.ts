@@ -10,6 +10,8 @@ export interface Liar {
   readonly url: string
   /** How the next GETs of objects whose path matches are spoiled, each of the list once; an endless list spoils all. */
   lie(path: RegExp, lies: Iterable<Lie | undefined>): void
+  /** Requests of any kind whose path matches are answered with 503, so many of them. */
+  refuse(path: RegExp, times: number): void
   /** GETs of bodies so far. */
   gets(): readonly string[]
   /** Bytes of bodies that were passed on. */
@@ -19,6 +21,7 @@ export interface Liar {
 
 export async function liarBefore(target: string): Promise<Liar> {
   let told: { readonly path: RegExp; readonly lies: Iterator<Lie | undefined> } | undefined
+  let refused: { readonly path: RegExp; times: number } | undefined
   const gets: string[] = []
   let passed = 0
   const { hostname, port } = new URL(target)
@@ -27,7 +30,8 @@ export async function liarBefore(target: string): Promise<Liar> {
     const isBody = incoming.method === 'GET' && !/[?&](list-type|versions|location|versioning|prefix)/.test(url)
     if (isBody) gets.push(url)
     const lie = isBody && told?.path.test(decodeURIComponent(url)) === true ? (told.lies.next().value as Lie | undefined) : undefined
-    if (lie === 503) {
+    const refuses = refused?.path.test(decodeURIComponent(url)) === true && refused.times-- > 0
+    if (lie === 503 || refuses) {
       incoming.resume()
       outgoing.writeHead(503, { 'content-type': 'application/xml' }).end('<Error><Code>SlowDown</Code><Message>later</Message></Error>')
       return
@@ -61,6 +65,7 @@ export async function liarBefore(target: string): Promise<Liar> {
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     lie: (path, lies) => void (told = { path, lies: lies[Symbol.iterator]() }),
+    refuse: (path, times) => void (refused = { path, times }),
     gets: () => gets,
     passed: () => passed,
     async close() {
