@@ -205,7 +205,7 @@ test('kill -9 in the middle: what was in place stays, a large object goes on fro
   expect(existsSync(room)).toBe(false)
 }, LONG_MS)
 
-test('kill -9 at moments of chance while local files are restored: the next run ends right', async () => {
+test.each(['copy', 'hardlink', 'symlink'])('kill -9 at moments of chance while local files are restored as %s: the next run ends right', async (as) => {
   await begin('minio', true)
   const from = join(place.folder, 'from')
   for (let at = 0; at < 3_000; at++) {
@@ -217,7 +217,7 @@ test('kill -9 at moments of chance while local files are restored: the next run 
   expect(put.exit).toBe(0)
   const main = join(import.meta.dirname, '..', '..', 'src', 'main.ts')
   for (const share of [0.01, 0.3, 0.7]) {
-    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', main, 'get', 'p/files:v0', 'to', '--config', 'varve.yaml'], { cwd: place.folder, env: plainEnvironment() })
+    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', main, 'get', 'p/files:v0', 'to', '--as', as, '--config', 'varve.yaml'], { cwd: place.folder, env: plainEnvironment() })
     const gone = ended(child)
     await until(() => Object.keys(treeOf(to('to')) ?? {}).length, (files) => files >= 3_000 * share || child.exitCode !== null, 60_000, 5)
     child.kill('SIGKILL')
@@ -225,6 +225,7 @@ test('kill -9 at moments of chance while local files are restored: the next run 
     // Whatever is in place under its own name is whole.
     for (const [path, text] of Object.entries(treeOf(to('to')) ?? {})) if (!path.startsWith('.varve-restore/')) expect(text).toBe(`file ${path.replace(/^.*\//, '')} `.repeat(50))
   }
-  expect((await get('p/files:v0', 'to')).exit).toBe(0)
-  expect(treeOf(to('to'))).toEqual(treeOf(from))
+  const { exit, steps } = await get('p/files:v0', 'to', '--as', as)
+  expect([exit, steps.length]).toEqual([0, 3_000])
+  expect([treeOf(to('to')), existsSync(join(to('to'), '.varve-restore'))]).toEqual([treeOf(from), false])
 }, LONG_MS)
