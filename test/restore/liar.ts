@@ -12,6 +12,8 @@ export interface Liar {
   lie(path: RegExp, lies: Iterable<Lie | undefined>): void
   /** Lies since then. */
   told(): number
+  /** Requests of any kind whose path matches are answered with 503, so many of them. */
+  refuse(path: RegExp, times: number): void
   /** GETs of bodies so far. */
   gets(): readonly string[]
   /** Bytes of bodies that were passed on. */
@@ -21,6 +23,7 @@ export interface Liar {
 
 export async function liarBefore(target: string): Promise<Liar> {
   let told: { readonly path: RegExp; readonly lies: Iterator<Lie | undefined> } | undefined
+  let refused: { readonly path: RegExp; times: number } | undefined
   const gets: string[] = []
   let passed = 0
   let count = 0
@@ -31,8 +34,9 @@ export async function liarBefore(target: string): Promise<Liar> {
     const isBody = incoming.method === 'GET' && !/[?&](list-type|versions|location|versioning|prefix)|^\/storage\/v1\/(?!.*[?&]alt=media)/.test(url)
     if (isBody) gets.push(url)
     const lie = isBody && told?.path.test(decodeURIComponent(url)) === true ? (told.lies.next().value as Lie | undefined) : undefined
+    const refuses = refused?.path.test(decodeURIComponent(url)) === true && refused.times-- > 0
     if (lie !== undefined) count++
-    if (lie === 503) {
+    if (lie === 503 || refuses) {
       incoming.resume()
       outgoing.writeHead(503, { 'content-type': 'application/xml' }).end('<Error><Code>SlowDown</Code><Message>later</Message></Error>')
       return
@@ -70,6 +74,7 @@ export async function liarBefore(target: string): Promise<Liar> {
       count = 0
     },
     told: () => count,
+    refuse: (path, times) => void (refused = { path, times }),
     gets: () => gets,
     passed: () => passed,
     async close() {
