@@ -125,7 +125,7 @@ test('a Pub/Sub that is killed and has lost everything is heard again when it is
   expect(await paths()).toEqual(['a', 'b', 'c'])
   await put(bucket, 'data/d', 'four')
   await says(daemon, /vision\/mnist:v3 /, 20_000)
-  expect((await told(place)).slice(1)).toEqual(['v1 +1 ~0 -0 hint', 'v2 +1 ~0 -0 startup', 'v3 +1 ~0 -0 hint'])
+  expect((await told(place)).slice(1)).toEqual(['v1 +1 ~0 -0 hint', 'v2 +1 ~0 -0 hint', 'v3 +1 ~0 -0 hint'])
   expect(await daemon.stop()).toMatchObject({ exit: 0 })
 }, 180_000)
 
