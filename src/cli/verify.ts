@@ -47,24 +47,31 @@ const GONE: readonly LossReason[] = ['removed', 'overwritten', 'expired']
 async function writeDown(context: Context, place: Place, registry: Registry, { wish, verified }: { readonly wish: Wish; readonly verified: Verified }): Promise<void> {
   const { collection, version, path: within, takes } = wish
   const elsewhere = new Set(verified.elsewhere)
+  const toldByBytes = new Set(verified.toldByBytes)
   const reasons = new Map(verified.losses.map(({ path, reason }) => [path, reason]))
   const wasAsked = (path: string): boolean => (within === undefined || path === within || path.startsWith(`${within}/`)) && (takes === undefined || takes(path))
   const isOtherwise = ({ holding: { path, content, latestPin }, fate }: AuditRow): boolean => {
     const reason = reasons.get(path)
-    if (!wasAsked(path) || (reason !== undefined && !GONE.includes(reason))) return false
+    if (!wasAsked(path) || toldByBytes.has(path) || (reason !== undefined && !GONE.includes(reason))) return false
     const isPinned = (content.pin ?? latestPin) !== undefined
     const isLost = fate?.fate === 'lost' || (fate === undefined && !isPinned)
     return isLost !== (reason !== undefined) || (isPinned && elsewhere.has(path) !== (fate?.fate === 'elsewhere' || fate?.fate === 'mutable'))
   }
+  const gone = new Set(verified.losses.filter(({ reason }) => GONE.includes(reason)).map(({ path }) => path))
   const questions = async function* (): AsyncGenerator<Question> {
     for await (const { rows, ...question } of registry.closedRows(collection, version, [...elsewhere, ...reasons.keys()])) {
+      for (const { holding } of rows) gone.delete(holding.path)
       const otherwise = rows.filter(isOtherwise)
       if (otherwise.length > 0) yield { ...question, rows: otherwise }
     }
   }
   const parts = { ...context.opener.lookParts(registry, tellOn(context.screen, place.defaultEntity), false), watches: place.config?.watches ?? [] }
-  await askAnew(parts, context.opener.openInventory, questions(), context.signal).catch((error: unknown) => {
+  try {
+    await askAnew(parts, context.opener.openInventory, questions(), context.signal)
+    // Of these the registry says what the last look saw: only the next may say otherwise.
+    if (gone.size > 0) context.screen.note(`${plural(gone.size, 'lost entry is', 'lost entries are')} in the newest version, too, whose state is that of its last look: varve scan or varve put records what is there now`)
+  } catch (error) {
     if (!isFailure(error)) throw error
     context.screen.note(visible(`the state in the registry stays as it was: ${describe(error)}`))
-  })
+  }
 }

@@ -70,9 +70,10 @@ class Checking {
     return this.#entries
   }
 
-  async end(): Promise<Pick<Verified, 'elsewhere' | 'byWord' | 'losses'>> {
+  async end(): Promise<Pick<Verified, 'elsewhere' | 'toldByBytes' | 'byWord' | 'losses'>> {
     const losses: Loss[] = []
     const elsewhere: string[] = []
+    const toldByBytes: string[] = []
     for (let from = 0; from < this.#missing.length; from += ELSEWHERE_AT_ONCE) {
       const asked = this.#missing.slice(from, from + ELSEWHERE_AT_ONCE)
       const found = await this.#planner.elsewhere(asked, this.#signal)
@@ -85,6 +86,7 @@ class Checking {
         if (fetched === undefined) losses.push({ path: holding.path, reason, words })
         else {
           elsewhere.push(holding.path)
+          if (source === doubtful) toldByBytes.push(holding.path)
           steps.push(fetched.proof === undefined ? foundAt(holding, fetched.source) : verifiedBy(holding, { source: fetched.source, proof: fetched.proof }))
         }
       })
@@ -93,7 +95,7 @@ class Checking {
     }
     losses.sort((a, b) => comparePaths(a.path, b.path))
     await this.#tell?.(losses.map(lostStep))
-    return { elsewhere, byWord: this.#byWord, losses }
+    return { elsewhere, toldByBytes, byWord: this.#byWord, losses }
   }
 
   async close(): Promise<void> {

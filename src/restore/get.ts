@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { digestOf } from '../model/digest.ts'
 import { identityOf } from '../model/entry.ts'
 import type { Holding } from '../model/entry.ts'
-import { VarveError } from '../model/errors.ts'
+import { isFailure, VarveError } from '../model/errors.ts'
 import type { Loss } from '../model/errors.ts'
 import { comparePaths, formatLocation } from '../model/location.ts'
 import type { Location } from '../model/location.ts'
@@ -13,7 +13,7 @@ import type { Brought } from './bring.ts'
 import { diskFailure } from './disk.ts'
 import { extrasOf, removeExtras } from './extras.ts'
 import type { Extra } from './extras.ts'
-import { Fetcher } from './fetch.ts'
+import { Fetcher, Unfetched } from './fetch.ts'
 import { clearanceOf } from './obstacles.ts'
 import type { Clearance } from './obstacles.ts'
 import { Pages } from './pages.ts'
@@ -156,9 +156,15 @@ class Getting {
     if (left === undefined || !believed || this.#wish.deep) return { ...NOTHING_LEFT, believed }
     const trusted = new Set<string>()
     let all = 0
-    for await (const { cover, stamp } of this.#parts.walk(realOf(this.#wish.destination), this.#parts.clock.now(), this.#signal)) {
-      all++
-      if ('directory' in cover && stamp !== undefined && left.stamps.get(cover.directory) === stamp) trusted.add(cover.directory)
+    try {
+      for await (const { cover, stamp } of this.#parts.walk(realOf(this.#wish.destination), this.#parts.clock.now(), this.#signal)) {
+        all++
+        if ('directory' in cover && stamp !== undefined && left.stamps.get(cover.directory) === stamp) trusted.add(cover.directory)
+      }
+    } catch (error) {
+      // A mount below it that does not answer: where entries go they meet it themselves.
+      if (!isFailure(error) || this.#signal.aborted) throw error
+      return { trusted, believed, whole: undefined }
     }
     const whole = left.whole && left.order === this.#order() && trusted.size === all && left.stamps.size === all
     return { trusted, believed, whole: whole ? left.entries : undefined }
@@ -174,7 +180,7 @@ class Getting {
     const extras = this.#wish.delete && !known.fresh ? await extrasOf(root, this.#pages, this.#receipt, folding) : []
     const weighed = await weigh({
       ...known, pages: this.#pages, planner: this.#planner, threads: this.#threads, wish: this.#wish, root, receipt: this.#receipt, folding,
-      keep: (at, fingerprint) => this.#shelf.put(at, fingerprint), progress: this.#parts.progress,
+      keep: (at, fingerprint) => this.#shelf.put(at, fingerprint), progress: this.#parts.progress, prove: (holding, sources) => this.#prove(holding, sources),
     }, this.#signal)
     refuseRemote(weighed.remote, this.#wish.as)
     this.#clearance = clearanceOf(root, this.#wish, weighed.foreign, weighed.obstacles, extras)
@@ -185,6 +191,14 @@ class Getting {
     const first = new Set(going.flatMap(({ parts }) => parts.map(({ path }) => path)))
     this.#extras = extras.filter(({ path, ours }) => !first.has(path) && (ours || this.#wish.force))
     return weighed
+  }
+
+  async #prove(holding: Holding, sources: readonly Source[]): Promise<Unfetched | undefined> {
+    const fetcher = new Fetcher(this.#readers, this.#parts.clock, this.#signal, () => undefined)
+    return fetcher.only(holding, sources).then(() => undefined, (error: unknown) => {
+      if (error instanceof Unfetched) return error
+      throw error
+    })
   }
 
   #clearance: Clearance = { going: [] }
@@ -272,7 +286,7 @@ class Getting {
     if (draft === undefined) return
     // Nobody knew a file's name before it was in place, so that it moved again within the same tick of a fine clock needs no guard: only what the walk may have met in the making does.
     const startMs = this.#parts.clock.now() + (room.fine ? RACY_MS : 0)
-    await draft.keep(this.#order(), this.#parts.walk(room.root, startMs, this.#signal))
+    await draft.keep(this.#order(), this.#parts.walk(room.root, startMs, this.#signal), this.#signal)
   }
 
   async #end(weighed: Weighed): Promise<Report> {

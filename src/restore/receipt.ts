@@ -5,6 +5,7 @@ import type { WriteStream } from 'node:fs'
 import { once } from 'node:events'
 import { basename, join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { isFailure } from '../model/errors.ts'
 import { sameFile } from '../model/fingerprint.ts'
 import { comparePaths, directoryOf } from '../model/location.ts'
 import type { Span } from '../storage/storage.ts'
@@ -161,19 +162,25 @@ export class Draft {
   }
 
   /** `spans` is a walk of the destination, after all is in place: its stamps are kept where it saw what was verified. */
-  async keep(order: string, spans: AsyncIterable<Span>): Promise<void> {
+  async keep(order: string, spans: AsyncIterable<Span>, signal: AbortSignal): Promise<void> {
     while (this.#open.length > 0) this.#close()
     await this.#lines.end()
     const stamps: string[] = []
     let exact = true
-    for await (const span of spans) {
-      const folder = 'directory' in span.cover ? span.cover.directory : ''
-      let text = ''
-      for (const { path, sizeBytes, fingerprint = '' } of span.entries()) text += lineOf(path, sizeBytes, fingerprint)
-      const same = span.skipped.length === 0 && span.settled && span.stamp !== undefined && (this.#folders.get(folder) ?? '') === digestOf(text)
-      exact &&= same
-      if (same) stamps.push(JSON.stringify([folder, span.stamp]))
-      if (this.#folders.delete(folder) && !same) exact = false
+    try {
+      for await (const span of spans) {
+        const folder = 'directory' in span.cover ? span.cover.directory : ''
+        let text = ''
+        for (const { path, sizeBytes, fingerprint = '' } of span.entries()) text += lineOf(path, sizeBytes, fingerprint)
+        const same = span.skipped.length === 0 && span.settled && span.stamp !== undefined && (this.#folders.get(folder) ?? '') === digestOf(text)
+        exact &&= same
+        if (same) stamps.push(JSON.stringify([folder, span.stamp]))
+        if (this.#folders.delete(folder) && !same) exact = false
+      }
+    } catch (error) {
+      // A mount below the destination that does not answer. All entries are in place.
+      if (!isFailure(error) || signal.aborted) throw error
+      exact = false
     }
     const head: Omit<Left, 'stamps'> = { boot: bootOf(), order, exact, entries: this.#entries, sizeBytes: this.#sizeBytes, whole: exact && this.#folders.size === 0 }
     const folders = new Lines(`${this.#name}.folders.${process.pid}`)

@@ -3,12 +3,14 @@ import { identityOf } from '../model/entry.ts'
 import type { Holding } from '../model/entry.ts'
 import type { Loss } from '../model/errors.ts'
 import { directoryOf } from '../model/location.ts'
+import type { Unfetched } from './fetch.ts'
 import type { Look } from './local.ts'
 import { Names } from './names.ts'
 import type { Folding } from './names.ts'
 import { obstacleTo } from './obstacles.ts'
 import type { Obstacle } from './obstacles.ts'
 import type { Pages } from './pages.ts'
+import { inParallel } from './plan.ts'
 import type { Missing, Planner } from './plan.ts'
 import type { Source } from './readers.ts'
 import { isOurs, lyingBy, Remembered } from './receipt.ts'
@@ -20,6 +22,7 @@ import { sealOf } from './verify.ts'
 const LOOKED_AT_ONCE = 256
 // Each question to the registry for the same content reads every row: many are asked for at once.
 const ELSEWHERE_AT_ONCE = 10_000
+const READ_AT_ONCE = 4
 
 /** What becomes of an entry. `lost` stays undone. */
 export const FATES = ['lost', 'kept', 'fetch', 'replace'] as const
@@ -57,6 +60,8 @@ export interface Scales {
   /** Told of each entry that is in place, in path order, with its fingerprint. */
   readonly keep: (at: number, fingerprint: string) => Promise<void>
   readonly progress: (done: Progress) => void
+  /** Reads the bytes of an entry from where only they can tell whether they are the recorded ones; undefined when they are, else why not. */
+  readonly prove: (holding: Holding, sources: readonly Source[]) => Promise<Unfetched | undefined>
 }
 
 export async function weigh(scales: Scales, signal: AbortSignal): Promise<Weighed> {
@@ -130,11 +135,16 @@ class Weighing {
     for (let from = 0; from < this.#missing.length; from += ELSEWHERE_AT_ONCE) {
       const asked = this.#missing.slice(from, from + ELSEWHERE_AT_ONCE)
       const found = await this.#scales.planner.elsewhere(asked, this.#signal)
+      // What is lost is to be known before anything is written.
+      const untrue = new Map<number, Unfetched | undefined>()
+      const doubted = [...asked.entries()].filter(([i, { doubtful }]) => doubtful !== undefined && found.get(i)?.[0] === doubtful)
+      await inParallel(doubted, READ_AT_ONCE, async ([i, { holding }]) => void untrue.set(i, await this.#scales.prove(holding, found.get(i) as readonly Source[])))
       for (const [i, missing] of asked.entries()) {
         const there = found.get(i)
-        if (there === undefined) {
+        const why = untrue.get(i)
+        if (there === undefined || why !== undefined) {
           this.#fates[missing.at] = FATES.indexOf('lost')
-          this.#lose(missing.holding, missing)
+          this.#lose(missing.holding, why?.reason === 'unreachable' ? { reason: why.reason, words: why.message } : missing)
         } else {
           sources.set(missing.at, there)
           this.#toFetch(missing.holding, there[0]?.local === true)
