@@ -14,7 +14,7 @@ export interface BackupOptions extends Options {
 export async function backup(context: Context, file: string, options: BackupOptions): Promise<void> {
   const place = await placeOf(context, options)
   if (file === '-') throw new VarveError('USAGE', 'a backup is written to a file, so that it can be checked', { hint: 'name one: varve backup FILE' })
-  await intoFile(file, options.force === true, (temporary) => context.opener.backup(place.dataFolder, temporary))
+  await intoFile(file, place.dataFolder, options.force === true, (temporary) => context.opener.backup(place.dataFolder, temporary))
   await context.screen.print(`${visible(resolve(file))}  (${formatSize(statSync(file).size)}, checked)`)
 }
 

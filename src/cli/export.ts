@@ -30,7 +30,7 @@ export async function exportVersion(context: Context, name: string, file: string
     const lines = linesOf(registry, collection, view, context.signal)
     const write = format === 'parquet' ? (await import('./parquet.ts')).writeParquet : writeLines
     if (!toFile) return write(context.screen.bytes, header, lines)
-    await intoFile(file, force, async (temporary) => {
+    await intoFile(file, place.dataFolder, force, async (temporary) => {
       const handle = await open(temporary, 'wx')
       try {
         await write((bytes) => handle.writeFile(bytes), header, lines)

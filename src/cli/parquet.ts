@@ -72,7 +72,7 @@ export async function isParquet(file: string): Promise<boolean> {
 /** Reads the file row group by row group: first its header, then pages of its entries, in the order of the file. Throws USAGE, naming the row of `name`. */
 export async function readParquet(file: string, name: string): Promise<{ readonly header: Header; readonly pages: AsyncIterable<readonly Entry[]> }> {
   const broken = (error: unknown): never => {
-    throw error instanceof VarveError ? error : wrong(name, `it cannot be read as Parquet (${describe(error)})`)
+    throw error instanceof VarveError ? error : Object.assign(wrong(name, 'it cannot be read as Parquet: it is damaged'), { cause: error })
   }
   const buffer = await asyncBufferFromFile(file)
   const metadata = await parquetMetadataAsync(buffer).catch(broken)

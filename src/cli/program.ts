@@ -217,7 +217,7 @@ const choosing: Option = (command) =>
     .option('--path <path>', 'only that entry, or all under it')
     .option('--include <glob>', 'only what it takes; may be given again', more)
     .option('--exclude <glob>', 'not what it takes; may be given again', more)
-    .option('--deep', 'read every byte, also of what was not touched')
+    .option('--deep', 'read every byte')
 
 const getting: Option = (command) =>
   command

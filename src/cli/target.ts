@@ -1,14 +1,16 @@
-import { link, lstat, open, readdir, rename, rm } from 'node:fs/promises'
+import { link, lstat, open, readdir, realpath, rename, rm } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import { describe, isFailure, VarveError } from '../model/errors.ts'
 
 /**
  * Lets `write` make a file of its own beside `file`, and gives it that name when it is whole and on the disk: so `file` is never half written. Throws CONFLICT where something has
- * that name, unless `force`.
+ * that name, unless `force`, and USAGE for the registry in `data` itself.
  */
-export async function intoFile<T>(file: string, force: boolean, write: (temporary: string) => Promise<T>): Promise<T> {
+export async function intoFile<T>(file: string, data: string, force: boolean, write: (temporary: string) => Promise<T>): Promise<T> {
   const target = resolve(file)
+  const [home, own] = await Promise.all([dirname(target), data].map((folder) => realpath(folder).catch(() => folder)))
+  if (home === own && /^(varve\.db|daemon\.lock)/.test(basename(target))) throw new VarveError('USAGE', `${target} is the registry's own`, { hint: 'name another file' })
   const taken = (): VarveError => new VarveError('CONFLICT', `${target} is there already`, { hint: 'name another file, or give --force' })
   const there = await lstat(target).catch(() => undefined)
   if (there !== undefined && (!force || !there.isFile())) throw there.isFile() ? taken() : new VarveError('CONFLICT', `${target} is no file`, { hint: 'name another one' })

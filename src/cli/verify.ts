@@ -27,10 +27,10 @@ export async function verify(context: Context, name: string, options: WishOption
     const verified = await check(parts, wish, tell, context.signal)
     const { name: whole, entries, elsewhere, byWord, losses } = verified
     context.screen.settle()
-    const unasked = losses.filter(({ reason }) => reason === 'unreachable').length
+    const unasked = losses.filter(({ reason }) => UNASKED.includes(reason)).length
     const lacking = [...(losses.length > unasked ? [`${ofAll(losses.length - unasked, entries)} cannot be restored`] : []), ...(unasked > 0 ? [`${ofAll(unasked, entries)} could not be asked for`] : [])]
     const found = lacking.length === 0 ? `${plural(entries, 'entry', 'entries')} can be restored` : lacking.join(', ')
-    if (options.json !== true) await context.screen.print(`${visible(whole)}: ${found}${elsewhere.length === 0 ? '' : `, ${formatCount(elsewhere.length)} from another place than was recorded`}${options.deep === true ? ` (every byte was read${byWord === 0 ? '' : `; ${plural(byWord, 'entry stands', 'entries stand')} by the store's word alone`})` : ''}`)
+    if (options.json !== true) await context.screen.print(`${visible(whole)}: ${found}${elsewhere.length === 0 ? '' : `, ${formatCount(elsewhere.length)} from another place than was recorded`}${options.deep === true ? ` (every byte${unasked === 0 ? '' : ' of the others'} was read${byWord === 0 ? '' : `; ${plural(byWord, 'entry stands', 'entries stand')} by the store's word alone`})` : ''}`)
     await writeDown(context, place, registry, { wish: { ...wish, version: whole.slice(whole.lastIndexOf(':') + 1) }, verified })
     return losses.length === 0 ? 0 : losses.length > unasked ? 1 : 3
   })
@@ -40,6 +40,8 @@ function ofAll(some: number, all: number): string {
   return `${plural(some, 'entry', 'entries')} of ${formatCount(all)}`
 }
 
+// What says nothing of the bytes.
+const UNASKED: readonly LossReason[] = ['unreachable', 'denied']
 // What says that the bytes are gone, and not only that they cannot be had now.
 const GONE: readonly LossReason[] = ['removed', 'overwritten', 'expired']
 

@@ -25,6 +25,7 @@ export function differing(fates: Fates): Fates {
 /** Tells of versions that are in another state than before, if any are. */
 export function tellTurned({ tell, log }: { readonly tell: Tell; readonly log: Log }, of: Audited, changes: readonly StateChange[]): void {
   if (changes.length === 0) return
-  log.warn({ artifact: of.artifact, entity: of.entity, versions: changes.length, changes: changes.slice(0, 100) }, 'versions can be restored otherwise than before')
+  // In a place without versions every overwrite ends so: an event, and no trouble of the daemon.
+  log.info({ artifact: of.artifact, entity: of.entity, versions: changes.length, changes: changes.slice(0, 100) }, 'versions can be restored otherwise than before')
   tell.restorability(of, changes)
 }

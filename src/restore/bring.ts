@@ -11,6 +11,7 @@ import type { Planner } from './plan.ts'
 import { wordsOf } from './readers.ts'
 import type { Source } from './readers.ts'
 import type { Step } from './terms.ts'
+import { liesIn } from './room.ts'
 import type { Room } from './room.ts'
 import { Threads } from './threads.ts'
 import { sealOf } from './verify.ts'
@@ -162,7 +163,7 @@ export class Bringer {
   /** What was planned failed: the stores are asked anew, and the registry for the same content elsewhere. */
   async #instead({ holding, replace, sources }: Pick<Placing, 'holding' | 'replace' | 'sources'>, failed: Unfetched): Promise<Brought> {
     const missing = (await this.#planner.missing([holding], this.#signal)).get(0) ?? { holding, reason: failed.reason, words: failed.message }
-    const others = ((await this.#planner.elsewhere([missing], this.#signal)).get(0) ?? []).filter((other) => !sources.some((one) => wordsOf(one) === wordsOf(other)))
+    const others = ((await this.#planner.elsewhere([missing], this.#signal)).get(0) ?? []).filter((other) => !sources.some((one) => wordsOf(one) === wordsOf(other)) && !(other.local && liesIn(other.key, this.#room.root)))
     const [source] = others
     if (source === undefined) throw failed
     if (!source.local) return this.#fetch(holding, replace, others, true)

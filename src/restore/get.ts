@@ -24,7 +24,7 @@ import type { Source } from './readers.ts'
 import { bootOf, lyingBy, Receipt } from './receipt.ts'
 import type { Draft } from './receipt.ts'
 import type { GetWish, Parts, Report, Step, Tell } from './terms.ts'
-import { enter, foldingOf, isFresh } from './room.ts'
+import { enter, foldingOf, isFresh, liesIn } from './room.ts'
 import type { Room } from './room.ts'
 import { count, named } from './said.ts'
 import { Shelf } from './shelf.ts'
@@ -183,6 +183,7 @@ class Getting {
       keep: (at, fingerprint) => this.#shelf.put(at, fingerprint), progress: this.#parts.progress, prove: (holding, sources) => this.#prove(holding, sources),
     }, this.#signal)
     refuseRemote(weighed.remote, this.#wish.as)
+    this.#refuseOwn(root, weighed)
     this.#clearance = clearanceOf(root, this.#wish, weighed.foreign, weighed.obstacles, extras)
     const { going, conflict } = this.#clearance
     if (conflict !== undefined && room !== undefined) throw conflict.failure
@@ -191,6 +192,13 @@ class Getting {
     const first = new Set(going.flatMap(({ parts }) => parts.map(({ path }) => path)))
     this.#extras = extras.filter(({ path, ours }) => !first.has(path) && (ours || this.#wish.force))
     return weighed
+  }
+
+  /** What a restore overwrites, removes or makes links of must not be the bytes that it needs. */
+  #refuseOwn(root: string, weighed: Weighed): void {
+    for (const [source] of weighed.sources.values())
+      if (source?.local === true && liesIn(source.key, root))
+        throw new VarveError('DESTINATION_REFUSED', `of bytes of ${this.#name()} the last known copy is ${source.key}, in the destination itself`, { hint: 'nothing was written: name another destination' })
   }
 
   async #prove(holding: Holding, sources: readonly Source[]): Promise<Unfetched | undefined> {
@@ -303,7 +311,8 @@ class Getting {
     const losses = this.#losses.toSorted((a, b) => comparePaths(a.path, b.path))
     await this.#tell?.(losses.map(lostStep))
     const what = `${count(losses.length, 'entry', 'entries')} of ${this.#name()} cannot be restored: ${named(losses.map(({ path, reason }) => `${path} (${reason})`))}`
-    const rest = this.#wish.dryRun ? 'the rest can be restored with --partial' : written ? `the rest is in ${this.#wish.destination}` : 'nothing was written; --partial restores the rest'
+    const others = this.#kept + this.#fetched + this.#linked
+    const rest = this.#wish.dryRun ? 'the rest can be restored with --partial' : !written ? 'nothing was written; --partial restores the rest' : others === 0 ? 'nothing else was asked for' : `the rest is in ${this.#wish.destination}`
     return new VarveError('LOST', what, { losses, hint: rest })
   }
 

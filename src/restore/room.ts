@@ -77,6 +77,12 @@ export function enter(destination: string): Room {
   }
 }
 
+/** True for a file, by its real path, in the folder `root`. */
+export function liesIn(file: string, root: string): boolean {
+  const real = (path: string): string => (existsSync(path) ? realpathSync(path) : path).replace(/\/*$/, '/')
+  return real(dirname(file)).startsWith(real(root))
+}
+
 /** Removes what restores left there. */
 function clear(folder: string, goes: (name: string) => boolean): void {
   for (const name of readdirSync(folder)) if (isRoomName(name) && goes(name)) rmSync(join(folder, name), { recursive: true, force: true })

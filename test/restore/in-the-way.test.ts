@@ -23,6 +23,28 @@ async function recordAlso(objects: Readonly<Record<string, string>>): Promise<vo
   await world.record()
 }
 
+test('the last known copy of what is wanted, in the destination itself, is neither overwritten nor removed nor linked to', async () => {
+  world = await new RestoreWorld().open()
+  const from = folderIn(world, 'from')
+  const write = (files: Readonly<Record<string, string>>): void => Object.entries(files).forEach(([name, text]) => writeFileSync(join(from, name), text))
+  write({ a: 'one', b: 'two' })
+  await world.recordFolder(from)
+  write({ a: 'two', b: 'one', c: 'three' })
+  await world.recordFolder(from)
+  const to = world.place()
+  await world.get('v1', to)
+  await world.recordFolder(to, { ...MNIST, collection: 'work' })
+  rmSync(from, { recursive: true })
+  const before = treeOf(to)
+  for (const over of [{}, { dryRun: true }, { partial: true }, { force: true, delete: true }, { as: 'symlink', delete: true }, { as: 'hardlink', force: true }] as const) {
+    expect(await world.get('v0', to, over)).toMatchObject({ code: 'DESTINATION_REFUSED', message: expect.stringContaining(`is ${to}`) })
+    expect(treeOf(to)).toEqual(before)
+  }
+  const other = world.place()
+  await world.get('v0', other)
+  expect(treeOf(other)).toEqual({ a: 'one', b: 'two' })
+})
+
 describe('the way', () => {
   let from: string
   async function recorded(files: Readonly<Record<string, string>>): Promise<void> {
