@@ -45,8 +45,10 @@ export function inlineQueue(clock: Clock): Queue {
         rouse = new AbortController()
         const now = clock.monotonic()
         let nextMs = Infinity
-        for (const [watch, turn] of turns) {
-          if (turn.running || turn.readyMs === undefined) continue
+        // Who has waited longest comes first: else those whose looks hang for long, and are soon ready again, would leave no place for the others.
+        const waiting = [...turns].filter(([, { running: looks, readyMs }]) => !looks && readyMs !== undefined).sort(([, a], [, b]) => (a.readyMs ?? 0) - (b.readyMs ?? 0))
+        for (const [watch, turn] of waiting) {
+          if (turn.readyMs === undefined) continue
           if (turn.readyMs > now || running.size >= concurrency) {
             nextMs = Math.min(nextMs, turn.readyMs)
             continue

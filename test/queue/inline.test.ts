@@ -48,3 +48,20 @@ test('time moves by the clock alone', async () => {
   stop.abort()
   await done
 })
+
+test('who has waited longest comes first: looks that hang, and are soon ready again, keep nobody out', async () => {
+  let now = 0
+  const clock: Clock = { ...real, monotonic: () => now }
+  const queue = inlineQueue(clock)
+  const looked: string[] = []
+  const stop = new AbortController()
+  for (const watch of ['hangs-1', 'hangs-2', 'hangs-3', 'works']) await queue.wake(watch, 0)
+  await queue.work(async (watch) => {
+    looked.push(watch)
+    now += 60_000
+    if (looked.length === 6) stop.abort()
+    return watch === 'works' ? undefined : 2_000
+  }, 1, stop.signal)
+  expect(looked.slice(0, 4)).toEqual(['hangs-1', 'hangs-2', 'hangs-3', 'works'])
+  expect(looked).toHaveLength(6)
+})

@@ -5,8 +5,8 @@ import { simulate } from './simulate.ts'
 
 // Thousands of schedules in a minute; each seed is one, for ever.
 const SCHEDULES = 2_000
-// A planted defect shows in one schedule of some hundred at the worst.
-const SEEDS_MOST = 1_500
+// A planted defect shows in one schedule of some thousand at the worst: a torn mark is mostly healed by what is asked for after it.
+const SEEDS_MOST = 5_000
 const SOUND = { name: 'sound' }
 
 test('laws 1 to 7 hold after every schedule', async () => {

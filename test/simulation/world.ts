@@ -31,6 +31,8 @@ const LEASE_MS = 60_000
 const NOTHING = (): void => undefined
 
 /** Daemons over one registry and one place in memory, with everything between them in the hands of a scheduler. */
+const GAPE_MOST_MS = 10_000
+
 export class World {
   readonly scheduler: Scheduler
   readonly memory: Memory
@@ -173,7 +175,12 @@ export class World {
 
   #partsOf(life: Life, owner: string): LookParts {
     const pause = (): Promise<void> => this.scheduler.step(life)
-    const planted: Registry = { ...this.registry, ...this.#defect.registry?.({ registry: this.registry, database: this.database, pause }) }
+    // Long enough that a look may begin and end between: else a defect that stands in one place is met too seldom.
+    const gape = async (): Promise<void> => {
+      await this.scheduler.clockOf(life).sleep(this.scheduler.below(GAPE_MOST_MS))
+      await pause()
+    }
+    const planted: Registry = { ...this.registry, ...this.#defect.registry?.({ registry: this.registry, database: this.database, pause: gape }) }
     const log = { info: NOTHING, warn: NOTHING, error: (fields: Readonly<Record<string, unknown>>, message: string) => this.failures.push(`${message} ${JSON.stringify(fields)}`) }
     return {
       registry: {
