@@ -59,7 +59,7 @@ async function writeDown(context: Context, place: Place, registry: Registry, { w
   }
   const gone = new Set(verified.losses.filter(({ reason }) => GONE.includes(reason)).map(({ path }) => path))
   const questions = async function* (): AsyncGenerator<Question> {
-    for await (const { rows, ...question } of registry.closedRows(collection, version, [...elsewhere, ...reasons.keys()])) {
+    for await (const { rows, ...question } of registry.rowsToAsk(collection, version, [...elsewhere, ...reasons.keys()])) {
       for (const { holding } of rows) gone.delete(holding.path)
       const otherwise = rows.filter(isOtherwise)
       if (otherwise.length > 0) yield { ...question, rows: otherwise }

@@ -9,8 +9,8 @@ export interface AuditPoint {
 export interface AuditRow {
   readonly holding: Holding
   readonly since: number
-  /** Of the head. */
-  readonly open: boolean
+  /** Of the head, and what it lacks is for a look to say: a watch looks there, or it has no pin to ask for. */
+  readonly waits: boolean
   readonly fate?: Fate
 }
 
