@@ -76,25 +76,42 @@ async function refuges(db: Database, held: Holdings, of: Audited, rows: readonly
     for (const name of namesOf(holding)) wanted.set(name, [...(wanted.get(name) ?? []), at])
   })
   const believed = (table: string): string => `NOT EXISTS (SELECT 1 FROM fate f WHERE f.collection = ${table}.collection AND f.path = ${table}.path AND f.since = ${table}.since
-    AND f.fate IN ('lost', 'elsewhere', 'mutable'))`
-  const found = await db.read.all<{ tuple: string; collection: number; since: number }>(
-    `${WANTED} SELECT ${HOLDING_TUPLE} AS tuple, collection, since FROM (SELECT ${HOLDING_COLUMNS}, collection, since FROM head WHERE ${CARRIES} AND ${believed('head')}
-       UNION ALL SELECT ${PAST_COLUMNS}, collection, since FROM past WHERE ${CARRIES} AND NOT (${UNPINNED}) AND ${believed('past')})`,
+    AND f.fate IN ('lost', 'elsewhere', 'fading', 'mutable'))`
+  const found = await db.read.all<Found>(
+    `${WANTED} SELECT ${HOLDING_TUPLE} AS tuple, collection, since, (SELECT json_array(f.gone_at) FROM fate f WHERE f.collection = r.collection AND f.path = r.path
+       AND f.since = r.since AND f.fate = 'risk') AS risk FROM (SELECT ${HOLDING_COLUMNS}, collection, since FROM head WHERE ${CARRIES} AND ${believed('head')}
+       UNION ALL SELECT ${PAST_COLUMNS}, collection, since FROM past WHERE ${CARRIES} AND NOT (${UNPINNED}) AND ${believed('past')}) r`,
     { texts: textsOf([...wanted.keys()]) },
   )
   const holdings = await held.made(found.map(({ tuple }) => JSON.parse(tuple) as HoldingTuple))
   const own = new Set(rows.map(({ holding: { path }, since }) => `${since} ${path}`))
   const best: (Refuge | undefined)[] = rows.map(() => undefined)
   holdings.forEach((holding, i) => {
-    const { collection, since } = found[i] as { collection: number; since: number }
+    const { collection, since, risk } = found[i] as Found
     if (collection === of.collection && own.has(`${since} ${holding.path}`)) return
     const pinned = (holding.content.pin ?? holding.latestPin) !== undefined
+    const [goneAtMs] = risk === null ? [] : (JSON.parse(risk) as [number | null])
+    const refuge: Refuge = { pinned, ...(pinned && goneAtMs !== undefined && { goneAtMs }), collection, path: holding.path, since }
     for (const at of new Set(namesOf(holding).flatMap((name) => wanted.get(name) ?? []))) {
-      if (best[at]?.pinned === true || isSameVersion((rows[at] as AuditRow).holding, holding)) continue
-      if (pinned || best[at] === undefined) best[at] = { pinned, collection, path: holding.path, since }
+      if (!isSameVersion((rows[at] as AuditRow).holding, holding)) best[at] = better(best[at], refuge)
     }
   })
   return best
+}
+
+interface Found {
+  readonly tuple: string
+  readonly collection: number
+  readonly since: number
+  /** A list of when it will be gone. */
+  readonly risk: string | null
+}
+
+/** The one that lasts longer: with a pin rather than without, by no rule rather than at risk. Of several at risk, one of which nobody knows the day, nobody knows when the last goes. */
+function better(a: Refuge | undefined, b: Refuge): Refuge {
+  if (a === undefined || a.pinned !== b.pinned) return a?.pinned === true ? a : b
+  if (a.goneAtMs === undefined || b.goneAtMs === undefined) return a.goneAtMs === undefined ? a : b
+  return a.goneAtMs === null || (b.goneAtMs !== null && a.goneAtMs >= b.goneAtMs) ? a : b
 }
 
 /** The object version that was not found is no refuge, whatever row names it. */

@@ -1,5 +1,6 @@
 // Whether the bytes of versions can come back, from what is known of their rows: migrations/0004-fates.ts tells how.
 import type { Loss } from '../model/errors.ts'
+import type { Fate } from '../model/fate.ts'
 import type { Restorability, RestorabilityState } from '../model/version.ts'
 import type { Statements } from './database.ts'
 import { present } from './present.ts'
@@ -18,7 +19,7 @@ export interface Told {
 interface Range {
   readonly since: number
   readonly until: number | null
-  readonly fate: 'lost' | 'elsewhere' | 'mutable' | 'risk'
+  readonly fate: Fate['fate']
   readonly pinned: number
   readonly count: number
   readonly goneAt: number | null
@@ -70,7 +71,7 @@ export function restorabilitiesOf(known: Known, ordered: readonly Told[]): Reado
     // Told otherwise: so it is not lost.
     else if (pinned === 0 && until !== null) lost.add(since, until, -count)
     if (fate === 'mutable') mutable.add(since, until, count)
-    if (fate !== 'risk') continue
+    if (fate !== 'risk' && fate !== 'fading') continue
     risk.add(since, until, count)
     if (unknown === count) continue
     for (let at = risk.from(since), end = until === null ? numbers.length : risk.from(until); at < end; at++) goneAt[at] = Math.min(goneAt[at] as number, gone ?? Infinity)

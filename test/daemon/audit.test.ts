@@ -231,6 +231,40 @@ describe('what is at risk', () => {
     expect(await states()).toEqual(['v0 pinned', 'v1 pinned', 'v2 pinned', 'v3 pinned', 'v4 pinned'])
   })
 
+  test('what only object versions elsewhere hold is at risk with the last of them, and lost when that is taken', async () => {
+    const [near, far] = ['near', 'far'].map((collection) => ({ ...MNIST, collection })) as [CollectionName, CollectionName]
+    const expiry = async (name: CollectionName): Promise<Restorability> => (await registry.version(name, 'v0')).restorability
+    bucket.expiries = [{ ...older, prefixes: ['mnist/n', 'mnist/f'] }]
+    await recorded({ n: 'one' }, near)
+    await recorded({ n: 'x' }, near)
+    await clock.pass(5 * DAY)
+    await recorded({ f: 'one' }, far)
+    await recorded({ f: 'x' }, far)
+    await recorded({ a: 'one', b: 'same' })
+    await recorded({ a: 'x' })
+    bucket.destroy(await pinOf('v0', 'a'))
+    await pass()
+    expect([await states(near), await states(far), await states()]).toEqual([['v0 at risk', 'v1 pinned'], ['v0 at risk', 'v1 pinned'], ['v0 at risk', 'v1 pinned']])
+    expect((await restorabilityOf('v0')).atRiskFrom).toBe((await expiry(far)).atRiskFrom)
+    expect((await expiry(near)).atRiskFrom).toBe('2026-02-03T00:00:00.000Z')
+    // Nobody knows of one when it goes, so nobody knows when the last does.
+    bucket.expiries = [{ ...older, prefixes: ['mnist/n'], asksMore: true }, { ...older, prefixes: ['mnist/f'] }]
+    await clock.pass(DAY)
+    await pass()
+    expect(await restorabilityOf('v0')).toEqual({ state: 'at risk', lost: 0, auditedAt: expect.any(String) })
+    bucket.expiries = [{ ...older, prefixes: ['mnist/f'] }]
+    await clock.pass(DAY)
+    await pass()
+    expect(await states()).toEqual(['v0 pinned', 'v1 pinned'])
+    for (const name of [near, far]) bucket.destroy((await all(registry.entries(name, 'v0')))[0]?.pin ?? '')
+    // None of the three is another's refuge.
+    for (let passes = 0; passes < 3; passes++) {
+      await clock.pass(DAY)
+      await pass()
+    }
+    expect([await states(near), await states(far), await states()]).toEqual([['v0 lost 1', 'v1 pinned'], ['v0 lost 1', 'v1 pinned'], ['v0 partly lost 1', 'v1 pinned']])
+  })
+
   test('where no versions are kept, rules take what is current: the head is at risk until it is another, or the rules are', async () => {
     bucket.versioned = false
     bucket.expiries = [{ ...older, takes: 'current', replacedDays: undefined, writtenDays: 10 } as never]
