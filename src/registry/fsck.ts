@@ -6,7 +6,7 @@ import { VarveError } from '../model/errors.ts'
 import { directoryOf } from '../model/location.ts'
 import { translate } from './failures.ts'
 import { commonTextFaults, contentFaults, versionTextFaults } from './fsck-texts.ts'
-import { SCHEMA } from './migrate.ts'
+import { refuseForeign, SCHEMA } from './migrate.ts'
 import { hasMoved, mayWrite, openReader } from './reading.ts'
 import { ABANDONED } from './reclaim.ts'
 import type { Abandoned } from './reclaim.ts'
@@ -61,6 +61,7 @@ export function integrityFaults(database: DatabaseSync): readonly Fault[] {
 }
 
 function checkSchema(database: DatabaseSync): void {
+  refuseForeign(database)
   const { user_version: schema } = database.prepare('PRAGMA user_version').get() as { user_version: number }
   if (schema !== SCHEMA)
     throw new VarveError('REGISTRY_REFUSED', `the registry has schema ${schema}, this Varve checks ${SCHEMA}`, {
