@@ -34,7 +34,7 @@ const LOSSES_MOST = 10
 
 // What each state comes to.
 const MEANINGS: Readonly<Record<RestorabilityState, string>> = {
-  pinned: 'each entry has an object version of its own',
+  pinned: 'object versions hold the bytes of each entry, here or elsewhere',
   unpinned: 'as it lies there now; the next write destroys the bytes',
   'at risk': 'rules of the bucket will take object versions',
   'partly lost': 'the rest can be restored',

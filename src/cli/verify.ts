@@ -1,7 +1,7 @@
 import { askAnew } from '../daemon/daemon.ts'
 import { describe, isFailure } from '../model/errors.ts'
 import type { LossReason } from '../model/errors.ts'
-import type { AuditRow, Question } from '../model/fate.ts'
+import type { AuditRow, Fate, Question } from '../model/fate.ts'
 import type { Registry } from '../registry/registry.ts'
 import { verify as check } from '../restore/restore.ts'
 import type { Step, Verified, Wish } from '../restore/restore.ts'
@@ -45,6 +45,9 @@ const UNASKED: readonly LossReason[] = ['unreachable', 'denied']
 // What says that the bytes are gone, and not only that they cannot be had now.
 const GONE: readonly LossReason[] = ['removed', 'overwritten', 'expired']
 
+// What says that something else holds them.
+const ELSEWHERE: readonly Fate['fate'][] = ['elsewhere', 'fading', 'mutable']
+
 /** Where what was found is not what the registry says, the audit asks about it now: so the state follows, by the audit's own rules. Who may not write still learns what was found. */
 async function writeDown(context: Context, place: Place, registry: Registry, { wish, verified }: { readonly wish: Wish; readonly verified: Verified }): Promise<void> {
   const { collection, version, path: within, takes } = wish
@@ -57,11 +60,11 @@ async function writeDown(context: Context, place: Place, registry: Registry, { w
     if (!wasAsked(path) || toldByBytes.has(path) || (reason !== undefined && !GONE.includes(reason))) return false
     const isPinned = (content.pin ?? latestPin) !== undefined
     const isLost = fate?.fate === 'lost' || (fate === undefined && !isPinned)
-    return isLost !== (reason !== undefined) || (isPinned && elsewhere.has(path) !== (fate?.fate === 'elsewhere' || fate?.fate === 'mutable'))
+    return isLost !== (reason !== undefined) || (isPinned && elsewhere.has(path) !== (fate !== undefined && ELSEWHERE.includes(fate.fate)))
   }
   const gone = new Set(verified.losses.filter(({ reason }) => GONE.includes(reason)).map(({ path }) => path))
   const questions = async function* (): AsyncGenerator<Question> {
-    for await (const { rows, ...question } of registry.closedRows(collection, version, [...elsewhere, ...reasons.keys()])) {
+    for await (const { rows, ...question } of registry.rowsToAsk(collection, version, [...elsewhere, ...reasons.keys()])) {
       for (const { holding } of rows) gone.delete(holding.path)
       const otherwise = rows.filter(isOtherwise)
       if (otherwise.length > 0) yield { ...question, rows: otherwise }

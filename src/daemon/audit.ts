@@ -1,4 +1,4 @@
-// The rotating audit: are the bytes of what later versions closed still there, and for how long? It asks within a budget, beside the looks, and what gives no answer changes nothing.
+// The rotating audit: are the bytes of what later versions closed, and of what no watch looks at, still there, and for how long? It asks within a budget, beside the looks, and what gives no answer changes nothing.
 import type { Clock } from '../model/clock.ts'
 import { describe, isFailure } from '../model/errors.ts'
 import type { Audited, AuditPoint, AuditRow, Question } from '../model/fate.ts'
@@ -76,7 +76,7 @@ async function pass(parts: AuditParts, { everyMs, openInventory }: AuditOrder, t
   const { registry, clock } = parts
   const stores = new Stores(parts, openInventory, spend, signal)
   try {
-    let heads = false
+    let heads = turn.unseen
     let unkept = false
     for (const location of turn.locations) {
       const store = await stores.of(location)
@@ -114,7 +114,7 @@ async function judge(rows: readonly AuditRow[], stores: Stores, spend: Spend, si
     const [first] = own
     const store = first === undefined ? undefined : await stores.of(first.holding.location)
     // A place without versions lost what was overwritten or removed there; that of the head the looks see.
-    if (store === undefined || store === 'none') for (const row of own) said.set(row, store === 'none' && !row.open ? 'missing' : 'unasked')
+    if (store === undefined || store === 'none') for (const row of own) said.set(row, store === 'none' && !row.waits ? 'missing' : 'unasked')
     else await judgeAt(own, store, said, stores, spend, signal)
   }
   return rows.map((row) => [row, said.get(row)] as const)
@@ -122,7 +122,7 @@ async function judge(rows: readonly AuditRow[], stores: Stores, spend: Spend, si
 
 async function judgeAt(rows: readonly AuditRow[], { inventory, terms }: Store, said: Map<AuditRow, Said>, stores: Stores, spend: Spend, signal: AbortSignal): Promise<void> {
   // Without a pin there is nothing to ask for where no older versions are kept.
-  const asked = rows.filter(({ holding, open }) => open || terms.keepsVersions !== false || (holding.content.pin ?? holding.latestPin) !== undefined)
+  const asked = rows.filter(({ holding, waits }) => waits || terms.keepsVersions !== false || (holding.content.pin ?? holding.latestPin) !== undefined)
   for (const row of rows) said.set(row, 'missing')
   for (const row of asked) said.set(row, 'unasked')
   const byKey = Map.groupBy(asked, ({ holding }) => holding.key)

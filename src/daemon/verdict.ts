@@ -18,30 +18,30 @@ interface Hold {
 }
 
 /** The versions at its own key that have its bytes. */
-function holdsOf({ holding, open }: AuditRow, versions: readonly KeptVersion[]): readonly Hold[] {
+function holdsOf({ holding, waits }: AuditRow, versions: readonly KeptVersion[]): readonly Hold[] {
   const pins = [holding.content.pin, holding.latestPin].filter((pin) => pin !== undefined)
   const recorded = { ...holding, identity: identityOf(holding.content, holding.sizeBytes), here: true }
   return versions.flatMap(({ archived, content, sizeBytes }, index) => {
     if (content === undefined) return []
     const named = content.pin !== undefined && pins.includes(content.pin)
     // The current object without a pin is the head's: the next write destroys it.
-    const lasts = open || content.pin !== undefined || index > 0
+    const lasts = waits || content.pin !== undefined || index > 0
     return named || (lasts && sameContent(recorded, content, sizeBytes)) ? [{ index, named, archived }] : []
   })
 }
 
 /**
- * What became of a row at its own key, of which `versions` are left: undefined when it is there as it was recorded, or its fate; `missing` when nothing has its bytes any more. What the
- * head's row lacks is for a look to say: its fate stays.
+ * What became of a row at its own key, of which `versions` are left: undefined when it is there as it was recorded, or its fate; `missing` when nothing has its bytes any more. Of what
+ * waits for a look the fate stays.
  */
 export function verdictOf(row: AuditRow, versions: readonly KeptVersion[], terms: Terms): Fate | undefined | 'missing' {
-  const { holding, open } = row
+  const { holding, waits } = row
   const holds = holdsOf(row, versions)
-  if (holds.length === 0) return open ? row.fate : 'missing'
+  if (holds.length === 0) return waits ? row.fate : 'missing'
   const dates = holds.flatMap(({ index }) => goneAt(terms, holding.key, versions, index) ?? [])
   if (dates.length === holds.length) {
     const last = Math.max(...dates)
     return Number.isNaN(last) ? { fate: 'risk' } : { fate: 'risk', goneAtMs: last }
   }
-  return open || holds.some(({ named }) => named) ? undefined : { fate: 'elsewhere' }
+  return waits || holds.some(({ named }) => named) ? undefined : { fate: 'elsewhere' }
 }

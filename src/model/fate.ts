@@ -9,17 +9,17 @@ export interface AuditPoint {
 export interface AuditRow {
   readonly holding: Holding
   readonly since: number
-  /** Of the head. */
-  readonly open: boolean
+  /** Of the head, and what it lacks is for a look to say: a watch looks there, or it has no pin to ask for. */
+  readonly waits: boolean
   readonly fate?: Fate
 }
 
 /**
- * `lost`: nowhere. `elsewhere`: an object version elsewhere has the same bytes. `mutable`: only what now stands at `refuge` has them, without a pin, until it changes. `risk`: rules of its
- * bucket will take it, at `goneAtMs` where that is known. A row without pin that a later version closed is lost unless one of these is written down; any other is there.
+ * `lost`: nowhere. `elsewhere`: an object version elsewhere has the same bytes; `fading`: rules will take it, at `goneAtMs` where that is known. `mutable`: only what now stands at `refuge` has them, without a pin, until it changes. `risk`: rules of its
+ * bucket will take it, as a `fading` one. A row without pin that a later version closed is lost unless one of these is written down; any other is there.
  */
 export interface Fate {
-  readonly fate: 'lost' | 'elsewhere' | 'mutable' | 'risk'
+  readonly fate: 'lost' | 'elsewhere' | 'fading' | 'mutable' | 'risk'
   readonly goneAtMs?: number
   readonly refuge?: Refuge
 }
@@ -27,12 +27,16 @@ export interface Fate {
 /** What became of a row whose own place has its bytes no more, by what else is believed to hold them. */
 export function fateBy({ holding: { content, latestPin } }: AuditRow, refuge: Refuge | undefined): Fate | undefined {
   if (refuge === undefined) return (content.pin ?? latestPin) === undefined ? undefined : { fate: 'lost' }
-  return refuge.pinned ? { fate: 'elsewhere' } : { fate: 'mutable', refuge }
+  if (!refuge.pinned) return { fate: 'mutable', refuge }
+  if (refuge.goneAtMs === undefined) return { fate: 'elsewhere' }
+  return refuge.goneAtMs === null ? { fate: 'fading' } : { fate: 'fading', goneAtMs: refuge.goneAtMs }
 }
 
 /** A row that holds the same bytes. */
 export interface Refuge {
   readonly pinned: boolean
+  /** When rules will have taken the last one with a pin; null when that cannot be known, undefined when none will. */
+  readonly goneAtMs?: number | null
   readonly collection: number
   readonly path: string
   readonly since: number

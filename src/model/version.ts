@@ -62,7 +62,7 @@ export interface VersionView {
 /** Whether the bytes of a version can come back. */
 export interface Restorability {
   /**
-   * The worst that holds of any entry: `pinned` (each has an object version of its own), `unpinned` (some lie where the next write destroys them; now they are there), `at risk` (rules of
+   * The worst that holds of any entry: `pinned` (object versions hold the bytes of each, its own or others), `unpinned` (some lie where the next write destroys them; now they are there), `at risk` (rules of
    * the bucket will take some), `partly lost`, `lost` (all of them). Of what a later version replaced: as the last audit found it.
    */
   readonly state: RestorabilityState

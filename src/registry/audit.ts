@@ -5,8 +5,8 @@ import type { Database, Named } from './database.ts'
 import { CARRIES, HOLDING_COLUMNS, HOLDING_TUPLE, Holdings, namesOf, PAST_COLUMNS, textsOf, WANTED } from './holdings.ts'
 import type { HoldingTuple } from './holdings.ts'
 import { present } from './present.ts'
-import { rowsOf } from './audit-rows.ts'
-import { closedRows, inQuestion } from './fallout.ts'
+import { rowsOf, WAITS } from './audit-rows.ts'
+import { inQuestion, rowsToAsk } from './fallout.ts'
 import type { AuditEnd, Auditing, AuditTurn } from './registry.ts'
 import { restorabilities, toldOf, UNPINNED } from './restorability.ts'
 
@@ -20,7 +20,7 @@ export function auditing(db: Database): Auditing {
     recordFates: (of, fates, pass) => recordFates(db, of, fates, pass),
     endAudit: (turn, told) => endAudit(db, turn, told),
     inQuestion: (fallouts) => inQuestion(db.read, held, fallouts),
-    closedRows: (name, version, paths) => closedRows(db.read, held, name, version, paths),
+    rowsToAsk: (name, version, paths) => rowsToAsk(db.read, held, name, version, paths),
     turned: (of, first) => turned(db, of.collection, first),
   }
 }
@@ -33,6 +33,7 @@ interface Due {
   readonly path: string | null
   readonly since: number | null
   readonly locations: string
+  readonly unseen: number
 }
 
 async function nextAudit(db: Database, everyMs: number, nowMs: number): Promise<AuditTurn | undefined> {
@@ -40,7 +41,8 @@ async function nextAudit(db: Database, everyMs: number, nowMs: number): Promise<
   const due = await db.read.one<Due>(
     `SELECT c.id AS collection, p.name || '/' || c.name AS artifact, e.name AS entity, a.begun_at, a.path, a.since,
        (SELECT json_group_array(json(l.json)) FROM location l WHERE l.id IN (SELECT location FROM place WHERE whole = c.location)
-          OR (l.id = c.location AND NOT EXISTS (SELECT 1 FROM place WHERE whole = c.location))) AS locations
+          OR (l.id = c.location AND NOT EXISTS (SELECT 1 FROM place WHERE whole = c.location))) AS locations,
+       NOT EXISTS (SELECT 1 FROM watch w WHERE w.collection = c.id AND w.enrolled) AS unseen
      FROM collection c JOIN project p ON p.id = c.project JOIN entity e ON e.id = p.entity LEFT JOIN audit a ON a.collection = c.id
      WHERE c.head IS NOT NULL AND NOT EXISTS (SELECT 1 FROM watch w WHERE w.collection = c.id AND w.enrolled AND w.state IN ('held', 'unavailable'))
        AND (a.collection IS NULL OR a.path IS NOT NULL OR a.begun_at > :nowMs OR a.begun_at + :everyMs <= :nowMs OR a.retry_at <= :nowMs)
@@ -48,7 +50,7 @@ async function nextAudit(db: Database, everyMs: number, nowMs: number): Promise<
     { everyMs, nowMs },
   )
   if (due === undefined) return undefined
-  const { begun_at: before, path, since, locations, ...rest } = due
+  const { begun_at: before, path, since, locations, unseen, ...rest } = due
   const under = path === null ? undefined : { path, since: since ?? -1 }
   const begunAt = under === undefined ? nowMs : (before ?? nowMs)
   if (under === undefined)
@@ -57,13 +59,13 @@ async function nextAudit(db: Database, everyMs: number, nowMs: number): Promise<
        ON CONFLICT DO UPDATE SET begun_at = :nowMs, path = '', since = -1, retry_at = NULL`,
       { collection: due.collection, nowMs },
     ))
-  return { ...rest, begunAt, locations: JSON.parse(locations) as Location[], ...(under !== undefined && { after: under }) }
+  return { ...rest, begunAt, locations: JSON.parse(locations) as Location[], unseen: unseen === 1, ...(under !== undefined && { after: under }) }
 }
 
 async function auditRows(db: Database, held: Holdings, { collection }: AuditTurn, after: AuditPoint | undefined, heads: boolean, limit: number): Promise<readonly AuditRow[]> {
   const behind = 'collection = :collection AND (path, since) > (:path, :since)'
-  const open = heads ? `UNION ALL SELECT ${HOLDING_COLUMNS}, since, 1 AS open FROM head WHERE ${behind} AND path >= :path` : ''
-  return rowsOf(db.read, held, `SELECT ${PAST_COLUMNS}, since, 0 AS open FROM past WHERE ${behind} ${open} ORDER BY path, since LIMIT :limit`, {
+  const open = heads ? `UNION ALL SELECT ${HOLDING_COLUMNS}, since, ${WAITS} AS waits FROM head WHERE ${behind} AND path >= :path` : ''
+  return rowsOf(db.read, held, `SELECT ${PAST_COLUMNS}, since, 0 AS waits FROM past WHERE ${behind} ${open} ORDER BY path, since LIMIT :limit`, {
     collection, path: after?.path ?? '', since: after?.since ?? -1, limit,
   })
 }
@@ -73,26 +75,43 @@ async function refuges(db: Database, held: Holdings, of: Audited, rows: readonly
   rows.forEach(({ holding }, at) => {
     for (const name of namesOf(holding)) wanted.set(name, [...(wanted.get(name) ?? []), at])
   })
-  const believed = `NOT (${UNPINNED}) AND NOT EXISTS (SELECT 1 FROM fate f WHERE f.collection = past.collection AND f.path = past.path AND f.since = past.since
-    AND f.fate IN ('lost', 'elsewhere', 'mutable'))`
-  const found = await db.read.all<{ tuple: string; collection: number; since: number }>(
-    `${WANTED} SELECT ${HOLDING_TUPLE} AS tuple, collection, since FROM (SELECT ${HOLDING_COLUMNS}, collection, since FROM head WHERE ${CARRIES}
-       UNION ALL SELECT ${PAST_COLUMNS}, collection, since FROM past WHERE ${CARRIES} AND ${believed})`,
+  const believed = (table: string): string => `NOT EXISTS (SELECT 1 FROM fate f WHERE f.collection = ${table}.collection AND f.path = ${table}.path AND f.since = ${table}.since
+    AND f.fate IN ('lost', 'elsewhere', 'fading', 'mutable'))`
+  const found = await db.read.all<Found>(
+    `${WANTED} SELECT ${HOLDING_TUPLE} AS tuple, collection, since, (SELECT json_array(f.gone_at) FROM fate f WHERE f.collection = r.collection AND f.path = r.path
+       AND f.since = r.since AND f.fate = 'risk') AS risk FROM (SELECT ${HOLDING_COLUMNS}, collection, since FROM head WHERE ${CARRIES} AND ${believed('head')}
+       UNION ALL SELECT ${PAST_COLUMNS}, collection, since FROM past WHERE ${CARRIES} AND NOT (${UNPINNED}) AND ${believed('past')}) r`,
     { texts: textsOf([...wanted.keys()]) },
   )
   const holdings = await held.made(found.map(({ tuple }) => JSON.parse(tuple) as HoldingTuple))
   const own = new Set(rows.map(({ holding: { path }, since }) => `${since} ${path}`))
   const best: (Refuge | undefined)[] = rows.map(() => undefined)
   holdings.forEach((holding, i) => {
-    const { collection, since } = found[i] as { collection: number; since: number }
+    const { collection, since, risk } = found[i] as Found
     if (collection === of.collection && own.has(`${since} ${holding.path}`)) return
     const pinned = (holding.content.pin ?? holding.latestPin) !== undefined
+    const [goneAtMs] = risk === null ? [] : (JSON.parse(risk) as [number | null])
+    const refuge: Refuge = { pinned, ...(pinned && goneAtMs !== undefined && { goneAtMs }), collection, path: holding.path, since }
     for (const at of new Set(namesOf(holding).flatMap((name) => wanted.get(name) ?? []))) {
-      if (best[at]?.pinned === true || isSameVersion((rows[at] as AuditRow).holding, holding)) continue
-      if (pinned || best[at] === undefined) best[at] = { pinned, collection, path: holding.path, since }
+      if (!isSameVersion((rows[at] as AuditRow).holding, holding)) best[at] = better(best[at], refuge)
     }
   })
   return best
+}
+
+interface Found {
+  readonly tuple: string
+  readonly collection: number
+  readonly since: number
+  /** A list of when it will be gone. */
+  readonly risk: string | null
+}
+
+/** The one that lasts longer: with a pin rather than without, by no rule rather than at risk. Of several at risk, one of which nobody knows the day, nobody knows when the last goes. */
+function better(a: Refuge | undefined, b: Refuge): Refuge {
+  if (a === undefined || a.pinned !== b.pinned) return a?.pinned === true ? a : b
+  if (a.goneAtMs === undefined || b.goneAtMs === undefined) return a.goneAtMs === undefined ? a : b
+  return a.goneAtMs === null || (b.goneAtMs !== null && a.goneAtMs >= b.goneAtMs) ? a : b
 }
 
 /** The object version that was not found is no refuge, whatever row names it. */

@@ -8,7 +8,7 @@ import { translate } from './failures.ts'
 import { makeFolder } from './folder.ts'
 import { integrityFaults } from './fsck.ts'
 import { daemonRuns, lockDaemon } from './lock.ts'
-import { SCHEMA } from './migrate.ts'
+import { refuseForeign, SCHEMA } from './migrate.ts'
 import { refuseMount } from './open.ts'
 import { CAUSES } from './requests.ts'
 import { checkRights } from './rights.ts'
@@ -33,6 +33,7 @@ export function backup(folder: string, file: string): void {
   try {
     const database = new DatabaseSync(source, { timeout: BUSY_MS })
     try {
+      refuseForeign(database)
       database.prepare('VACUUM INTO ?').run(file)
     } finally {
       database.close()

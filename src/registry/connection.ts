@@ -3,7 +3,7 @@ import type { StatementSync } from 'node:sqlite'
 import { setTimeout } from 'node:timers/promises'
 import { isFailure, VarveError } from '../model/errors.ts'
 import { translate } from './failures.ts'
-import { migrate } from './migrate.ts'
+import { migrate, refuseForeign } from './migrate.ts'
 
 export type Value = string | number | null | Uint8Array
 /** By name (`:name` in the text), and in their order for each `?`. */
@@ -131,6 +131,7 @@ function open(file: string): DatabaseSync {
 function prepare(database: DatabaseSync, lasting: boolean): void {
   // What is acknowledged upstream is on the disk. No memory map: mapped pages count as memory of the process, and gain nothing.
   database.exec(`PRAGMA synchronous = ${lasting ? 'FULL' : 'OFF'}; PRAGMA mmap_size = 0; PRAGMA cache_size = -${CACHE_KB}; PRAGMA foreign_keys = OFF`)
+  refuseForeign(database)
   // A pragma that sets the mode takes a lock even where it changes nothing, so it is asked first.
   const { journal_mode: mode } = database.prepare('PRAGMA journal_mode').get() as { journal_mode: string }
   // A new database gives back what it no longer needs a piece at a time; one that was made without keeps its way until it is vacuumed (see `giveBack`).

@@ -2,9 +2,9 @@
 import { comparePaths } from '../model/location.ts'
 import type { Audited, AuditPoint, Fallout, Question } from '../model/fate.ts'
 import type { CollectionName } from '../model/watch.ts'
-import { rowsOf } from './audit-rows.ts'
+import { rowsOf, WAITS } from './audit-rows.ts'
 import type { Statements } from './database.ts'
-import { PAST_COLUMNS } from './holdings.ts'
+import { HOLDING_COLUMNS, PAST_COLUMNS } from './holdings.ts'
 import type { Holdings } from './holdings.ts'
 import { collectionOf, versionOf } from './lookup.ts'
 import { UNPINNED } from './restorability.ts'
@@ -52,7 +52,7 @@ export async function* inQuestion(read: Statements, held: Holdings, fallouts: re
     const sorted = [...some.values()].sort((a, b) => comparePaths(a.path, b.path) || a.since - b.since)
     const first = sorted.reduce((least, { since }) => Math.min(least, since), Infinity)
     for (let from = 0; of !== undefined && from < sorted.length; from += PAGE) {
-      const rows = await rowsOf(read, held, `SELECT ${PAST_COLUMNS}, since, 0 AS open FROM past WHERE collection = :collection AND (path, since) IN (SELECT value ->> 0, value ->> 1 FROM json_each(:points))`, {
+      const rows = await rowsOf(read, held, `SELECT ${PAST_COLUMNS}, since, 0 AS waits FROM past WHERE collection = :collection AND (path, since) IN (SELECT value ->> 0, value ->> 1 FROM json_each(:points))`, {
         collection, points: JSON.stringify(sorted.slice(from, from + PAGE).map(({ path, since }) => [path, since])),
       })
       yield { of, first, rows: rows.filter(({ fate }) => fate === undefined || fate.fate === 'lost') }
@@ -60,16 +60,17 @@ export async function* inQuestion(read: Statements, held: Holdings, fallouts: re
   }
 }
 
-/** See `Auditing.closedRows`. */
-export async function* closedRows(read: Statements, held: Holdings, name: CollectionName, version: string, paths: readonly string[]): AsyncGenerator<Question> {
+/** See `Auditing.rowsToAsk`. */
+export async function* rowsToAsk(read: Statements, held: Holdings, name: CollectionName, version: string, paths: readonly string[]): AsyncGenerator<Question> {
   const collection = await collectionOf(read, name)
   const number = await versionOf(read, collection, version)
   const of: Audited = { collection: collection.id, artifact: collection.artifact, entity: name.entity }
+  const asked = `(EXISTS (SELECT 1 FROM fate f WHERE f.collection = :collection AND f.path = p.path AND f.since = p.since) OR path IN (SELECT value FROM json_each(:paths)))`
   for (let after: string | undefined, more = true; more; ) {
     const rows = await rowsOf(
       read, held,
-      `SELECT ${PAST_COLUMNS}, since, 0 AS open FROM past p WHERE collection = :collection AND since <= :number AND until > :number AND path > :after AND (${UNPINNED}
-         OR EXISTS (SELECT 1 FROM fate f WHERE f.collection = :collection AND f.path = p.path AND f.since = p.since) OR path IN (SELECT value FROM json_each(:paths))) ORDER BY path LIMIT ${PAGE}`,
+      `SELECT ${PAST_COLUMNS}, since, 0 AS waits FROM past p WHERE collection = :collection AND since <= :number AND until > :number AND path > :after AND (${UNPINNED} OR ${asked})
+       UNION ALL SELECT ${HOLDING_COLUMNS}, since, 0 AS waits FROM head p WHERE collection = :collection AND since <= :number AND path > :after AND NOT (${WAITS}) AND ${asked} ORDER BY path LIMIT ${PAGE}`,
       { collection: collection.id, number, after: after ?? '', paths: JSON.stringify(paths) },
     )
     if (rows.length > 0) yield { of, first: rows.reduce((least, { since }) => Math.min(least, since), Infinity), rows }

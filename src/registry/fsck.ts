@@ -5,7 +5,8 @@ import { SetDigest } from '../model/digest.ts'
 import { VarveError } from '../model/errors.ts'
 import { directoryOf } from '../model/location.ts'
 import { translate } from './failures.ts'
-import { SCHEMA } from './migrate.ts'
+import { commonTextFaults, contentFaults, versionTextFaults } from './fsck-texts.ts'
+import { refuseForeign, SCHEMA } from './migrate.ts'
 import { hasMoved, mayWrite, openReader } from './reading.ts'
 import { ABANDONED } from './reclaim.ts'
 import type { Abandoned } from './reclaim.ts'
@@ -33,6 +34,7 @@ export async function* fsck(folder: string): AsyncGenerator<Fault> {
     // What the file itself has lost cannot be reckoned with.
     if (broken.length > 0) return
     checkSchema(database)
+    yield* commonTextFaults(database)
     for (const words of ORPHANS) yield* orphans(database, words)
     for (const collection of collectionsOf(database)) {
       yield* collectionFaults(database, collection)
@@ -59,6 +61,7 @@ export function integrityFaults(database: DatabaseSync): readonly Fault[] {
 }
 
 function checkSchema(database: DatabaseSync): void {
+  refuseForeign(database)
   const { user_version: schema } = database.prepare('PRAGMA user_version').get() as { user_version: number }
   if (schema !== SCHEMA)
     throw new VarveError('REGISTRY_REFUSED', `the registry has schema ${schema}, this Varve checks ${SCHEMA}`, {
@@ -137,6 +140,7 @@ function* collectionFaults(database: DatabaseSync, collection: Collection): Gene
     yield fault('it counts otherwise than its newest version')
   const turns = new Map<number, Turn>()
   yield* rowFaults(database, collection, versions.map(({ number }) => number), turns)
+  yield* versionTextFaults(database, collection.id, artifact)
   yield* skipFaults(database, collection)
   yield* directoryFaults(database, collection)
   yield* fateFaults(database, collection)
@@ -147,15 +151,15 @@ function nameOf(number: number | null): string {
   return number === null ? 'none' : `v${number}`
 }
 
-type Row = readonly [path: string, since: number, until: number | null, size: number, identity: string, located: number]
+type Row = readonly [path: string, since: number, until: number | null, size: number, identity: string, located: number, digest: string, etag: string | null, checksums: string | null]
 
 /** Rows by path and beginning, head and past together, a page at a time. */
 function* rowsOf(database: DatabaseSync, collection: number): Generator<Row> {
   const columns = (table: string, until: string): string =>
-    `SELECT path, since, ${until} AS until, size, identity, location IN (SELECT id FROM location) AS located FROM ${table} WHERE collection = :collection AND (path > :path OR (path = :path AND since > :since))`
+    `SELECT path, since, ${until} AS until, size, identity, location IN (SELECT id FROM location) AS located, digest, etag, checksums FROM ${table} WHERE collection = :collection AND (path > :path OR (path = :path AND since > :since))`
   // Two ways into the index, since one condition over both columns would be no bound.
   const statement = database.prepare(
-    `SELECT json_group_array(json_array(path, since, until, size, identity, located)) AS page FROM (
+    `SELECT json_group_array(json_array(path, since, until, size, identity, located, digest, etag, checksums)) AS page FROM (
        SELECT * FROM (${bounded(columns('head', 'NULL'))}) UNION ALL SELECT * FROM (${bounded(columns('past', 'until'))}) ORDER BY path, since LIMIT ${PAGE})`,
   )
   for (let path = '', since = -1, more = true; more; ) {
@@ -183,13 +187,14 @@ function* rowFaults(database: DatabaseSync, collection: Collection, numbers: rea
   const isAbandoned = (since: number, until: number | null): boolean => until !== null && abandoned.some(({ number, before, after }) => until > number && until <= after && since > before)
   let before: Row | undefined
   for (const row of rowsOf(database, collection.id)) {
-    const [path, since, until, size, identity, located] = row
+    const [path, since, until, size, identity, located, digest, etag, checksums] = row
     const range = `v${since} to ${until === null ? 'now' : `v${until}`}`
     if (until !== null && since >= until) yield fault(path, `is there from ${range}, which is no time`)
     else if (coversNone(numbers, since, until) && !isAbandoned(since, until)) yield fault(path, `is there from ${range}, where no version is`)
     if (until !== null && until > (collection.head ?? -1)) yield fault(path, `ended at v${until}, after the newest version`)
     if (before !== undefined && before[0] === path && (before[2] === null || before[2] > since)) yield fault(path, `is there twice from v${since}`)
     if (located === 0) yield fault(path, `has no location from v${since}`)
+    for (const words of contentFaults(size, identity, digest, etag, checksums)) yield fault(path, `${words}, from v${since}`)
     const begun = turnAt(since)
     begun.entries++
     begun.size += size
@@ -260,13 +265,13 @@ function* fateFaults(database: DatabaseSync, { id, artifact }: Collection): Gene
     else if (until !== null && pinned !== pins) yield fault(`is said of one ${pinned === 1 ? 'with' : 'without'} a pin, which it is not`)
     if (!FATES.has(fate)) yield fault(`is ${JSON.stringify(fate)}, which is not known`)
     if (fate === 'lost' && pinned === 0) yield fault('is lost, which goes without saying where there is no pin: it counts twice')
-    if (fate !== 'risk' && goneAt !== null) yield fault(`is ${fate}, and yet has a day on which it will go`)
+    if (fate !== 'risk' && fate !== 'fading' && goneAt !== null) yield fault(`is ${fate}, and yet has a day on which it will go`)
     if ((fate === 'mutable') !== (refuge !== null)) yield fault(`is ${fate}, and ${refuge === null ? 'names nothing that holds' : 'yet names what holds'} its bytes`)
     else if (refuge !== null && stands === 0) yield fault('is said to be held by an entry that is not there any more')
   }
 }
 
-const FATES: ReadonlySet<string> = new Set(['lost', 'elsewhere', 'mutable', 'risk'])
+const FATES: ReadonlySet<string> = new Set(['lost', 'elsewhere', 'fading', 'mutable', 'risk'])
 
 interface Told {
   readonly path: string
@@ -285,7 +290,7 @@ interface Told {
 /** A look misses what is gone by the directories that it knows. */
 function* directoryFaults(database: DatabaseSync, { id, artifact }: Collection): Generator<Fault> {
   const rows = database.prepare(
-    `SELECT path FROM head WHERE collection = ? AND NOT lone AND location IN (SELECT id FROM location WHERE json ->> 'scheme' = 'file')
+    `SELECT path FROM head WHERE collection = ? AND NOT lone AND location IN (SELECT id FROM location WHERE iif(json_valid(json), json ->> 'scheme', NULL) = 'file')
        AND rtrim(path, replace(path, '/', '')) NOT IN (SELECT d.path FROM directory d WHERE d.collection = head.collection) ORDER BY path`,
   ).iterate(id) as Iterable<{ path: string }>
   let last: string | undefined

@@ -11,6 +11,22 @@ const MIGRATIONS: readonly string[] = [FIRST, PLACES, LINEAGE, FATES]
 /** The schema that this Varve works with. */
 export const SCHEMA = MIGRATIONS.length
 
+/**
+ * Throws REGISTRY_REFUSED for another program's database, which is not touched. An empty one, and one that has no tables yet, is what a process that was killed leaves that was about to make a
+ * registry.
+ */
+export function refuseForeign(database: DatabaseSync): void {
+  // In this order: who makes a registry beside writes tables and version at once.
+  const { tables, known } = database.prepare(
+    `SELECT count(*) AS tables, count(*) FILTER (WHERE name IN ('meta', 'collection', 'version', 'head', 'past')) AS known FROM sqlite_schema WHERE type = 'table'`,
+  ).get() as { tables: number; known: number }
+  if (tables === 0 || (known === 5 && versionOf(database) > 0)) return
+  const file = database.location() ?? 'the database'
+  throw new VarveError('REGISTRY_REFUSED', `${file} is no registry of Varve, but a database of something else`, {
+    hint: 'set data (or --data) to another folder, or move that file away; it was not touched',
+  })
+}
+
 /** Brings the schema up to date, all or nothing; costs one small read where it is. Throws REGISTRY_REFUSED for a database of a newer Varve. */
 export function migrate(database: DatabaseSync): void {
   if (versionOf(database) === MIGRATIONS.length) return

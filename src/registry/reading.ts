@@ -9,7 +9,7 @@ import { isFailure, VarveError } from '../model/errors.ts'
 import { BUSY_MS, CACHE_KB } from './connection.ts'
 import type { Connection, Values } from './connection.ts'
 import { translate } from './failures.ts'
-import { SCHEMA, versionOf } from './migrate.ts'
+import { refuseForeign, SCHEMA, versionOf } from './migrate.ts'
 
 // A file's time moves by ticks of some ms: what was written a moment ago may be written to again under the same time.
 const TICKS_MS = 50
@@ -79,6 +79,7 @@ export async function openReader(file: string): Promise<Reader> {
   const database = new DatabaseSync(url, { readOnly: true, timeout: BUSY_MS })
   try {
     database.exec(`PRAGMA cache_size = -${CACHE_KB}`)
+    refuseForeign(database)
     const known = versionOf(database)
     if (known !== SCHEMA && (still === undefined || still === stillness(file)))
       throw new VarveError('REGISTRY_REFUSED', `the registry has schema ${known}, this Varve reads ${SCHEMA}`, {

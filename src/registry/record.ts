@@ -130,6 +130,13 @@ async function writeRefuges(tx: Statements, look: number, collection: number): P
 
 /** Staged rows are as the head will hold them, but for what only the commit knows: since when, and from where. */
 async function copyStaged(tx: Statements, which: string, named: Named, looking: Looking): Promise<void> {
+  // What has another pin than when it was last asked for may be there again, which is for who asks next to say.
+  if ((await tx.one('SELECT 1 FROM fate WHERE collection = :collection AND until IS NULL LIMIT 1', { collection: named.collection ?? null })) !== undefined)
+    await tx.all(
+      `DELETE FROM fate WHERE collection = :collection AND until IS NULL AND fate <> 'risk' AND path IN (SELECT s.path FROM scratch s JOIN head h ON h.collection = :collection AND h.path = s.path
+         WHERE s.look = :look AND s.op = 'refresh' AND (s.pin IS NOT h.pin OR s.latest_pin IS NOT h.latest_pin))`,
+      { look: looking.id, collection: named.collection ?? null },
+    )
   await tx.all(
     `INSERT OR REPLACE INTO head
      SELECT :collection, path, iif(op = 'refresh', since, :number), iif(op = 'refresh', location, ${locationFor(looking, 'path')}), iif(op = 'refresh', lone, path IN (SELECT value FROM json_each(:lone))),

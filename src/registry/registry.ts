@@ -287,8 +287,8 @@ export interface Auditing {
    * that they brought. At most 100,000 of each: the audit finds the rest.
    */
   inQuestion(fallouts: readonly Fallout[]): AsyncIterable<Question>
-  /** Pages of those rows of a version that later versions closed and whose bytes nothing pins, of which something is written down, or which are at one of `paths`. */
-  closedRows(collection: CollectionName, version: string, paths: readonly string[]): AsyncIterable<Question>
+  /** Pages of those rows of a version that wait for no look and whose bytes nothing pins, of which something is written down, or which are at one of `paths`. */
+  rowsToAsk(collection: CollectionName, version: string, paths: readonly string[]): AsyncIterable<Question>
   /** The versions from the number `first` on that are in another state than was last answered, as `endAudit` answers them. */
   turned(of: Audited, first: number): Promise<readonly StateChange[]>
 }
@@ -297,6 +297,8 @@ export interface AuditTurn extends Audited {
   readonly begunAt: number
   /** How far the pass had come. */
   readonly after?: AuditPoint
+  /** No watch looks at it, and maybe nothing ever will: its head is judged as what later versions closed. */
+  readonly unseen: boolean
   /** Where the head lies. */
   readonly locations: readonly Location[]
 }

@@ -1,5 +1,6 @@
 // Whether the bytes of versions can come back, from what is known of their rows: migrations/0004-fates.ts tells how.
 import type { Loss } from '../model/errors.ts'
+import type { Fate } from '../model/fate.ts'
 import type { Restorability, RestorabilityState } from '../model/version.ts'
 import type { Statements } from './database.ts'
 import { present } from './present.ts'
@@ -18,7 +19,7 @@ export interface Told {
 interface Range {
   readonly since: number
   readonly until: number | null
-  readonly fate: 'lost' | 'elsewhere' | 'mutable' | 'risk'
+  readonly fate: Fate['fate']
   readonly pinned: number
   readonly count: number
   readonly goneAt: number | null
@@ -70,7 +71,7 @@ export function restorabilitiesOf(known: Known, ordered: readonly Told[]): Reado
     // Told otherwise: so it is not lost.
     else if (pinned === 0 && until !== null) lost.add(since, until, -count)
     if (fate === 'mutable') mutable.add(since, until, count)
-    if (fate !== 'risk') continue
+    if (fate !== 'risk' && fate !== 'fading') continue
     risk.add(since, until, count)
     if (unknown === count) continue
     for (let at = risk.from(since), end = until === null ? numbers.length : risk.from(until); at < end; at++) goneAt[at] = Math.min(goneAt[at] as number, gone ?? Infinity)
@@ -139,12 +140,13 @@ function viewOf({ number, entries, createdAt }: Told, { lost, mutable, risk, gon
 /** See `Catalog.losses`. */
 export async function losses(statements: Statements, collection: number, number: number, limit: number): Promise<readonly Loss[]> {
   const rows = await statements.all<{ path: string; pinned: number; again: number }>(
-    `SELECT p.path, f.fate IS NOT NULL AS pinned,
+    `SELECT path, 1 AS pinned, 0 AS again FROM fate WHERE collection = :collection AND until IS NULL AND since <= :number AND fate = 'lost'
+     UNION ALL SELECT p.path, f.fate IS NOT NULL AS pinned,
        EXISTS (SELECT 1 FROM past n WHERE n.collection = p.collection AND n.path = p.path AND n.since = p.until)
          OR EXISTS (SELECT 1 FROM head n WHERE n.collection = p.collection AND n.path = p.path AND n.since = p.until) AS again
      FROM past p LEFT JOIN fate f ON f.collection = p.collection AND f.path = p.path AND f.since = p.since
      WHERE p.collection = :collection AND p.since <= :number AND p.until > :number
-       AND (f.fate = 'lost' OR (f.fate IS NULL AND p.pin IS NULL AND p.latest_pin IS NULL)) ORDER BY p.path LIMIT :limit`,
+       AND (f.fate = 'lost' OR (f.fate IS NULL AND p.pin IS NULL AND p.latest_pin IS NULL)) ORDER BY path LIMIT :limit`,
     { collection, number, limit },
   )
   return rows.map(({ path, pinned, again }): Loss => {

@@ -104,6 +104,35 @@ describe('what is lost', () => {
     expect((await restorabilityOf('v1')).auditedAt).toBe(new Date(clock.now() - DAY / 24).toISOString())
   })
 
+  test('the newest version of an artifact that no watch looks at is audited, too, until a put brings it anew; of a watched one it is for a look to say', async () => {
+    const watched = { ...MNIST, collection: 'watched' }
+    await enrolled(registry, { locations: [parseLocation('s3://bucket/mnist/', '/')], collection: watched })
+    await recorded({ w: 'one' }, watched)
+    await recorded({ a: 'two', b: 'three' })
+    for (const [collection, path] of [[watched, 'w'], [MNIST, 'b']] as const) {
+      const pin = (await all(registry.entries(collection, 'v0', path)))[0]?.pin ?? ''
+      bucket.put(`mnist/${path}`, 'another')
+      bucket.destroy(pin)
+    }
+    await pass()
+    expect([await states(watched), await states()]).toEqual([['v0 pinned'], ['v0 partly lost 1']])
+    expect(told.map(({ version, now }) => [version, now.state])).toEqual([['v0', 'partly lost']])
+    expect(await registry.losses(MNIST, 'v0', 10)).toEqual([{ path: 'b', reason: 'expired', words: expect.any(String) }])
+    // A lost entry is nobody's refuge.
+    await recorded({ x: 'three' }, { ...MNIST, collection: 'other' })
+    bucket.destroy((await all(registry.entries({ ...MNIST, collection: 'other' }, 'v0', 'x')))[0]?.pin ?? '')
+    await clock.pass(DAY)
+    await pass()
+    expect([await states(), await states({ ...MNIST, collection: 'other' })]).toEqual([['v0 partly lost 1'], ['v0 lost 1']])
+    await recorded({ b: 'three' })
+    expect(await states()).toEqual(['v0 pinned'])
+    await recorded({ b: 'four' })
+    await clock.pass(DAY)
+    await pass()
+    expect(await states()).toEqual(['v0 pinned', 'v1 pinned'])
+    expect((await states({ ...MNIST, collection: 'other' }))).toEqual(['v0 pinned'])
+  })
+
   test('the same bytes by another version of the key, at another key or in another artifact are found, and lost when they go, too', async () => {
     const other = { ...MNIST, collection: 'other' }
     await recorded({ a: 'one', b: 'two', c: 'three' })
@@ -170,8 +199,8 @@ describe('what is lost', () => {
     await registry.nextAudit(DAY, clock.now())
     await pass()
     expect(await states()).toEqual(['v0 unpinned', 'v1 unpinned'])
-    // Those of the other artifact's own bucket: its rules alone.
-    expect(bucket.requests.length - before).toBe(1)
+    // Those of the other artifact's own bucket: its rules, and its one entry.
+    expect(bucket.requests.length - before).toBe(2)
   })
 })
 
@@ -200,6 +229,40 @@ describe('what is at risk', () => {
     await clock.pass(DAY)
     await pass()
     expect(await states()).toEqual(['v0 pinned', 'v1 pinned', 'v2 pinned', 'v3 pinned', 'v4 pinned'])
+  })
+
+  test('what only object versions elsewhere hold is at risk with the last of them, and lost when that is taken', async () => {
+    const [near, far] = ['near', 'far'].map((collection) => ({ ...MNIST, collection })) as [CollectionName, CollectionName]
+    const expiry = async (name: CollectionName): Promise<Restorability> => (await registry.version(name, 'v0')).restorability
+    bucket.expiries = [{ ...older, prefixes: ['mnist/n', 'mnist/f'] }]
+    await recorded({ n: 'one' }, near)
+    await recorded({ n: 'x' }, near)
+    await clock.pass(5 * DAY)
+    await recorded({ f: 'one' }, far)
+    await recorded({ f: 'x' }, far)
+    await recorded({ a: 'one', b: 'same' })
+    await recorded({ a: 'x' })
+    bucket.destroy(await pinOf('v0', 'a'))
+    await pass()
+    expect([await states(near), await states(far), await states()]).toEqual([['v0 at risk', 'v1 pinned'], ['v0 at risk', 'v1 pinned'], ['v0 at risk', 'v1 pinned']])
+    expect((await restorabilityOf('v0')).atRiskFrom).toBe((await expiry(far)).atRiskFrom)
+    expect((await expiry(near)).atRiskFrom).toBe('2026-02-03T00:00:00.000Z')
+    // Nobody knows of one when it goes, so nobody knows when the last does.
+    bucket.expiries = [{ ...older, prefixes: ['mnist/n'], asksMore: true }, { ...older, prefixes: ['mnist/f'] }]
+    await clock.pass(DAY)
+    await pass()
+    expect(await restorabilityOf('v0')).toEqual({ state: 'at risk', lost: 0, auditedAt: expect.any(String) })
+    bucket.expiries = [{ ...older, prefixes: ['mnist/f'] }]
+    await clock.pass(DAY)
+    await pass()
+    expect(await states()).toEqual(['v0 pinned', 'v1 pinned'])
+    for (const name of [near, far]) bucket.destroy((await all(registry.entries(name, 'v0')))[0]?.pin ?? '')
+    // None of the three is another's refuge.
+    for (let passes = 0; passes < 3; passes++) {
+      await clock.pass(DAY)
+      await pass()
+    }
+    expect([await states(near), await states(far), await states()]).toEqual([['v0 lost 1', 'v1 pinned'], ['v0 lost 1', 'v1 pinned'], ['v0 partly lost 1', 'v1 pinned']])
   })
 
   test('where no versions are kept, rules take what is current: the head is at risk until it is another, or the rules are', async () => {
@@ -290,7 +353,7 @@ describe('the way it goes', () => {
     await clock.pass(250_000)
     await running.stop()
     const turn = await registry.nextAudit(DAY, clock.now())
-    expect(turn?.after).toEqual({ path: '10999', since: 0 })
+    expect(turn?.after).toEqual({ path: '10999', since: 1 })
     bucket.requests.length = 0
     await pass()
     // The last 500 keys, five of a page.
@@ -326,11 +389,9 @@ test('random histories: of every version exactly what the bucket can no longer g
         await clock.pass(DAY)
         await pass()
       } else if (kind === 'destroy') {
-        // An older version alone: what is current the next look would see.
-        const version = Number(text) % versions.length
-        const [entry] = await all(registry.entries(collection, `v${version}`, path)).catch(() => [])
-        if (entry?.pin !== undefined && version < versions.length - 1 && entry.pin !== (await all(registry.entries(collection, 'latest')))
-          .find((other) => other.path === path)?.pin) bucket.destroy(entry.pin)
+        // What is current, too: of an artifact without a watch nothing but the audit would see it.
+        const [entry] = await all(registry.entries(collection, `v${Number(text) % versions.length}`, path)).catch(() => [])
+        if (entry?.pin !== undefined) bucket.destroy(entry.pin)
       } else if (kind === 'write' ? current.get(path) !== text : current.has(path)) {
         await recorded({ [path]: kind === 'write' ? text : undefined }, collection)
         if (kind === 'write') current.set(path, text)

@@ -91,6 +91,25 @@ test('what verify finds gone, and there again, is written down; where nobody may
   expect((await place.varve('fsck')).stdout).toBe('sound\n')
 }, 240_000)
 
+test('what a put recorded and no watch looks at is written down as verify finds it, its newest version too, until a put brings it anew', async () => {
+  place.configure({ ...hearing(owned, undefined, 'inline', { poll: '1h' }), audit: { every: 'off' } })
+  const put = async (): Promise<void> => void expect(await place.varve('put', `s3://${owned.bucket}/data/`, '--name', 'solo/z', '--type', 'd')).toMatchObject({ exit: 0 })
+  const state = async (): Promise<unknown> => (JSON.parse((await place.varve('show', 'solo/z', '--json')).stdout) as { restorability: unknown }).restorability
+  await owned.put('data/a', 'one')
+  const pin = await owned.put('data/b', 'two')
+  await put()
+  await owned.put('data/b', 'other')
+  await owned.remove('data/b', pin)
+  expect(await place.varve('verify', 'solo/z:v0')).toMatchObject({ exit: 1, stderr: 'solo/z: v0 is partly lost (1 entry); see varve log\n' })
+  expect(await state()).toMatchObject({ state: 'partly lost', lost: 1 })
+  expect((await place.varve('fsck')).stdout).toBe('sound\n')
+  await owned.put('data/b', 'two')
+  await put()
+  expect(await state()).toMatchObject({ state: 'pinned', lost: 0 })
+  expect(await place.varve('verify', 'solo/z:v0')).toMatchObject({ exit: 0 })
+  expect((await place.varve('fsck')).stdout).toBe('sound\n')
+}, 240_000)
+
 test('rules of the bucket put what they will take at risk, with the day', async () => {
   await owned.client.send(new PutBucketLifecycleConfigurationCommand({
     Bucket: owned.bucket,

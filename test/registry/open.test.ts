@@ -1,14 +1,17 @@
 import { afterAll, afterEach, describe, expect, test } from '@jest/globals'
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { backup } from '../../src/registry/backup.ts'
+import { fsck } from '../../src/registry/fsck.ts'
 import { daemonRuns, lockDaemon } from '../../src/registry/lock.ts'
 import { FIRST } from '../../src/registry/migrations/0001-first.ts'
 import { PLACES } from '../../src/registry/migrations/0002-places.ts'
-import { openRegistry as openIn, openRegistryIn, refuseMount } from '../../src/registry/open.ts'
+import { openForReading, openRegistry as openIn, openRegistryIn, refuseMount } from '../../src/registry/open.ts'
+import { onlyReading } from '../../src/registry/reading.ts'
 import type { Registry } from '../../src/registry/registry.ts'
 import { translate } from '../../src/registry/failures.ts'
 import { begun, enrolled, failure, finish, manifest, MNIST, NOW, orderOf, outcomeOf, put, putAll } from '../suite/registry-world.ts'
@@ -60,6 +63,37 @@ describe('opening', () => {
     database.exec('PRAGMA user_version = 99')
     database.close()
     expect(await failure(openRegistry(where, { thread }))).toMatchObject({ code: 'REGISTRY_REFUSED', message: expect.stringMatching(/schema 99/), hint: expect.stringMatching(/newer Varve/) })
+  })
+  test.each([0, 4, 99])('the database of another program is refused by all that opens it, and not touched (user_version %s)', async (known) => {
+    const where = fresh()
+    mkdirSync(where, { recursive: true })
+    const file = join(where, 'varve.db')
+    const database = new DatabaseSync(file)
+    database.exec(`CREATE TABLE moz_places(id INTEGER, version TEXT); INSERT INTO moz_places VALUES (1, 'x'); PRAGMA user_version = ${known}`)
+    database.close()
+    const before = readFileSync(file)
+    const checked = async (): Promise<void> => {
+      for await (const fault of fsck(where)) throw new Error(fault.words)
+    }
+    const openings: readonly (() => Promise<unknown>)[] = [
+      () => openRegistry(where, { thread: false }), () => openRegistry(where, { thread: true }), () => openForReading(where), () => onlyReading(file).all('SELECT 1', {}), checked,
+      async () => backup(where, join(where, 'copy')),
+    ]
+    for (const opening of openings)
+      expect(await failure(opening())).toMatchObject({ code: 'REGISTRY_REFUSED', message: expect.stringMatching(/varve\.db is no registry of Varve/), hint: expect.stringMatching(/another folder/) })
+    expect(readFileSync(file)).toEqual(before)
+    expect(existsSync(join(where, 'copy'))).toBe(false)
+  })
+  test.each(['', 'PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL'])('what a process leaves that was killed while it made a registry becomes one: after %j', async (begun) => {
+    const where = fresh()
+    mkdirSync(where, { recursive: true })
+    writeFileSync(join(where, 'varve.db'), '')
+    const database = new DatabaseSync(join(where, 'varve.db'))
+    database.exec(begun)
+    database.close()
+    const registry = await openRegistry(where, { thread: false })
+    await putAll(registry, [put('a', '1')])
+    expect(await manifest(registry, 'latest')).toEqual(['a=1'])
   })
   test('a registry that knows no lineage yet keeps what it has, and learns it', async () => {
     const where = fresh()

@@ -1,6 +1,6 @@
 /**
  * What became of the bytes of rows. A row without pin that a later version closed is lost, and any other is there, unless `fate` says otherwise: `lost` (a pinned one), `elsewhere` (an object
- * version elsewhere has the same bytes), `mutable` (what now stands elsewhere has them: the open row `refuge_path` of the collection `refuge`), `risk` (rules of its bucket will take it: at
+ * version elsewhere has the same bytes), `fading` (the same, and rules will take it: at `gone_at`, where that is known), `mutable` (what now stands elsewhere has them: the open row `refuge_path` of the collection `refuge`), `risk` (rules of its bucket will take it: at
  * `gone_at`, where that is known). `until` is the row's own; `pinned` tells whether it has a pin. `audit.path` is where the pass that runs has come to; `version.told` the state last told of.
  */
 export const FATES = `
