@@ -62,7 +62,7 @@ export async function begin(db: Database, watch: string, owner: string, leaseMs:
        FROM watch w JOIN collection c ON c.id = w.collection WHERE w.id = :id RETURNING id`,
       { id: row.id, nowMs },
     )
-    const accepted = row.accepted_look === null ? null : present({ root: row.accepted_root })
+    const accepted = row.accepted_look === null && row.accepted_root === null ? null : present({ root: row.accepted_root })
     return present({
       id: look?.id ?? 0,
       watch,
@@ -74,7 +74,7 @@ export async function begin(db: Database, watch: string, owner: string, leaseMs:
       skips: row.skips,
       trustSignatures: row.signed_by === row.config,
       several: row.several === 1,
-      foreign: row.head !== null && row.foreign_head === 1 && accepted === null,
+      foreign: row.head !== null && row.foreign_head === 1 && row.accepted_look === null,
       root: row.root,
       memo: row.memo,
       accepted,
@@ -225,14 +225,15 @@ export async function release(db: Database, looking: Looking, verdict: Verdict):
     const { held } = verdict
     if (looking.watch === undefined) await forgetPut(tx, looking)
     if (row === undefined || row.watch === null) return
-    // Of a held look stays what it would have removed, so that `accept` can bound what it lets through. Held anew, an earlier consent is used up.
+    // Of a held look stays what it would have removed, so that `accept` can bound what it lets through. Held anew, an earlier consent is used up, but for the root
+    // while that is the same: else who accepts one doubt after the other would never come to an end.
     if (held === undefined) await forget(tx, 'id = :id', { id: looking.id })
     else await tx.all(`DELETE FROM scratch WHERE look = :id AND op <> 'remove'`, { id: looking.id })
     await tx.all(
       `UPDATE watch SET owner = NULL, lease_until = NULL, state = :state, reason = :reason, action = :action, attempts = attempts + :failed,
          retry_at = iif(EXISTS (SELECT 1 FROM request r WHERE r.watch = :watch AND r.generation > :generation AND r.strength >= :asked), NULL, :retryAt),
          last_look = coalesce(:lastLook, last_look), held_digest = :heldDigest, held_root = :heldRoot, held_look = :heldLook,
-         accepted_look = iif(:used, NULL, accepted_look), accepted_root = iif(:used, NULL, accepted_root) WHERE id = :watch`,
+         accepted_look = iif(:used, NULL, accepted_look), accepted_root = iif(:used AND accepted_root IS NOT :heldRoot, NULL, accepted_root) WHERE id = :watch`,
       {
         watch: row.watch,
         state: verdict.state,

@@ -111,6 +111,21 @@ test('what tells a root from another of its name counts from the first look on t
   expect(await site.look()).toMatchObject({ versions: 1, state: 'held', reason: 'another root is in its place: it was one, y, x, now it is one, y, z' })
 })
 
+test('another root with most of it gone: who says so twice, in between looks by the clock, comes to an end', async () => {
+  const memory = new Memory()
+  for (let at = 0; at < 30; at++) memory.put(`f${at}`, 'x')
+  const site = await siteOf({}, async () => memory.open())
+  memory.root = { identity: 'one', words: 'one', mount: 'memory', network: false }
+  expect(await site.look()).toMatchObject({ versions: 1, state: 'clean' })
+  memory.root = { identity: 'two', words: 'two', mount: 'memory', network: false }
+  for (let at = 0; at < 29; at++) memory.remove(`f${at}`)
+  for (const reason of [/another root/, /29 of 30/]) {
+    for (let looks = 0; looks < 2; looks++) expect(await site.look()).toMatchObject({ versions: 1, state: 'held', reason: expect.stringMatching(reason) })
+    await site.accept()
+  }
+  expect(await site.look()).toMatchObject({ versions: 2, state: 'clean' })
+})
+
 test('another disk in its place is taken when a person says so', async () => {
   const { root, data } = disks()
   const site = await fileSite(data)
