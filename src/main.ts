@@ -6,7 +6,7 @@ if (Number(process.versions.node.split('.', 1)[0]) < 24) {
   process.exit(1)
 }
 
-const [{ environment }, { compose, systemClock }, { execute }, { screenOn }] = await Promise.all([
+const [{ environment }, { compose, systemClock }, { execute, exitWhenStopped }, { screenOn }] = await Promise.all([
   import('./config.ts'),
   import('./compose.ts'),
   import('./cli/program.ts'),
@@ -19,13 +19,14 @@ const STOP_MOST_MS = 20_000
 const LINGER_MOST_MS = 2_000
 
 const stopping = new AbortController()
-const stop = (reason: 'SIGINT' | 'SIGTERM' | 'EPIPE', exit: number): void => {
-  setTimeout(() => process.exit(exit), STOP_MOST_MS).unref()
+const running = { status: 0, verb: '' }
+const stop = (reason: 'SIGINT' | 'SIGTERM' | 'EPIPE'): void => {
+  setTimeout(() => process.exit(exitWhenStopped(running, reason)), STOP_MOST_MS).unref()
   stopping.abort(reason)
 }
-for (const [name, exit] of [['SIGINT', 130], ['SIGTERM', 143]] as const)
+for (const name of ['SIGINT', 'SIGTERM'] as const)
   // Asked twice: at once.
-  process.on(name, () => (stopping.signal.aborted ? process.exit(exit) : stop(name, exit)))
+  process.on(name, () => (stopping.signal.aborted ? process.exit(exitWhenStopped(running, name)) : stop(name)))
 for (const stream of [process.stdout, process.stderr])
   stream.on('error', (error: NodeJS.ErrnoException) => {
     // `varve log … | head`: the reader has seen enough. Anything else is a failure to say what was asked.
@@ -33,7 +34,7 @@ for (const stream of [process.stdout, process.stderr])
       process.stderr.write(`varve: the output cannot be written: ${error.code}\n`)
       process.exit(1)
     }
-    if (!stopping.signal.aborted) stop('EPIPE', 0)
+    if (!stopping.signal.aborted) stop('EPIPE')
   })
 
 const surroundings = environment()
@@ -46,5 +47,5 @@ process.exitCode = await execute(process.argv.slice(2), {
   signal: stopping.signal,
   opener: compose(systemClock, surroundings, screen),
   self: import.meta.url.endsWith('.ts') ? 'npm run -s varve --' : 'varve',
-})
+}, running)
 setTimeout(() => process.exit(), LINGER_MOST_MS).unref()

@@ -30,11 +30,10 @@ const COMPARING: readonly string[] = ['diff', 'status', 'doctor', 'verify', 'fsc
 
 /**
  * Runs one command line (without program and script) and answers its exit code: 0 done, 1 failed, 2 usage, 78 configuration; `diff`, `status`,
- * `doctor`, `verify` and `fsck` 0 same (well), 1 different, 3 failed; 130 and 143 when a signal cut it short. Never throws: what went wrong is on stderr, in one line, or in one for
+ * `doctor`, `verify` and `fsck` 0 same (well), 1 different, 3 failed; 130 and 143 when a signal cut it short, `run` alone 0. Never throws: what went wrong is on stderr, in one line, or in one for
  * each mistake of a configuration.
  */
-export async function execute(words: readonly string[], context: Context): Promise<number> {
-  const running: Running = { status: 0, verb: '' }
+export async function execute(words: readonly string[], context: Context, running: Running = { status: 0, verb: '' }): Promise<number> {
   const program = describeProgram(context, running)
   try {
     await program.parseAsync(words, { from: 'user' })
@@ -43,7 +42,7 @@ export async function execute(words: readonly string[], context: Context): Promi
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT.usage
     // Who reads no more of a list has what was wanted; what was to be restored or checked is not done.
     if (context.signal.reason === 'EPIPE' && UNFINISHED.includes(running.verb)) return EXIT.failed
-    if (context.signal.aborted) return EXIT[context.signal.reason as 'SIGINT' | 'SIGTERM' | 'EPIPE']
+    if (context.signal.aborted) return exitWhenStopped(running, context.signal.reason as Stop)
     context.screen.settle()
     for (const line of errorLines(error, program.opts<Options>().verbose === true)) context.screen.note(line)
     const exit = isFailure(error) ? FAILURES[error.code].exit : EXIT.failed
@@ -51,9 +50,16 @@ export async function execute(words: readonly string[], context: Context): Promi
   }
 }
 
-interface Running {
+export interface Running {
   status: number
   verb: string
+}
+
+export type Stop = 'SIGINT' | 'SIGTERM' | 'EPIPE'
+
+/** The exit code of what a signal ends. A daemon that is told to stop does what it is told, in the middle of a look as well: what that has not recorded the next start looks at. */
+export function exitWhenStopped({ verb }: Running, reason: Stop): number {
+  return verb === 'run' ? 0 : EXIT[reason]
 }
 
 /** `varve: what; what to do`. Every error of a configuration has a line of its own. */

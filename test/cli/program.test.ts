@@ -43,6 +43,22 @@ test('help is asked for on stdout with 0, and shows the common options with ever
   expect(one.stdout).toContain('--data <folder>')
 })
 
+test.each([['run', 'SIGTERM', 0], ['run', 'SIGINT', 0], ['ls', 'SIGTERM', 143], ['ls', 'SIGINT', 130]] as const)('%s that %s cut short answers %s', async (verb, reason, exit) => {
+  const cut = new AbortController()
+  const surroundings = environment({})
+  const screen = screenOn(new PassThrough(), new PassThrough(), surroundings, systemClock.monotonic, cut.signal)
+  const stop = (): Promise<never> => {
+    cut.abort(reason)
+    return Promise.reject(new Error('stopped'))
+  }
+  const opener = { ...compose(systemClock, surroundings, screen), daemon: stop, registry: stop }
+  writeFileSync(join(folder, 'cut.yaml'), 'data: cut\nwatch:\n  - { name: x, location: x/, artifact: p/x, type: d }\n')
+  const context = { screen, surroundings, clock: systemClock, input: () => process.stdin, signal: cut.signal, opener, self: 'varve' }
+  expect(await execute([verb, '--config', join(folder, 'cut.yaml')], context)).toBe(exit)
+  expect(cut.signal.aborted).toBe(true)
+  rmSync(join(folder, 'cut.yaml'))
+})
+
 test('the version is that of the package', async () => {
   expect(await varve('--version')).toEqual({ exit: 0, stdout: '0.1.0\n', stderr: '' })
 })

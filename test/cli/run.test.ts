@@ -7,6 +7,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import { systemClock } from '../../src/compose.ts'
 import { site, until } from '../e2e/site.ts'
@@ -64,6 +65,26 @@ test('run prints what it watches, what to try, each version within two seconds, 
   again.kill('SIGTERM')
   expect((await ending).exit).toBe(0)
 }, 40_000)
+
+test('told to stop in the middle of a big look it ends with 0, at once when it is told twice; the next start records it', async () => {
+  for (let n = 0; n < 8_000; n++) writeFileSync(join(folder, 'files', `${n}`), `${n}`)
+  for (const times of [1, 2]) {
+    const daemon = begin('run', '--config', 'quickstart.yaml')
+    const end = ended(daemon)
+    await says(daemon, /status\n/, 30_000)
+    for (let n = 0; n < times; n++) {
+      daemon.kill('SIGTERM')
+      // One that is not yet taken and another are one signal.
+      await setTimeout(5)
+    }
+    expect(await end).toMatchObject({ exit: 0, stderr: '' })
+  }
+  const again = begin('run', '--config', 'quickstart.yaml')
+  const ending = ended(again)
+  await says(again, /^demo\/files:v0 {2}\+8,?001 |; now at v0\n/m, 60_000)
+  again.kill('SIGTERM')
+  expect((await ending).exit).toBe(0)
+}, 120_000)
 
 test('beside a running daemon, scan asks it and waits; a second daemon is refused', async () => {
   const daemon = begin('run', '--config', 'quickstart.yaml')
