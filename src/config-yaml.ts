@@ -40,7 +40,7 @@ export function parseTree(text: string, variables: Readonly<Record<string, strin
   }
   const replaced: Replaced = new Map()
   const withoutValues = (offset: number, words: string): string =>
-    (replaced.get(offset) ?? []).reduce((told, { name, value }) => hide(told, value, `\${${name}}`), words)
+    (replaced.get(offset) ?? []).reduce((told, { name, value }) => piecesOf(value).reduce((rest, piece) => hide(rest, piece, `\${${name}}`), told), words)
   const broken = (problems: readonly Problem[]): Tree => ({ value: undefined, problems, at: () => 0, atKey: () => 0, position, withoutValues })
   try {
     const document = parseDocument(text, { prettyErrors: false, logLevel: 'error' })
@@ -63,6 +63,11 @@ export function parseTree(text: string, variables: Readonly<Record<string, strin
   } catch (error) {
     return broken([{ offset: 0, text: wordsOf('', (error as Error).message) }])
   }
+}
+
+/** A message may repeat one part of a path or a name. */
+function piecesOf(value: string): readonly string[] {
+  return [value, ...value.split('/').filter((piece) => piece.length >= SECRET_LENGTH_MIN)]
 }
 
 /** Also where `value` stands as JSON, as names in messages do. */

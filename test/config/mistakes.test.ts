@@ -254,6 +254,11 @@ test('a key that every object has is as unknown as any other', () => {
   expect(mistakes(watching('constructor: 1'))).toEqual([expect.stringContaining('unknown key "constructor"')])
 })
 
+test('a mistake in one part of a name that a variable held repeats none of it', () => {
+  const text = 'watch: [{ name: w, location: /data/, artifact: "${PW}", type: t }]'
+  expect(() => loadConfig(text, FILE, environment({ PW: 'a/b/hunter:secret' }))).toThrow(expect.objectContaining({ message: expect.not.stringMatching(/hunter|secret/) }))
+})
+
 test.each(['hunter2secret', 'hunter"2\\secret'])('no mistake repeats what may be a secret: %s', (secret) => {
   const more = 's3: {endpoint: "u:${PW}@host", region: " ${PW}"}\nevents: {sqs: "x://${PW}"}\nsettle: ${PW}\naliases: ["a ${PW}"]'
   const text = `queue: "redis//:\${PW}@host"\n${watching(more, 's3://u:${PW}@b/c')}`
