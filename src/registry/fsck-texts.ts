@@ -59,14 +59,24 @@ export function* versionTextFaults(database: DatabaseSync, collection: number, a
   }
 }
 
+/** The texts of an entry. */
+export interface Texts {
+  readonly size: number
+  readonly identity: string
+  readonly digest: string
+  /** Of a web object null: its server may write it one way and another, of the same bytes. */
+  readonly etag: string | null
+  readonly checksums: string | null
+}
+
 /** What an entry's own texts say wrong, in words. */
-export function contentFaults(size: number, identity: string, digest: string, etag: string | null, checksums: string | null): readonly string[] {
+export function contentFaults({ size, identity, digest, etag, checksums }: Texts): readonly string[] {
   const sums = checksums === null ? {} : parsed(checksums)
   const known = identity.slice(0, identity.lastIndexOf(' '))
   const [kind, own] = [digest.slice(0, digest.indexOf(':') + 1), known.slice(0, known.indexOf(':') + 1)]
   // The same bytes may get another ETag, which a checksum tells; another MD5 never.
   const moved = digest !== known && kind === own && (kind === 'md5:' || checksums === null)
-  const otherTag = etag !== null && kind === 'etag:' && digest !== `etag:${etag.replaceAll(/^W\/|"/g, '')}`
+  const otherTag = etag !== null && kind === 'etag:' && digest !== `etag:${etag.replaceAll('"', '')}`
   return [
     ...(isRecord(sums) && Object.values(sums).every(IS.text) ? [] : ['has checksums that cannot be read']),
     ...(kind === '' ? [`has no digest but ${JSON.stringify(digest)}`] : []),

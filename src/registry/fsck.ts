@@ -153,10 +153,12 @@ function nameOf(number: number | null): string {
 
 type Row = readonly [path: string, since: number, until: number | null, size: number, identity: string, located: number, digest: string, etag: string | null, checksums: string | null]
 
+const WEB = `SELECT id FROM location WHERE iif(json_valid(json), json ->> 'scheme', NULL) IN ('http', 'https')`
+
 /** Rows by path and beginning, head and past together, a page at a time. */
 function* rowsOf(database: DatabaseSync, collection: number): Generator<Row> {
   const columns = (table: string, until: string): string =>
-    `SELECT path, since, ${until} AS until, size, identity, location IN (SELECT id FROM location) AS located, digest, etag, checksums FROM ${table} WHERE collection = :collection AND (path > :path OR (path = :path AND since > :since))`
+    `SELECT path, since, ${until} AS until, size, identity, location IN (SELECT id FROM location) AS located, digest, iif(location IN (${WEB}), NULL, etag) AS etag, checksums FROM ${table} WHERE collection = :collection AND (path > :path OR (path = :path AND since > :since))`
   // Two ways into the index, since one condition over both columns would be no bound.
   const statement = database.prepare(
     `SELECT json_group_array(json_array(path, since, until, size, identity, located, digest, etag, checksums)) AS page FROM (
@@ -194,7 +196,7 @@ function* rowFaults(database: DatabaseSync, collection: Collection, numbers: rea
     if (until !== null && until > (collection.head ?? -1)) yield fault(path, `ended at v${until}, after the newest version`)
     if (before !== undefined && before[0] === path && (before[2] === null || before[2] > since)) yield fault(path, `is there twice from v${since}`)
     if (located === 0) yield fault(path, `has no location from v${since}`)
-    for (const words of contentFaults(size, identity, digest, etag, checksums)) yield fault(path, `${words}, from v${since}`)
+    for (const words of contentFaults({ size, identity, digest, etag, checksums })) yield fault(path, `${words}, from v${since}`)
     const begun = turnAt(since)
     begun.entries++
     begun.size += size
