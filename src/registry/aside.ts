@@ -1,10 +1,10 @@
 // A registry for a first `put`, which may be refused: it is made aside, and takes its place with what was recorded in it, or leaves nothing.
 import { randomUUID } from 'node:crypto'
-import { closeSync, existsSync, fsyncSync, linkSync, openSync, readdirSync, rmdirSync, rmSync, statSync } from 'node:fs'
+import { existsSync, linkSync, readdirSync, rmdirSync, rmSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { inThread, SyncConnection } from './connection.ts'
 import { translate } from './failures.ts'
-import { makeFolder } from './folder.ts'
+import { layDown, makeFolder } from './folder.ts'
 import { openOn, refuseNetwork } from './open.ts'
 import type { Aside } from './registry.ts'
 import { checkRights } from './rights.ts'
@@ -54,15 +54,6 @@ function takesPlace(file: string, place: string): boolean {
   }
   layDown(dirname(place))
   return true
-}
-
-function layDown(path: string): void {
-  const fd = openSync(path, 'r')
-  try {
-    fsyncSync(fd)
-  } finally {
-    closeSync(fd)
-  }
 }
 
 /** Removes `folder` and those above it, up to `top`, as far as they are empty. */

@@ -1,11 +1,11 @@
-import { accessSync, closeSync, constants, copyFileSync, existsSync, fsyncSync, linkSync, openSync, renameSync, rmSync, statSync, statfsSync } from 'node:fs'
+import { accessSync, constants, copyFileSync, existsSync, linkSync, renameSync, rmSync, statSync, statfsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { VarveError } from '../model/errors.ts'
 import { WHOLE } from '../model/watch.ts'
 import { SyncConnection } from './connection.ts'
 import { translate } from './failures.ts'
-import { makeFolder } from './folder.ts'
+import { layDown, makeFolder } from './folder.ts'
 import { integrityFaults } from './fsck.ts'
 import { daemonRuns, lockDaemon } from './lock.ts'
 import { refuseForeign, SCHEMA } from './migrate.ts'
@@ -39,7 +39,7 @@ export function backup(folder: string, file: string): void {
       database.close()
     }
     checkWhole(file, file)
-    sync(file)
+    layDown(file)
   } catch (error) {
     // SQLITE_FULL: nothing but the new file was written to.
     if (((error as { errcode?: number }).errcode ?? 0) === 13)
@@ -100,7 +100,7 @@ export function replaceRegistry(folder: string, file: string, force: boolean, no
       copyFileSync(file, fresh)
       checkWhole(fresh, file)
       prepareToLook(fresh, there ? target : undefined, nowMs)
-      sync(fresh)
+      layDown(fresh)
       return swap(target, fresh, there, nowMs)
     } finally {
       clean()
@@ -180,7 +180,7 @@ function swap(target: string, fresh: string, there: boolean, nowMs: number): { r
         else rmSync(target + end)
       }
     renameSync(fresh, target)
-    sync(dirname(target))
+    layDown(dirname(target))
   } finally {
     old?.close()
   }
@@ -201,15 +201,5 @@ function seize(target: string): DatabaseSync | undefined {
     const primary = ((error as { errcode?: number }).errcode ?? 0) & 0xff
     if (primary === 11 || primary === 26) return undefined
     throw error
-  }
-}
-
-/** What was written to it is on the disk. */
-function sync(file: string): void {
-  const descriptor = openSync(file, 'r')
-  try {
-    fsyncSync(descriptor)
-  } finally {
-    closeSync(descriptor)
   }
 }

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync } from 'node:fs'
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { VarveError } from '../model/errors.ts'
 
@@ -18,4 +18,14 @@ export function makeFolder(folder: string): string | undefined {
     throw code === 'ENOENT' ? new VarveError('REGISTRY_REFUSED', `no folder can be made there (${message})`, { hint: 'name another folder for data' }) : error
   }
   return first
+}
+
+/** What was written to a file, or the names in a folder, are on the disk when it returns. */
+export function layDown(path: string): void {
+  const descriptor = openSync(path, 'r')
+  try {
+    fsyncSync(descriptor)
+  } finally {
+    closeSync(descriptor)
+  }
 }
