@@ -20,16 +20,22 @@ export class Held extends VarveError {
 }
 
 /** What the registry keeps of a root: its identity, and the words to say what was there. */
-export function rootText(root: Root): string {
-  return JSON.stringify([root.identity, root.words, root.mount, root.finer ?? []])
+export function rootText({ identity, words, mount, finer = [], below = {} }: Known): string {
+  return JSON.stringify([identity, words, mount, finer, below])
 }
 
-type Known = Pick<Root, 'identity' | 'words' | 'mount' | 'finer'>
+type Known = Pick<Root, 'identity' | 'words' | 'mount' | 'finer' | 'below'>
 
-/** A text of before that was known has nothing finer. */
+/** A text of before that was known has nothing finer, and nothing below. */
 function rootIn(text: string): Known {
-  const [identity, words, mount, finer = []] = JSON.parse(text) as [string, string, string, (string | null)[]?]
-  return { identity, words, mount, finer }
+  const [identity, words, mount, finer = [], below = {}] = JSON.parse(text) as [string, string, string, (string | null)[]?, Readonly<Record<string, string>>?]
+  return { identity, words, mount, finer, below }
+}
+
+/** What is to be known of the root from now on. What was ever mounted below it stays known, unless a person said that it is gone for good. */
+export function rootToKeep(looking: Looking, root: Root): string {
+  const before = looking.root === undefined || looking.accepted !== undefined ? {} : rootIn(looking.root).below
+  return rootText({ ...root, below: { ...before, ...root.below } })
 }
 
 /** What is known of one of them alone tells nothing: it may have been recorded before Varve asked for it. */
@@ -63,7 +69,9 @@ export async function checkTally(staging: Staging, tally: Tally, root: Root): Pr
   const base = looking.base
   const accepts = `look at what is missing; if that is meant, run: varve accept ${watch.name}`
   const seen = { digest: tally.digest, root: rootText(root) }
-  if (base === undefined || (tally.changes.removed === 0 && tally.entries > 0)) return
+  if (base === undefined || (tally.changes.removed + tally.changes.moved === 0 && tally.entries > 0)) return
+  await checkBelow(staging, tally, root)
+  if (tally.changes.removed === 0 && tally.entries > 0) return
   let words: string | undefined
   if (base.entries > 0 && tally.entries === 0) words = base.entries === 1 ? 'the only entry is gone' : `all ${base.entries} entries are gone`
   else if (base.entries >= SHARE_FROM_ENTRIES && tally.changes.removed / base.entries > watch.guard.removedShareMax)
@@ -71,6 +79,22 @@ export async function checkTally(staging: Staging, tally: Tally, root: Root): Pr
   if (words === undefined) return
   if (looking.accepted !== undefined && (await staging.parts.registry.removedBeyondAccepted(looking, 1)).length === 0) return
   throw new Held(words, accepts, seen)
+}
+
+/** Law 5 for disks that are mounted below the root: what is gone with its mount is not known to be gone. Throws LOCATION_MISSING, or Held where another is in its place. */
+async function checkBelow({ looking, watch, parts }: Staging, tally: Tally, root: Root): Promise<void> {
+  const before = looking.root === undefined ? {} : rootIn(looking.root).below
+  for (const [path, was] of Object.entries(before ?? {})) {
+    const is = root.below?.[path]
+    if (is === was || !(await parts.registry.removesBelow(looking, `${path}/`))) continue
+    if (looking.accepted !== undefined && (await parts.registry.removedBeyondAccepted(looking, 1)).length === 0) return
+    const seen = { digest: tally.digest, root: rootText(root) }
+    if (is !== undefined) throw new Held(`another disk is mounted at ${path}: it was ${was}, now it is ${is}`, `if that is meant, run: varve accept ${watch.name}`, seen)
+    throw new VarveError('LOCATION_MISSING', `${path} is not mounted: it was ${was}, and what it held is not there`, {
+      hint: `mount it again; if the data moved for good, run: varve accept ${watch.name}`,
+      cause: new Held('a mount is gone', '', seen),
+    })
+  }
 }
 
 /** Nothing is recorded until the completion marker is there. Throws Held. */

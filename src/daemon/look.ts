@@ -6,7 +6,7 @@ import type { Watch } from '../model/watch.ts'
 import type { Looking, Outcome, Recorded, Tally, WatchRow } from '../registry/registry.ts'
 import type { Root, Store } from '../storage/storage.ts'
 import { filterOf } from './filter.ts'
-import { checkComplete, checkHidden, checkRoot, checkTally, Held, isSameRoot, rootText } from './guards.ts'
+import { checkComplete, checkHidden, checkRoot, checkTally, Held, isSameRoot, rootToKeep } from './guards.ts'
 import type { LookParts } from './parts.ts'
 import { flush, oversize, stage } from './staging.ts'
 import type { Staging } from './staging.ts'
@@ -42,7 +42,7 @@ export async function look(parts: LookParts, watch: Watch, looking: Looking, sig
     const after = await store.root(signal)
     if (!isSameRoot(root, after))
       throw new VarveError('LOCATION_MISSING', `the root changed while it was looked at: it was ${root.words}, now it is ${after.words}`)
-    return await record(staging, root, { ...seen, startedAt, startedMs })
+    return await record(staging, after, { ...seen, startedAt, startedMs })
   } finally {
     await store.close()
   }
@@ -181,7 +181,7 @@ async function record(staging: Staging, root: Root, seen: Seen & { startedAt: nu
     whole: seen.whole,
     lone: staging.lone,
     changedUnderLook: seen.restless.length >= NAMED_MOST ? [WHOLE] : seen.restless,
-    root: rootText(root),
+    root: rootToKeep(staging.looking, root),
     ...(staging.memo === undefined ? {} : { memo: staging.memo }),
     foundByReconcile: changes > 0 && (await unheard(staging, root, seen.startedAt)) ? changes : 0,
     state: nothing ? 'empty' : 'clean',

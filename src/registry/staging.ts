@@ -173,6 +173,12 @@ async function moveDigest(db: Database, look: number, digest: SetDigest): Promis
   }
 }
 
+/** See `Ledger.removesBelow`. */
+export async function removesBelow(db: Database, looking: Looking, folder: string): Promise<boolean> {
+  const row = await db.read.one(`SELECT 1 FROM scratch WHERE look = :look AND path > :folder AND path < :end AND op = 'remove' LIMIT 1`, { look: looking.id, folder, end: `${folder.slice(0, -1)}0` })
+  return row !== undefined
+}
+
 /** See `Ledger.removedBeyondAccepted`: in path order. */
 export async function removedBeyondAccepted(db: Database, looking: Looking, limit: number): Promise<readonly string[]> {
   const rows = await db.read.all<{ path: string }>(

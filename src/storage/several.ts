@@ -47,6 +47,7 @@ async function rootOf(places: readonly Place[], signal: AbortSignal): Promise<Ro
   return {
     identity: JSON.stringify(roots.map(({ identity }) => identity)),
     finer: roots.map(({ finer }) => finer?.[0] ?? null),
+    below: Object.fromEntries(roots.flatMap(({ below = {} }, index) => Object.entries(below).map(([path, words]) => [(places[index] as Place).at + path, words]))),
     words: roots.map(({ words }) => words).join(' and '),
     mount: JSON.stringify(roots.map(({ mount }) => mount)),
     network: roots.some(({ network }) => network),

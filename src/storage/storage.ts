@@ -42,6 +42,8 @@ export interface Root {
   readonly words: string
   /** What holds it: the mount point, or endpoint and bucket. Another one than before means that what was mounted is not. */
   readonly mount: string
+  /** What is mounted below it, by its path in the artifact: `ext4 /dev/sdb1`. */
+  readonly below?: Readonly<Record<string, string>>
   /** True on NFS, SMB, FUSE and the like, and where the native watcher hears nothing. */
   readonly network: boolean
   /** For so long (ms; Infinity where nobody knows) this machine may answer from memory what another has changed since. Absent: it never does. */

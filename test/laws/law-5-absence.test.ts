@@ -94,6 +94,27 @@ test('another disk under the same device name is held until a person says so; th
   }
 })
 
+test('what goes with a disk that was mounted below the root is not gone, until a person says so', async () => {
+  const root = tree({ 'data/a': 'x', 'data/disk/under': '', 'one/b': 'x', 'one/c': 'x', 'two/d': 'x' })
+  mount(`${root}data/disk`, '--bind', `${root}one`)
+  const site = await fileSite(`${root}data/`)
+  expect(await site.look()).toMatchObject({ versions: 1, state: 'clean' })
+  unmount(`${root}data/disk`)
+  for (const paths of [[], ['disk/b'], []]) expect(await site.look(...paths)).toMatchObject({ versions: 1, state: 'unavailable', reason: expect.stringMatching(/^disk is not mounted: it was .*one/) })
+  mount(`${root}data/disk`, '--bind', `${root}one`)
+  expect(await site.look()).toMatchObject({ versions: 1, state: 'clean' })
+  unmount(`${root}data/disk`)
+  mount(`${root}data/disk`, '--bind', `${root}two`)
+  expect(await site.look()).toMatchObject({ versions: 1, state: 'held', reason: expect.stringMatching(/^another disk is mounted at disk: it was .*one, now it is .*two$/) })
+  unmount(`${root}data/disk`)
+  expect(await site.look()).toMatchObject({ versions: 1, state: 'unavailable' })
+  await site.accept()
+  expect(await site.look()).toMatchObject({ versions: 2, state: 'clean' })
+  // What was said to be gone is a folder like any other.
+  unlinkSync(`${root}data/disk/under`)
+  expect(await site.look()).toMatchObject({ versions: 3, state: 'clean' })
+})
+
 test('what tells a root from another of its name counts from the first look on that knew it', async () => {
   const memory = new Memory()
   for (const path of ['a', 'b', 'c']) memory.put(path, path)

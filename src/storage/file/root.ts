@@ -18,6 +18,7 @@ export interface Mounted {
   /** Tells it from another under the same name, where the system does. */
   readonly finer: string | null
   readonly mount: Mount
+  readonly below: Readonly<Record<string, string>>
 }
 
 /** What holds the location now. Throws LOCATION_MISSING, LOCATION_DENIED. */
@@ -32,7 +33,7 @@ export async function mountOf(location: Location): Promise<Mounted> {
       const mount = all.find((one) => one.id === id)
       // It was taken away between the two questions.
       if (mount === undefined) throw new VarveError('LOCATION_MISSING', `what held ${path} is mounted no more (/proc/self/mountinfo does not list it)`)
-      return { identity: identityOf(mount, real), finer: IN_MEMORY.has(mount.type) ? layerOf(mount, all) : await birthOf(mount), mount }
+      return { identity: identityOf(mount, real), finer: IN_MEMORY.has(mount.type) ? layerOf(mount, all) : await birthOf(mount), mount, below: mountedBelow(real, all) }
     } finally {
       await handle.close()
     }
@@ -44,6 +45,12 @@ export async function mountOf(location: Location): Promise<Mounted> {
 function identityOf({ type, source, root, point }: Mount, real: string): string {
   const inside = point === '/' ? real : real.slice(point.length)
   return `${type} ${source} ${`${root === '/' ? '' : root}${inside === '/' ? '' : inside}` || '/'}`
+}
+
+/** What is mounted on folders below `real`. */
+function mountedBelow(real: string, all: readonly Mount[]): Readonly<Record<string, string>> {
+  const inside = `${real === '/' ? '' : real}/`
+  return Object.fromEntries(all.filter(({ point }) => point.startsWith(inside) && point !== '/').map(({ type, source, root, point }) => [point.slice(inside.length), `${type} ${source}${root === '/' ? '' : ` ${root}`}`]))
 }
 
 // Of these a folder keeps when it was made, on the disk: that of the uppermost folder is when the file system was made. Others forget it, or make it up at each mount.
@@ -69,12 +76,12 @@ function layerOf(mount: Mount, all: readonly Mount[]): string {
 
 /** The root of a store: what holds it, and the text of its marker. Throws LOCATION_MISSING (the marker, too), LOCATION_DENIED. */
 export async function rootOf(location: Location, marker: string | undefined): Promise<Root> {
-  const { identity, finer, mount } = await mountOf(location)
+  const { identity, finer, mount, below } = await mountOf(location)
   const words = mountWords(mount)
   const path = location.object ?? location.prefix
   const { far } = heldBy(path)
   const lag = far === undefined ? 0 : lagMs(far)
-  const common = { finer: [finer], mount: mount.point, network: isNetwork(mount), ...(lag > 0 ? { lagMs: lag } : {}) }
+  const common = { finer: [finer], below, mount: mount.point, network: isNetwork(mount), ...(lag > 0 ? { lagMs: lag } : {}) }
   try {
     await access(path, constants.R_OK)
     await access(`${path.replace(/\/$/, '')}/`, constants.X_OK)
