@@ -76,8 +76,6 @@ export function compose(clock: Clock, surroundings: Environment, screen: Screen)
 function restoreParts(registry: Registry, folder: string, accessOf: (location: Location) => Access, progress: (done: Progress) => void, clock: Clock): RestoreParts {
   // Pages of entries live just long enough for V8 to think that its nursery is too small: it would grow to 128 MB, and gain nothing.
   setFlagsFromString('--semi-space-growth-factor=1')
-  // Pieces of large objects go from thread to thread: counted as memory that grew, each that comes back would call the collector for nothing.
-  setFlagsFromString('--external-memory-accounted-in-global-limit')
   return {
     registry, clock, progress,
     memory: join(folder, 'restored'),
