@@ -2,13 +2,13 @@
 import { identityOf } from '../model/entry.ts'
 import type { Holding } from '../model/entry.ts'
 import { VarveError } from '../model/errors.ts'
-import type { Loss, LossReason } from '../model/errors.ts'
+import type { Loss } from '../model/errors.ts'
 import { formatReference } from '../model/location.ts'
 import { Fetcher, PIECE_BYTES, Unfetched } from './fetch.ts'
 import type { Fetched } from './fetch.ts'
 import type { Put, Way } from './local.ts'
 import type { Planner } from './plan.ts'
-import { wordsOf } from './readers.ts'
+import { lossOf, wordsOf } from './readers.ts'
 import type { Source } from './readers.ts'
 import type { Step } from './terms.ts'
 import { liesIn } from './room.ts'
@@ -194,16 +194,6 @@ export function stepFrom(path: string, action: Step['action'], { location, key, 
 export function lostStep({ path, reason, words }: Loss): Step {
   return { path, action: 'lost', reason, words }
 }
-
-/** Why a local file cannot be had. */
-export function lossOf(found: 'absent' | 'denied' | 'failing' | 'wrong', source: Pick<Source, 'location' | 'key' | 'wanted'>): [reason: LossReason, words: string] {
-  const [reason, words] = FOUND[found]
-  return [reason, `${wordsOf(source)} ${words}`]
-}
-
-const FOUND = {
-  absent: ['removed', 'is not there any more'], wrong: ['overwritten', 'holds other bytes now'], denied: ['denied', 'may not be read'], failing: ['unreachable', 'cannot be read: its disk fails'],
-} as const
 
 function inTheWay({ path }: Holding, outcome: Put): Loss {
   const words = outcome === 'occupied' ? 'a file has come to its place at the destination meanwhile' : 'a symbolic link, a folder or what is no file stands in its way at the destination'

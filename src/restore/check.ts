@@ -2,14 +2,14 @@
 import type { Holding } from '../model/entry.ts'
 import type { Loss } from '../model/errors.ts'
 import { comparePaths } from '../model/location.ts'
-import { lossOf, lostStep, stepFrom } from './bring.ts'
+import { lostStep, stepFrom } from './bring.ts'
 import { Fetcher, Unfetched } from './fetch.ts'
 import type { Fetched } from './fetch.ts'
 import type { Look } from './local.ts'
 import { Pages } from './pages.ts'
 import { inParallel, Planner } from './plan.ts'
 import type { Missing } from './plan.ts'
-import { Readers } from './readers.ts'
+import { lossOf, Readers } from './readers.ts'
 import type { Source } from './readers.ts'
 import type { Parts, Step, Tell, Verified, Wish } from './terms.ts'
 import { Threads } from './threads.ts'
@@ -143,7 +143,7 @@ class Checking {
   async #judge(holding: Holding, outcome: Look): Promise<Missing | Step> {
     const source = (await this.#planner.own(holding))[0] as Source
     if (outcome === 'right') return verifiedBy(holding, { source, proof: sealOf(holding)?.by ?? 'store' })
-    const [reason, words] = lossOf(outcome === 'absent' || outcome === 'denied' || outcome === 'failing' ? outcome : 'wrong', source)
+    const [reason, words] = lossOf(outcome, source)
     return { holding, reason, words }
   }
 

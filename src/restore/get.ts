@@ -1,5 +1,4 @@
-import { existsSync, realpathSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync } from 'node:fs'
 import { digestOf } from '../model/digest.ts'
 import { identityOf } from '../model/entry.ts'
 import type { Holding } from '../model/entry.ts'
@@ -24,7 +23,7 @@ import type { Source } from './readers.ts'
 import { bootOf, lyingBy, Receipt } from './receipt.ts'
 import type { Draft } from './receipt.ts'
 import type { GetWish, Parts, Report, Step, Tell } from './terms.ts'
-import { enter, foldingOf, isFresh, liesIn } from './room.ts'
+import { enter, foldingOf, isFresh, liesIn, realOf } from './room.ts'
 import type { Room } from './room.ts'
 import { count, named } from './said.ts'
 import { Shelf } from './shelf.ts'
@@ -341,11 +340,4 @@ function isOld(fingerprint: string, nowMs: number): boolean {
   const bytes = Buffer.from(fingerprint, 'base64')
   const before = BigInt(Math.floor(nowMs - RACY_MS)) * 1_000_000n
   return bytes.readBigInt64LE(0) < before && bytes.readBigInt64LE(8) < before
-}
-
-/** The real path of what is there, and the rest as it is written. */
-function realOf(path: string): string {
-  if (existsSync(path)) return realpathSync(path)
-  const cut = path.replace(/\/+$/, '').lastIndexOf('/')
-  return cut <= 0 ? path : join(realOf(path.slice(0, cut)), path.slice(cut + 1))
 }

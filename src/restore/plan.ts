@@ -10,7 +10,7 @@ import type { Catalog } from '../registry/registry.ts'
 import type { Held, Standing } from '../storage/storage.ts'
 import type { Look } from './local.ts'
 import { isPassing, pause, TRIES } from './patience.ts'
-import { placeOf } from './readers.ts'
+import { lossOf, placeOf } from './readers.ts'
 import type { Readers, Source } from './readers.ts'
 import type { Threads } from './threads.ts'
 import { sealOf } from './verify.ts'
@@ -123,9 +123,8 @@ export class Planner {
       for (const [i, { at, holding }] of batch.entries()) {
         const outcome = outcomes[i] as Look
         if (outcome === 'same' || outcome === 'right') continue
-        const name = formatReference(holding.location, holding.key)
-        const failing = outcome === 'denied' ? ({ reason: 'denied', words: `${name} may not be read` } as const) : outcome === 'failing' ? ({ reason: 'unreachable', words: `${name} cannot be read: its disk fails` } as const) : undefined
-        missing.set(at, { holding, ...(failing ?? (outcome === 'absent' ? removed(name) : overwritten(name))) })
+        const [reason, words] = lossOf(outcome, { ...holding, wanted: {} })
+        missing.set(at, { holding, reason, words })
       }
     }))
   }

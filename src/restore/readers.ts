@@ -1,6 +1,8 @@
+import type { LossReason } from '../model/errors.ts'
 import { bucketIdentity, formatReference, isWeb, locationIdentity } from '../model/location.ts'
 import type { Location } from '../model/location.ts'
 import type { Reader, Wanted } from '../storage/storage.ts'
+import type { Look, Put } from './local.ts'
 
 /** Where the bytes of an entry are asked for. */
 export interface Source {
@@ -14,6 +16,16 @@ export interface Source {
 /** The source in words: its reference, and which object version. */
 export function wordsOf({ location, key, wanted }: Pick<Source, 'location' | 'key' | 'wanted'>): string {
   return `${formatReference(location, key)}${wanted.pin === undefined ? '' : ` (${wanted.pin})`}`
+}
+
+/** Why a local file cannot be had: what a thread found that is not what was recorded. */
+export function lossOf(found: Look | Put, source: Pick<Source, 'location' | 'key' | 'wanted'>): [reason: LossReason, words: string] {
+  const [reason, words] = FOUND[found] ?? ['overwritten', 'holds other bytes now']
+  return [reason, `${wordsOf(source)} ${words}`]
+}
+
+const FOUND: { readonly [found in Look | Put]?: readonly [LossReason, string] } = {
+  absent: ['removed', 'is not there any more'], denied: ['denied', 'may not be read'], failing: ['unreachable', 'cannot be read: its disk fails'],
 }
 
 /** Readers by the place that they reach, opened when first needed. */

@@ -77,10 +77,17 @@ export function enter(destination: string): Room {
   }
 }
 
-/** True for a file, by its real path, in the folder `root`. */
+/** The real path of what is there, and the rest as it is written. */
+export function realOf(path: string): string {
+  if (existsSync(path)) return realpathSync(path)
+  const cut = path.replace(/\/+$/, '').lastIndexOf('/')
+  return cut <= 0 ? path : join(realOf(path.slice(0, cut)), path.slice(cut + 1))
+}
+
+/** True for a file in the folder `root`, by the real paths of both. */
 export function liesIn(file: string, root: string): boolean {
-  const real = (path: string): string => (existsSync(path) ? realpathSync(path) : path).replace(/\/*$/, '/')
-  return real(dirname(file)).startsWith(real(root))
+  const [home, inside] = [dirname(file), root].map((folder) => realOf(folder).replace(/\/*$/, '/')) as [string, string]
+  return home.startsWith(inside)
 }
 
 /** Removes what restores left there. */
