@@ -10,7 +10,7 @@ import type { Watch } from '../model/watch.ts'
 import type { Auditing, AuditTurn } from '../registry/registry.ts'
 import type { Access, Inventory, Spend } from '../storage/storage.ts'
 import type { AuditOrder, Log, Tell } from './parts.ts'
-import { differing, tellTurned, withRefuges } from './refuges.ts'
+import { differing, REST, tellTurned, withRefuges } from './refuges.ts'
 import type { Said } from './refuges.ts'
 import { isArchived, verdictOf } from './verdict.ts'
 
@@ -27,8 +27,6 @@ const TICK_MS = 60_000
 const ROWS = 1_000
 // Where a store could not be asked it is asked again after this time, or at the next pass if that is sooner.
 const RETRY_MS = 3_600_000
-// As looking by the clock does, the audit works at the registry for at most a twentieth of the time: its reads are the looks' too.
-const REST = 19
 
 /** Audits one collection after another until `signal` aborts. */
 export async function audit(parts: AuditParts, order: AuditOrder, signal: AbortSignal): Promise<void> {

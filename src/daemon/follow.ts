@@ -4,7 +4,7 @@ import { describe } from '../model/errors.ts'
 import type { Audited, Fallout } from '../model/fate.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Log, Tell } from './parts.ts'
-import { differing, tellTurned, withRefuges } from './refuges.ts'
+import { differing, REST, tellTurned, withRefuges } from './refuges.ts'
 
 interface FollowParts {
   readonly registry: Pick<Registry, 'inQuestion' | 'refuges' | 'recordFates' | 'turned' | 'reclaim'>
@@ -12,9 +12,6 @@ interface FollowParts {
   readonly log: Log
   readonly tell: Tell
 }
-
-// As the audit does, it works at the registry for at most a twentieth of the time.
-const REST = 19
 
 /** Finds what else holds what these commits closed, or what they brought back, and tells the versions that are in another state for it. */
 async function followUp(parts: FollowParts, fallouts: readonly Fallout[], rest: () => Promise<void> = async () => undefined): Promise<void> {

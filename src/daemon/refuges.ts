@@ -5,6 +5,9 @@ import type { StateChange } from '../model/version.ts'
 import type { Auditing } from '../registry/registry.ts'
 import type { Log, Tell } from './parts.ts'
 
+/** So many times as long as it worked at the registry whoever asks beside the looks rests: as looking by the clock does, it works for at most a twentieth of the time, for its reads are the looks' too. */
+export const REST = 19
+
 /** What is said of a row; `missing` where its own place lost it, `unasked` where nothing is known anew. */
 export type Said = Fate | undefined | 'missing' | 'unasked'
 
