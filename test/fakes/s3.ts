@@ -9,7 +9,7 @@ import type { Loopback } from './loopback.ts'
 /** What a request can meet. The first six are failures that S3 knows; the others are listings that must not be believed. */
 export type Fault =
   | 'unavailable' | 'denied' | 'expired' | 'not-offered' | 'elsewhere' | 'silent'
-  | 'cut' | 'torn' | 'other-document' | 'without-token' | 'descending' | 'foreign' | 'from-the-start' | 'same-token' | 'empty' | 'repeat' | 'garbled' | 'other-bucket' | 'twice'
+  | 'cut' | 'torn' | 'other-document' | 'without-token' | 'descending' | 'foreign' | 'from-the-start' | 'same-token' | 'empty' | 'repeat' | 'garbled' | 'other-bucket' | 'twice' | 'hushed' | 'short'
 
 export type Kind = 'versions' | 'objects' | 'head' | 'bucket' | 'versioning' | 'notification' | 'get'
 
@@ -191,10 +191,12 @@ export class FakeS3 {
       : kind === 'objects' ? `<NextContinuationToken>${token}</NextContinuationToken>`
         : `<NextKeyMarker>${this.#written(last?.key ?? '')}</NextKeyMarker><NextVersionIdMarker>${token}</NextVersionIdMarker>`
     const name = fault === 'other-document' ? 'Html' : root
+    if (fault === 'short') page.pop()
     const body = page.map((row) => this.#row(kind, row, fault)).join('')
     const encoding = this.encodes ? '<EncodingType>url</EncodingType>' : ''
-    // The count lies on purpose: it is not to be trusted.
-    return `<?xml version="1.0" encoding="UTF-8"?>\n<${name} xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>${fault === 'other-bucket' ? 'other' : 'fake'}</Name><KeyCount>0</KeyCount><IsTruncated>${truncated}</IsTruncated>${next}${body}${encoding}</${name}>`
+    // Some stores count too few.
+    const count = fault === 'short' ? page.length + 1 : 0
+    return `<?xml version="1.0" encoding="UTF-8"?>\n<${name} xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>${fault === 'other-bucket' ? 'other' : 'fake'}</Name><KeyCount>${count}</KeyCount><IsTruncated>${truncated && fault !== 'hushed'}</IsTruncated>${next}${body}${encoding}</${name}>`
   }
 
   #rows(kind: 'versions' | 'objects', prefix: string): Version[] {

@@ -41,6 +41,7 @@ export function parsePage(xml: string, root: Root, bucket: string): Page {
   if (opening === null) throw broken(`it is no ${root}`)
   const rows: string[] = []
   const texts = new Map<string, string>()
+  let prefixes = 0
   let at = opening[0].length
   for (;;) {
     const start = xml.indexOf('<', at)
@@ -54,12 +55,16 @@ export function parsePage(xml: string, root: Root, bucket: string): Page {
     const end = xml.indexOf(`</${name}>`, at)
     if (end < 0) throw broken('it was cut short')
     if (ROWS.has(name)) rows.push(xml.slice(start, end))
+    else if (name === 'CommonPrefixes') prefixes++
     else texts.set(name, unescapeXml(xml.slice(at, end)))
     at = end + name.length + 3
   }
   const name = texts.get('Name') || bucket
   // Of an alias of an access point it may be the bucket behind it.
   if (name !== bucket && !bucket.endsWith('-s3alias')) throw broken(`it is of the bucket ${JSON.stringify(name)}, not of ${JSON.stringify(bucket)}`)
+  // What is counted and not shown is lost. Stores that count too few lose nothing.
+  const counted = Number(texts.get('KeyCount') || 0)
+  if (counted > rows.length + prefixes) throw broken(`it counts ${counted} rows and shows ${rows.length}`)
   return assemble(rows, texts, root)
 }
 
@@ -69,6 +74,8 @@ function assemble(rows: readonly string[], texts: ReadonlyMap<string, string>, r
   const truncated = texts.get('IsTruncated')
   if (truncated !== 'true' && truncated !== 'false') throw broken('it does not say whether it is truncated')
   const marker = texts.get(versions ? 'NextKeyMarker' : 'NextContinuationToken') || undefined
+  // Behind the last page nothing follows: one of the two is a lie, and rows may be lost by it. An empty marker is none.
+  if (truncated === 'false' && marker !== undefined) throw broken('it says that nothing follows, and also where that begins')
   return {
     rows: rows.map((row) => parseRow(row, encoded, versions)),
     truncated: truncated === 'true',

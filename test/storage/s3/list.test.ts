@@ -113,6 +113,7 @@ describe('a listing that cannot be right is an error, and never a short listing'
   const STORAGE_INVALID: readonly (readonly [Fault, number, RegExp])[] = [
     ['torn', 1, /cut short/], ['other-document', 1, /no List/], ['without-token', 1, /not where/], ['descending', 1, /out of order/], ['foreign', 1, /does not lie under/],
     ['from-the-start', 2, /out of order/], ['other-bucket', 1, /of the bucket "other", not of "fake"/], ['twice', 1, /two present states of "d\//],
+    ['hushed', 1, /nothing follows, and also where/], ['short', 1, /counts 5 rows and shows 4/],
   ]
   for (const memo of [undefined, 'v2-pinned'])
     test.each(STORAGE_INVALID)(`%s on page %i (${memo ?? 'versions'})`, async (fault, page, words) => {

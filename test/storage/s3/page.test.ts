@@ -61,6 +61,19 @@ describe('a page', () => {
   test.each(['Key', 'LastModified', 'ETag', 'Size', 'IsTruncated'])('without %s cannot be right', (name) => {
     expect(() => parsePage(whole.replace(new RegExp(`<${name}>.*</${name}>`), ''), 'ListBucketResult', 'fake')).toThrow(/cannot be right/)
   })
+  test.each([
+    ['ListBucketResult', '<NextContinuationToken>t</NextContinuationToken>'], ['ListVersionsResult', '<NextKeyMarker>b</NextKeyMarker><NextVersionIdMarker>v</NextVersionIdMarker>'],
+  ] as const)('of a %s that says that nothing follows, and where, cannot be right; an empty marker says nothing', (root, next) => {
+    const page = (more: string): string => `<${root}><IsTruncated>false</IsTruncated>${more}</${root}>`
+    expect(() => parsePage(page(next), root, 'fake')).toThrow(/cannot be right: it says that nothing follows, and also where that begins/)
+    expect(parsePage(page(next.replace(/>\w+</g, '><')), root, 'fake').truncated).toBe(false)
+  })
+  test('that counts more rows than it shows cannot be right; common prefixes are counted, and fewer are none lost', () => {
+    const counting = (count: number | string, more = ''): string => whole.replace('<IsTruncated>', `<KeyCount>${count}</KeyCount>${more}<IsTruncated>`)
+    expect(() => parsePage(counting(2), 'ListBucketResult', 'fake')).toThrow(/cannot be right: it counts 2 rows and shows 1/)
+    for (const page of [counting(0), counting(1), counting(''), counting(2, '<CommonPrefixes><Prefix>p/</Prefix></CommonPrefixes>')])
+      expect(parsePage(page, 'ListBucketResult', 'fake').rows.length).toBe(1)
+  })
   test('never makes the scanner throw anything else', () => {
     const piece = fc.constantFrom('<', '>', '</', '/>', 'Contents', '<Contents>', '</Contents>', '<Key>', '</Key>', '&', '&#x110000;', '%', 'ListBucketResult', '<IsTruncated>true</IsTruncated>', 'x')
     fc.assert(fc.property(fc.array(piece), (pieces) => {
