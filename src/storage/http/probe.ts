@@ -34,7 +34,7 @@ export async function probeWeb(watch: Watch, location: Location, means: Means, s
     const shown = shownOf(headers, answeredBy)
     const tooLarge = sizing(headers, bounds)
     const bytes = needsBody(shown, bounds)
-    const read = bytes && tooLarge.length === 0 ? await reading(asker, place, bounds, signal) : works('read', `the head of its answer only${bytes ? '' : ': a look reads no bytes of it'}`)
+    const read = bytes && tooLarge.length === 0 ? await reading(asker, place, bounds, signal) : works('read', `the head of its answer only${bytes ? '' : ': a look reads no more of it than proves its length'}`)
     return [read, tracking(shown, bounds, watch), ...tooLarge, await heading(ask, shown, signal)]
   } catch (error) {
     signal.throwIfAborted()

@@ -3,9 +3,12 @@ import type { Answer, Asker, Condition } from './ask.ts'
 import { checkKind, digestBody } from './body.ts'
 import type { Body } from './body.ts'
 import type { Bounds } from './config.ts'
-import { statusFailure } from './failures.ts'
+import { invalid, statusFailure } from './failures.ts'
 import { confirms, digestOver, isSame, isSettled, isStrong, isTracked, shownOf } from './shown.ts'
 import type { Known, Shown } from './shown.ts'
+
+// A body as short as this was on its way with its head: to its end it costs no request and next to no time.
+const SHORT_BYTES = 1_048_576
 
 /** What one web object is looked at with. */
 export interface Glass {
@@ -27,7 +30,7 @@ const HEAD_AGAIN_MS = 86_400_000
 
 /**
  * Looks at the object, of which `before` is known: at the price of one small request while nothing moved. What moved is never believed of a HEAD; a GET decides,
- * and its body is read only where bytes are to be compared (`content`), or where nothing else tells the length. Throws LOCATION_MISSING when it is not there,
+ * and its body is read only where bytes are to be compared (`content`), where nothing else tells the length, or where it is so short that reading proves the length. Throws LOCATION_MISSING when it is not there,
  * USAGE when no change would ever show.
  */
 export async function observe(glass: Glass, before: Known | undefined, nowMs: number, signal: AbortSignal): Promise<Seen> {
@@ -88,7 +91,7 @@ async function observeByGet(glass: Glass, { before, trusted, condition }: Past, 
       const read = await readWhole(glass, answer, shown, signal)
       if (read.torn) return { torn: { sizeBytes: read.body.sizeBytes } }
       ;({ body, shown } = read)
-    }
+    } else if (!(await hasLength(glass, answer, shown, signal))) return { torn: { sizeBytes: shown.sizeBytes } }
     const now = { ...shown, sizeBytes: body?.sizeBytes ?? shown.sizeBytes ?? 0 }
     const settled = isSettled(now, answer.message.headers, nowMs) || (!bounds.content && isStrong(now.etag))
     const digest = digestOver(before, now, body?.md5, bounds.content)
@@ -104,6 +107,26 @@ function shownIn({ place, name, bounds }: Glass, { status, message, answeredBy }
   if (status !== 200) throw statusFailure(status, place)
   checkKind(message.headers, place, name, bounds)
   return shownOf(message.headers, answeredBy)
+}
+
+/**
+ * Finds out whether what is new has the length that it shows: a short body is read, of a long one the last byte is asked for. A server that knows no ranges is believed.
+ * False when the object moved meanwhile. Throws STORAGE_INVALID or STORAGE_UNAVAILABLE for a length that cannot be right.
+ */
+async function hasLength({ asker, place, bounds }: Glass, answer: Answer, { etag, sizeBytes = 0 }: Shown, signal: AbortSignal): Promise<boolean> {
+  if (sizeBytes <= Math.min(SHORT_BYTES, bounds.bytesMax)) return digestBody(answer.message, place, bounds, signal).then(() => true)
+  answer.message.destroy()
+  const range = `bytes=${sizeBytes - 1}-${sizeBytes - 1}`
+  const { status, message } = await asker.ask('GET', undefined, signal, { range })
+  try {
+    const told = message.headers['content-range']
+    if (status === 206 && told === `bytes ${sizeBytes - 1}-${sizeBytes - 1}/${sizeBytes}`) return (await digestBody(message, place, bounds, signal)).sizeBytes === 1
+    if (status === 206 && message.headers.etag !== etag) return false
+    if (status !== 206 && status !== 416) return true
+    throw invalid(place, `shows a length of ${sizeBytes} bytes that cannot be right: asked for the last of them it answers ${status}${told === undefined ? '' : ` (${told})`}`, 'the server, or a cache before it, is at fault; nothing was recorded')
+  } finally {
+    message.destroy()
+  }
 }
 
 /**

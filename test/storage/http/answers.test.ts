@@ -182,7 +182,7 @@ describe('HEAD', () => {
     // A server that calls "not modified" what is older than was asked, and does not show the time.
     web.served = { body: 'one', modified: new Date('2026-01-01T00:00:00Z') }
     const silent: Answering = (request, response) => {
-      if (request.headers['if-modified-since'] === undefined || request.method !== 'GET') return void response.writeHead(request.method === 'HEAD' ? 405 : 200, { 'content-length': 3, 'last-modified': web.served.modified?.toUTCString() }).end()
+      if (request.headers['if-modified-since'] === undefined || request.method !== 'GET') return void response.writeHead(request.method === 'HEAD' ? 405 : 200, { 'content-length': 3, 'last-modified': web.served.modified?.toUTCString() }).end(request.method === 'HEAD' ? undefined : 'one')
       response.writeHead(304).end()
     }
     web.answer = silent
@@ -202,9 +202,65 @@ describe('HEAD', () => {
     const site = await webSite(at())
     for (const versions of [1, 1, 1]) expect(await site.look()).toMatchObject({ versions, state: 'clean' })
     expect(await entryOf(site)).toMatchObject({ sizeBytes: 1e9 })
-    expect(web.methods()).toBe('GET HEAD GET GET')
+    // One more when it is new: whether it has a last byte.
+    expect(web.methods()).toBe('GET GET HEAD GET GET')
     expect(await requestsOf(site)).toBe(1)
     expect(taken).toBeLessThan(1e8)
+  })
+})
+
+describe('a length that lies', () => {
+  const told = (sizeBytes: number, body: string, ranged: Answering = (_, response) => void response.writeHead(416).end()): Answering => (request, response) => {
+    if (request.headers.range !== undefined) return ranged(request, response)
+    response.writeHead(200, { 'content-length': sizeBytes, etag: '"new"' })
+    if (request.method === 'HEAD') return void response.end()
+    response.write(body, () => response.destroy())
+  }
+  const part = (range: string, etag = '"new"', body = 'x'): Answering => (_, response) => void response.writeHead(206, { 'content-range': range, etag, 'content-length': 1 }).end(body)
+
+  test.each<[string, Answering, string, RegExp]>([
+    ['of a short body', told(1_000, 'three'), 'unavailable', /broke off after 5 of 1000 bytes/],
+    ['of no body', told(1_000, ''), 'unavailable', /broke off after 0 of 1000 bytes/],
+    ['of a long body, which has no byte there', told(2e6, 'three'), 'backoff', /^STORAGE_INVALID: .*shows a length of 2000000 bytes that cannot be right: asked for the last of them it answers 416$/],
+    ['of a long body, which has another length', told(2e6, 'three', part('bytes 1999999-1999999/3000000')), 'backoff', /^STORAGE_INVALID: .*answers 206 \(bytes 1999999-1999999\/3000000\)/],
+    ['of a long body, which is cut before its last byte', told(2e6, 'three', (_, response) => {
+      response.writeHead(206, { 'content-range': 'bytes 1999999-1999999/2000000', etag: '"new"', 'content-length': 1 }).flushHeaders()
+      response.destroy()
+    }), 'unavailable', /broke off after 0 of 1 bytes/],
+  ])('%s, is no version, though its ETag tells of a change', async (_, answer, state, reason) => {
+    const [site, first] = [await webSite(at()), await webSite(at())]
+    await site.look()
+    web.answer = answer
+    const words = { state, reason: expect.stringMatching(reason), action: expect.stringMatching(/./) }
+    expect(await site.look()).toMatchObject({ versions: 1, ...words })
+    expect(await first.look()).toMatchObject({ versions: 0, ...words })
+    web.answer = well
+    web.put('two')
+    expect(await site.look()).toMatchObject({ versions: 2, state: 'clean' })
+  })
+
+  test('not, though it is long, is proven by one byte, once for each change; a server without ranges is believed', async () => {
+    web.served = { body: Buffer.alloc(2e6), etag: '"a"', ranges: {} }
+    const site = await webSite(at())
+    expect(await site.look()).toMatchObject({ versions: 1, state: 'clean' })
+    expect(web.asked.map(({ headers }) => headers.range)).toEqual([undefined, 'bytes=1999999-1999999'])
+    web.methods()
+    expect(await site.look()).toMatchObject({ versions: 1, state: 'clean' })
+    expect(web.methods()).toBe('HEAD')
+    web.served = { body: Buffer.alloc(2e6), etag: '"b"' }
+    expect(await site.look()).toMatchObject({ versions: 2, state: 'clean' })
+  })
+
+  test('only because the object moved while it was asked for is looked at again', async () => {
+    let ranged = 0
+    web.answer = told(2e6, 'three', (request, response) => {
+      ranged++
+      web.answer = well
+      part('bytes 1999999-1999999/3000000', '"newer"')(request, response)
+    })
+    const site = await webSite(at())
+    expect(await site.look()).toMatchObject({ versions: 1, state: 'clean' })
+    expect([ranged, (await entryOf(site)).sizeBytes]).toEqual([1, 3])
   })
 })
 
