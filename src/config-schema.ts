@@ -53,7 +53,7 @@ const watch = mapping({
   guard: key(guard, 'What must hold before a version is recorded.'),
   on_unreadable: key(
     z.enum(['fail', 'skip'], { error: 'expected fail or skip' }),
-    'What cannot be read: fail records nothing, skip names it in the certificate. Default fail.',
+    'What cannot be read: fail records nothing, skip names it in the certificate, and what was recorded of it before counts as removed until it can be read again. Default fail.',
   ),
   confirm: key(flag, 'S3 and GCS: a scan lists a second time before a version, so that it can be called consistent; of single hinted objects nothing is listed. Default false.'),
   clock_slack: key(duration(0), 'Files: how far the clock of a file server may be off. Default 0s.'),

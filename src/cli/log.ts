@@ -2,7 +2,7 @@ import type { VersionView } from '../model/version.ts'
 import type { Context, Options } from './context.ts'
 import { parseArtifact } from './names.ts'
 import { placeOf, reading } from './place.ts'
-import { formatChanges, formatCount, formatRestorability, formatSize, formatWhen, visible } from './words.ts'
+import { formatChanges, formatCount, formatRestorability, formatSize, formatWhen, unreadIn, visible } from './words.ts'
 
 /** Prints the versions of an artifact, newest first. */
 export async function log(context: Context, artifact: string, options: Options): Promise<void> {
@@ -31,7 +31,8 @@ function cells(view: VersionView, now: number): string[] {
   return [
     view.version,
     formatWhen(view.createdAt, now),
-    formatChanges(view.changes),
+    // Else a removal for want of permission would read like any other.
+    unreadIn(view.certificate) === 0 ? formatChanges(view.changes) : `${formatChanges(view.changes)} (${formatCount(unreadIn(view.certificate))} unreadable)`,
     formatCount(view.entries),
     formatSize(view.sizeBytes),
     view.cause,

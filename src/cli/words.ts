@@ -1,5 +1,5 @@
 // What people read: sizes, times and names as words. Programs get `--json`.
-import type { Changes, MarkView, RunView, VersionView } from '../model/version.ts'
+import type { Certificate, Changes, MarkView, RunView, VersionView } from '../model/version.ts'
 
 const UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB', 'EB']
 
@@ -99,14 +99,20 @@ export function formatArtifact(view: { readonly artifact: string; readonly entit
   return visible(view.entity === defaultEntity ? view.artifact : `${view.entity}/${view.artifact}`)
 }
 
+/** How many files and folders could not be read, and are left out: such a version is not complete. */
+export function unreadIn({ skippedByReason }: Certificate): number {
+  return (skippedByReason['unreadable'] ?? 0) + (skippedByReason['unreadable-directory'] ?? 0)
+}
+
 /** One line for a new version: `demo/files:v3  +1 ~0 -2  (1.2 kB added, hint)`. What was skipped is never left unsaid. */
 export function formatVersion(view: VersionView, defaultEntity: string): string {
   const { changes, certificate } = view
   const skipped = Object.values(certificate.skippedByReason).reduce((sum, count) => sum + count, 0)
+  const unread = unreadIn(certificate)
   const facts = [
     ...(changes.bytesAdded > 0 || changes.bytesRemoved === 0 ? [`${formatSize(changes.bytesAdded)} added`] : []),
     ...(changes.bytesRemoved > 0 ? [`${formatSize(changes.bytesRemoved)} removed`] : []),
-    ...(skipped > 0 ? [`${formatCount(skipped)} skipped`] : []),
+    ...(skipped > 0 ? [`${formatCount(skipped)} skipped${unread > 0 ? `, of which ${formatCount(unread)} could not be read` : ''}`] : []),
     ...(certificate.changedUnderLook.length > 0 ? [`${formatCount(certificate.changedUnderLook.length)} changed under the look`] : []),
     view.cause,
   ]

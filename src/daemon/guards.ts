@@ -1,3 +1,4 @@
+import { isUnreadable } from '../model/entry.ts'
 import { isFailure, VarveError } from '../model/errors.ts'
 import { locationAt } from '../model/location.ts'
 import type { Watch } from '../model/watch.ts'
@@ -63,8 +64,19 @@ export function checkRoot(looking: Looking, root: Root, watch: Watch): void {
   })
 }
 
-/** The guards before a commit. Throws Held when one trips and `accept` does not cover what it would let through. */
-export async function checkTally(staging: Staging, tally: Tally, root: Root): Promise<void> {
+// Of what was left out so many are named in a line; `skipped` has them all.
+const LEFT_OUT_MOST = 20
+
+/** What was recorded and is removed now for no other reason than that it cannot be read (`on_unreadable: skip`): the first of it by name. Undefined when there is none. */
+export async function leftOut({ looking, parts }: Staging, { skipped, changes }: Tally): Promise<string | undefined> {
+  const paths: string[] = []
+  if (changes.removed + changes.moved > 0) for (const skip of skipped) if (isUnreadable(skip) && (await parts.registry.removes(looking, skip.path))) paths.push(skip.path)
+  const more = paths.length - LEFT_OUT_MOST
+  return paths.length === 0 ? undefined : `${paths.slice(0, LEFT_OUT_MOST).join(', ')}${more > 0 ? ` and ${more} more` : ''}`
+}
+
+/** The guards before a commit; `unread` is what of the removed could not be read. Throws Held when one trips and `accept` does not cover what it would let through. */
+export async function checkTally(staging: Staging, tally: Tally, root: Root, unread: string | undefined): Promise<void> {
   const { looking, watch } = staging
   const base = looking.base
   const accepts = `look at what is missing; if that is meant, run: varve accept ${watch.name}`
@@ -78,7 +90,7 @@ export async function checkTally(staging: Staging, tally: Tally, root: Root): Pr
     words = `${tally.changes.removed} of ${base.entries} entries ${tally.changes.removed === 1 ? 'is' : 'are'} gone, more than guard.max_removed (${Math.round(watch.guard.removedShareMax * 100)} %)`
   if (words === undefined) return
   if (looking.accepted !== undefined && (await staging.parts.registry.removedBeyondAccepted(looking, 1)).length === 0) return
-  throw new Held(words, accepts, seen)
+  throw new Held(unread === undefined ? words : `${words}; not gone, but not to be read: ${unread}`, accepts, seen)
 }
 
 /** Law 5 for disks that are mounted below the root: what is gone with its mount is not known to be gone. Throws LOCATION_MISSING, or Held where another is in its place. */
@@ -86,7 +98,7 @@ async function checkBelow({ looking, watch, parts }: Staging, tally: Tally, root
   const before = looking.root === undefined ? {} : rootIn(looking.root).below
   for (const [path, was] of Object.entries(before ?? {})) {
     const is = root.below?.[path]
-    if (is === was || !(await parts.registry.removesBelow(looking, `${path}/`))) continue
+    if (is === was || !(await parts.registry.removes(looking, `${path}/`))) continue
     if (looking.accepted !== undefined && (await parts.registry.removedBeyondAccepted(looking, 1)).length === 0) return
     const seen = { digest: tally.digest, root: rootText(root) }
     if (is !== undefined) throw new Held(`another disk is mounted at ${path}: it was ${was}, now it is ${is}`, `if that is meant, run: varve accept ${watch.name}`, seen)

@@ -6,7 +6,7 @@ import type { Watch } from '../model/watch.ts'
 import type { Looking, Outcome, Recorded, Tally, WatchRow } from '../registry/registry.ts'
 import type { Root, Store } from '../storage/storage.ts'
 import { filterOf } from './filter.ts'
-import { checkComplete, checkHidden, checkRoot, checkTally, Held, isSameRoot, rootToKeep } from './guards.ts'
+import { checkComplete, checkHidden, checkRoot, checkTally, Held, isSameRoot, leftOut, rootToKeep } from './guards.ts'
 import type { LookParts } from './parts.ts'
 import { flush, oversize, stage } from './staging.ts'
 import type { Staging } from './staging.ts'
@@ -167,7 +167,9 @@ async function record(staging: Staging, root: Root, seen: Seen & { startedAt: nu
   const { added, modified, removed, moved } = tally.changes
   const changes = added + modified + removed + moved
   if (changes > 0) await checkComplete(staging)
-  await checkTally(staging, tally, root)
+  const unread = await leftOut(staging, tally)
+  if (unread !== undefined) staging.notes.add(`could not be read, and counts as removed until it can: ${unread}`)
+  await checkTally(staging, tally, root, unread)
   const nothing = staging.looking.base === undefined && tally.entries === 0
   if (nothing && staging.looking.watch === undefined) {
     // Beside a head that another put made meanwhile, what was staged is nothing new.

@@ -19,7 +19,7 @@ import { request } from './requests.ts'
 import { giveBack, removable, removeVersion } from './retain.ts'
 import { checkRights } from './rights.ts'
 import { directories, hasRowsUnder, rowsAt, rowsBetween, rowsIn, skipsIn } from './rows.ts'
-import { removedBeyondAccepted, removesBelow, stage, tally } from './staging.ts'
+import { removedBeyondAccepted, removes, stage, tally } from './staging.ts'
 import { endRun, use } from './uses.ts'
 import { enroll, watchesOf, watchRow, watchRows, watchViews, setHearing } from './watches.ts'
 
@@ -114,7 +114,7 @@ export async function openOn(writer: Connection, reader: Connection = writer): P
     stage: (looking, findings) => stage(db, looking, findings),
     tally: (looking) => tally(db, looking),
     removedBeyondAccepted: (looking, limit) => removedBeyondAccepted(db, looking, limit),
-    removesBelow: (looking, folder) => removesBelow(db, looking, folder),
+    removes: (looking, path) => removes(db, looking, path),
     record: (looking, outcome, nowMs) => record(db, looking, outcome, nowMs),
     release: (looking, verdict) => release(db, looking, verdict),
     setHearing: (watches_, source, told) => setHearing(db, watches_, source, told),

@@ -91,8 +91,8 @@ export interface Ledger {
   tally(looking: Looking): Promise<Tally>
   /** Paths, staged as removed, that the accepted held look did not remove: at most `limit`. */
   removedBeyondAccepted(looking: Looking, limit: number): Promise<readonly string[]>
-  /** True when paths that begin with `folder` (ends in `/`) are staged as removed. */
-  removesBelow(looking: Looking, folder: string): Promise<boolean>
+  /** True when `path`, or where it ends in `/` one that begins with it, is staged as removed. */
+  removes(looking: Looking, path: string): Promise<boolean>
   /**
    * Hop 4, one transaction: lease and epoch ours and head = base, also when nothing differs; else it writes nothing and answers `overtaken`.
    * With differences: version base + 1, its rows, aliases, run; WHOLE for every other watch of the collection. Then `committedGeneration`, the covered

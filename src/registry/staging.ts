@@ -173,9 +173,13 @@ async function moveDigest(db: Database, look: number, digest: SetDigest): Promis
   }
 }
 
-/** See `Ledger.removesBelow`. */
-export async function removesBelow(db: Database, looking: Looking, folder: string): Promise<boolean> {
-  const row = await db.read.one(`SELECT 1 FROM scratch WHERE look = :look AND path > :folder AND path < :end AND op = 'remove' LIMIT 1`, { look: looking.id, folder, end: `${folder.slice(0, -1)}0` })
+/** See `Ledger.removes`. */
+export async function removes(db: Database, looking: Looking, path: string): Promise<boolean> {
+  const below = path.endsWith('/')
+  const row = await db.read.one(
+    `SELECT 1 FROM scratch WHERE look = :look AND ${below ? 'path > :path AND path < :end' : 'path = :path'} AND op = 'remove' LIMIT 1`,
+    { look: looking.id, path, ...(below && { end: `${path.slice(0, -1)}0` }) },
+  )
   return row !== undefined
 }
 

@@ -61,6 +61,8 @@ test('a new version is one line that says what changed, how much, and why', () =
 test('what was skipped or moved under the look is never left unsaid', () => {
   const certificate = { ...VERSION.certificate, skippedByReason: { fifo: 1, 'left-out': 2 }, changedUnderLook: ['a'] }
   expect(formatVersion({ ...VERSION, certificate }, 'local')).toContain('3 skipped, 1 changed under the look, hint')
+  const unread = { ...certificate, skippedByReason: { fifo: 1, unreadable: 2, 'unreadable-directory': 1 } }
+  expect(formatVersion({ ...VERSION, certificate: unread }, 'local')).toContain('4 skipped, of which 3 could not be read, 1 changed')
 })
 
 test('a change shows its sign, its names and its sizes', () => {

@@ -14,7 +14,7 @@ async function tell(site: Site): Promise<unknown> {
   const { versions, state, reason, action } = await site.look()
   const head = (await versionsOf(site.registry)).at(-1)
   const paths = head === undefined ? [] : (await entriesOf(site.registry)).map(({ path }) => path)
-  return { versions, state, code: reason?.split(':')[0], reason, action, paths, skipped: head?.certificate.skipped }
+  return { versions, state, code: reason?.split(':')[0], reason, action, paths, skipped: head?.certificate.skipped, notes: head?.certificate.notes }
 }
 
 for (const folder of ['', 'open/', 'shut/', 'shut/deep/']) mkdirSync(root + folder, { recursive: true })

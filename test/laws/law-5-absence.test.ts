@@ -319,6 +319,11 @@ law<'silent'>('what may not be read is no version, or is named where the watch s
   const named = Array.from({ length: 20 }, (_, i) => `open/f${i + 10} (unreadable)`).join(', ')
   expect(told.get('more than are named')?.strict).toMatchObject({ reason: `UNREADABLE: 25 paths cannot be read: ${named} and 5 more`, action: expect.stringMatching(/exclude them/) })
   expect(told.get('a directory')?.lenient).toMatchObject({ state: 'clean', paths: ['a', 'open/b'], skipped: [{ path: 'shut/', reason: 'unreadable-directory' }] })
+  // No plain removal: the version says what it could not read.
+  const unread = (path: string): unknown => [`could not be read, and counts as removed until it can: ${path}`]
+  expect(told.get('a directory')?.lenient).toMatchObject({ notes: unread('shut/') })
+  expect(told.get('a file that changed')?.lenient).toMatchObject({ notes: unread('open/b') })
+  for (const act of ['nothing', 'a directory, mended', 'more than are named']) expect(told.get(act)?.lenient).toMatchObject({ notes: [] })
   expect(told.get('a file that changed')?.lenient).toMatchObject({ state: 'clean', paths: ['a', 'shut/c', 'shut/deep/d'], skipped: [{ path: 'open/b', reason: 'unreadable' }] })
   expect(told.get('a file that changed, mended')?.lenient).toMatchObject({ state: 'clean', paths: all, skipped: [] })
 }, { 'what cannot be read left out without a word': 'silent' })

@@ -306,7 +306,7 @@ function verdicts(open: OpenRegistry): void {
     expect(unasked.accepted).toEqual({ root: 'disk' })
     await registry.stage(unasked, ['a', 'b', 'c'].map(remove))
     expect(await registry.removedBeyondAccepted(unasked, 10)).toEqual(['a', 'b', 'c'])
-    expect([await registry.removesBelow(unasked, 'a/'), await registry.removesBelow(unasked, '/')]).toEqual([false, false])
+    expect(await Promise.all(['a/', '/', 'a', 'd'].map((path) => registry.removes(unasked, path)))).toEqual([false, false, true, false])
     await registry.release(unasked, { state: 'held', reason: 'many', held: { root: 'another' } }, NOW)
     const other = await begun(registry)
     expect(other.accepted).toBeUndefined()
