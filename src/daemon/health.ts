@@ -7,6 +7,8 @@ import type { Log } from './parts.ts'
 
 // Probes give up after a second, by default.
 const REGISTRY_MOST_MS = 800
+// Each proof that it can be written to is a sync of the disk: whoever asks more often is told the last one.
+const PROOF_EVERY_MS = 1_000
 // What hears begins within a second or two. What hangs, on a mount that does not answer, may do so for ever, and must not keep all others from being ready.
 const BEGIN_MOST_MS = 10_000
 
@@ -36,7 +38,7 @@ interface Account {
 
 /** Keeps account of the daemon's parts. `sources` are those given, kept account of: hand these to `runDaemon`. */
 export function healthOf(parts: {
-  readonly registry: Pick<Registry, 'watchRow' | 'setHearing'>
+  readonly registry: Pick<Registry, 'watchRow' | 'proveWritable' | 'setHearing'>
   readonly queue: Pick<Queue, 'trouble' | 'advice'>
   readonly sources: readonly ChangeSource[]
   readonly clock: Pick<Clock, 'sleep' | 'monotonic'>
@@ -53,12 +55,28 @@ export function healthOf(parts: {
     return Promise.race([asked, late]).finally(() => enough.abort())
   }
 
+  let proving: Promise<void> | undefined
+  let provenMs = -Infinity
+  let unwritable: string | undefined
+
+  /** Why what is heard cannot be marked, such as a full disk. A long commit of another process makes it wait, and says nothing. */
+  const writeTrouble = async (): Promise<string | undefined> => {
+    if (proving === undefined && parts.clock.monotonic() - provenMs >= PROOF_EVERY_MS) {
+      provenMs = parts.clock.monotonic()
+      const proof = parts.registry.proveWritable().then(() => undefined, (error: unknown) => (isFailure(error, 'REGISTRY_BUSY') ? unwritable : describe(error)))
+      proving = proof.then((told) => void (unwritable = told)).finally(() => (proving = undefined))
+    }
+    const enough = new AbortController()
+    await Promise.race([proving, parts.clock.sleep(REGISTRY_MOST_MS, enough.signal)]).finally(() => enough.abort())
+    return unwritable
+  }
+
   const isTried = ({ tried, sinceMs }: Account): boolean => tried || (sinceMs !== undefined && parts.clock.monotonic() - sinceMs >= BEGIN_MOST_MS)
 
   return {
     sources: accounts.map((account) => keepAccount(account, parts)),
     checks: async () => [
-      checkOf('registry', await registryTrouble()),
+      checkOf('registry', await Promise.all([registryTrouble(), writeTrouble()]).then(([deaf, full]) => deaf ?? full)),
       checkOf('queue', parts.queue.trouble() ?? parts.queue.advice(), parts.queue.trouble() === undefined),
       ...accounts.map((account) => checkOf(account.source.name, account.why, isTried(account))),
     ],

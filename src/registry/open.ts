@@ -99,6 +99,8 @@ export async function openOn(writer: Connection, reader: Connection = writer): P
     close: () => db.close(),
     enroll: (watches, nowMs, owner) => enroll(db, watches, nowMs, owner),
     request: (requests, nowMs) => request(db, requests, nowMs),
+    // Another text each time: what is written over itself is not written at all.
+    proveWritable: () => db.transaction(async (tx) => void (await tx.all(`INSERT OR REPLACE INTO meta VALUES ('proof', hex(randomblob(8)))`))),
     watchRows: () => watchRows(db),
     watchRow: (watch) => watchRow(db, watch),
     begin: (watch, owner, leaseMs, nowMs, dead) => begin(db, watch, owner, leaseMs, nowMs, dead),

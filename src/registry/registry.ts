@@ -50,6 +50,8 @@ export interface Ledger {
    * A second request of a path raises its generation. More than 1,000 paths of a watch become WHOLE. Unknown watches are left out.
    */
   request(requests: readonly LookRequest[], nowMs: number): Promise<void>
+  /** Writes something small, durably: when it resolves, what is requested now would be on the disk, too. Throws what `request` throws. */
+  proveWritable(): Promise<void>
   watchRows(): Promise<readonly WatchRow[]>
   watchRow(watch: string): Promise<WatchRow | undefined>
   /**

@@ -7,7 +7,7 @@ import type { ChangeSource, Hearing, Hint } from '../../src/storage/storage.ts'
 
 let nowMs = 0
 const clock = { monotonic: () => nowMs, sleep: (ms: number, signal?: AbortSignal) => sleep(ms, undefined, signal === undefined ? {} : { signal }).catch(() => undefined) }
-const registry = { watchRow: async () => undefined, setHearing: async () => undefined }
+const registry = { watchRow: async () => undefined, proveWritable: async () => undefined, setHearing: async () => undefined }
 const log = { info: () => undefined, warn: () => undefined, error: () => undefined }
 const queue = { trouble: (): string | undefined => undefined, advice: (): string | undefined => undefined }
 const ALL: Hint = { scheme: 's3', bucket: 'b', key: '', whole: true }
@@ -32,6 +32,27 @@ test('a registry that fails says why, scrubbed; one that hangs is asked once, an
   await sleep(1)
   hanging.watchRow = async () => undefined
   expect(await health.checks()).toEqual(WELL)
+})
+
+test('a registry that cannot be written to says why until it can; that another process writes is no trouble; it is tried once a second', async () => {
+  let tried = 0
+  let answer: () => Promise<undefined> = () => Promise.reject(new VarveError('REGISTRY_FULL', 'the disk under data is full'))
+  const { checks } = healthOf({ registry: { ...registry, proveWritable: () => (tried++, answer()) }, queue, sources: [], clock, log })
+  const full = { check: 'registry', ok: false, why: 'the disk under data is full' }
+  const next = async (): Promise<Check | undefined> => ((nowMs += 1_000), (await checks())[0])
+  expect(await next()).toEqual(full)
+  answer = () => Promise.reject(new VarveError('REGISTRY_BUSY', 'another process is writing'))
+  expect([(await checks())[0], tried, await next(), tried]).toEqual([full, 1, full, 2])
+  // One that waits for its turn is waited for no longer than the registry is, and not asked a second time.
+  let end = (): void => undefined
+  answer = () => new Promise((resolve) => (end = () => resolve(undefined)))
+  expect([await next(), await next(), tried]).toEqual([full, full, 3])
+  end()
+  await sleep(1)
+  answer = async () => undefined
+  expect([(await checks())[0], await next()]).toEqual([{ check: 'registry', ok: true }, { check: 'registry', ok: true }])
+  answer = () => Promise.reject(new VarveError('REGISTRY_BUSY', 'another process is writing'))
+  expect(await next()).toEqual({ check: 'registry', ok: true })
 })
 
 test('a queue in trouble is not well; one that could be set up better is', async () => {
