@@ -215,7 +215,7 @@ function schemeClashes(tree: Tree, path: readonly PropertyKey[], watch: unknown)
   ]
 }
 
-/** One location or several, and each of several in a part of the artifact that is its own: so no path can come twice. */
+/** One location or several, and each of several in a part of the artifact that is its own: so no path can come twice, nor be an object here and a folder there. */
 function placeClashes(tree: Tree, path: readonly PropertyKey[], watch: unknown): Problem[] {
   if (watch === null || typeof watch !== 'object') return []
   const [one, several] = ['location', 'locations'].map((name) => Object.hasOwn(watch, name))

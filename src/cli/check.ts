@@ -16,7 +16,7 @@ export async function check(context: Context, options: Options): Promise<void> {
 export async function watchLine(watch: Watch, defaultEntity: string, opener: Pick<Opener, 'lagMs'>): Promise<string> {
   const far = (await opener.lagMs(watch)) !== undefined
   const artifact = `${formatCollection(watch.collection, defaultEntity)} (${watch.type})`
-  return `  ${visible(`${watch.name}: ${formatLocations(watch.locations)} -> ${artifact}; ${scopeOf(watch)}; ${hearingOf(watch, far)}`)}`
+  return `  ${visible(`${watch.name}: ${formatLocations(watch.locations)} -> ${artifact}; ${scopeOf(watch)}${filtersOf(watch)}; ${hearingOf(watch, far)}`)}`
 }
 
 function scopeOf({ locations: [location, ...others] }: Watch): string {
@@ -25,6 +25,11 @@ function scopeOf({ locations: [location, ...others] }: Watch): string {
   if (isWeb(location)) return 'that object'
   // The slash is the boundary: without it, one object may be meant.
   return `the object of that name, or, if there is none, all that lies below ${formatLocation(location)}/ (write the / to mean only that)`
+}
+
+function filtersOf({ include, exclude }: Watch): string {
+  const only = include.length === 0 ? '' : `, only ${include.join(' ')}`
+  return exclude.length === 0 ? only : `${only}, ${include.length === 0 ? 'but ' : ''}not ${exclude.join(' ')}`
 }
 
 const HEARD_BY = { sqs: 'SQS', pubsub: 'Pub/Sub', webhook: 'a webhook' }

@@ -28,6 +28,9 @@ export interface PutOptions extends Options {
   readonly project?: string
 }
 
+// What is advised to who writes a configuration, and is no option of put: it looks as the watch does, where there is one.
+const OF_WATCH = /\b(http|s3|gcs|guard)\.[a-z_]+|\bon_unreadable\b/
+
 /** Looks at a location once and records it; prints the version made, or the one found when nothing differs. */
 export async function put(context: Context, uri: string, options: PutOptions): Promise<void> {
   const place = await placeOf(context, options)
@@ -56,7 +59,9 @@ export async function put(context: Context, uri: string, options: PutOptions): P
     const parts = context.opener.lookParts(registry, tellOn(context.screen, place.defaultEntity), options.verbose === true)
     return putOnce(parts, order, watch, context.signal).catch((error: unknown) => {
       // A put has no watch that could accept: the person who held it back is the one who asks.
-      throw isFailure(error, 'HELD') ? new VarveError('HELD', error.message, { hint: 'nothing was recorded', cause: error }) : error
+      if (isFailure(error, 'HELD')) throw new VarveError('HELD', error.message, { hint: 'nothing was recorded', cause: error })
+      const isOfWatch = isFailure(error) && OF_WATCH.test(error.hint ?? '')
+      throw isOfWatch ? new VarveError(error.code, error.message, { hint: `${error.hint} (of put: in a watch of this location and artifact, in the configuration)`, cause: error }) : error
     })
   }
   try {

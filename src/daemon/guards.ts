@@ -39,9 +39,24 @@ export function rootToKeep(looking: Looking, root: Root): string {
   return rootText({ ...root, below: { ...before, ...root.below } })
 }
 
+/** True where something is mounted below the root that was not there when it was last looked at, or was another. */
+export function mountsMore(looking: Looking, root: Root): boolean {
+  const before = looking.root === undefined ? {} : (rootIn(looking.root).below ?? {})
+  return Object.entries(root.below ?? {}).some(([path, is]) => before[path] !== is)
+}
+
 /** What is known of one of them alone tells nothing: it may have been recorded before Varve asked for it. */
 export function isSameRoot(before: Known, now: Known): boolean {
   return before.identity === now.identity && !(now.finer ?? []).some((one, place) => one !== null && one !== (before.finer?.[place] ?? one))
+}
+
+/** Two roots in words: never the same ones, whatever it is that differs. */
+export function tellApart(before: Known, now: Known): readonly [string, string] {
+  const tell = ({ identity, words, finer = [] }: Known): string => {
+    const more = before.identity === now.identity ? finer.filter((one) => one !== null) : before.words === now.words ? [identity] : []
+    return [words, ...more].join(', ')
+  }
+  return [tell(before), tell(now)]
 }
 
 /**
@@ -53,7 +68,7 @@ export function checkRoot(looking: Looking, root: Root, watch: Watch): void {
   if (accepted?.mount === root.mount && isSameRoot(accepted, root)) return
   const before = rootIn(looking.root)
   if (isSameRoot(before, root)) return
-  const [was, is] = [before, root].map(({ words, finer = [] }) => [words, ...(before.identity === root.identity ? finer.filter((one) => one !== null) : [])].join(', '))
+  const [was, is] = tellApart(before, root)
   if (before.mount !== root.mount)
     throw new VarveError('LOCATION_MISSING', `the root is gone: it was ${was}, what lies there now is ${is}`, {
       hint: `mount it again; if the data moved for good, run: varve accept ${watch.name}`,

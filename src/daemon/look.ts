@@ -6,7 +6,7 @@ import type { Watch } from '../model/watch.ts'
 import type { Looking, Outcome, Recorded, Tally, WatchRow } from '../registry/registry.ts'
 import type { Root, Store } from '../storage/storage.ts'
 import { filterOf } from './filter.ts'
-import { checkComplete, checkHidden, checkRoot, checkTally, Held, isSameRoot, leftOut, rootToKeep } from './guards.ts'
+import { checkComplete, checkHidden, checkRoot, checkTally, Held, isSameRoot, leftOut, mountsMore, rootToKeep, tellApart } from './guards.ts'
 import type { LookParts } from './parts.ts'
 import { flush, oversize, stage } from './staging.ts'
 import type { Staging } from './staging.ts'
@@ -40,8 +40,10 @@ export async function look(parts: LookParts, watch: Watch, looking: Looking, sig
     const waited = Math.max(0, startedAt - (looking.firstHintAt ?? startedAt))
     const seen = await lookUntilStill(staging, startedAt, startedMs + watch.maxWaitMs - waited)
     const after = await store.root(signal)
-    if (!isSameRoot(root, after))
-      throw new VarveError('LOCATION_MISSING', `the root changed while it was looked at: it was ${root.words}, now it is ${after.words}`)
+    if (!isSameRoot(root, after)) {
+      const [was, is] = tellApart(root, after)
+      throw new VarveError('LOCATION_MISSING', `the root changed while it was looked at: it was ${was}, now it is ${is}`)
+    }
     return await record(staging, after, { ...seen, startedAt, startedMs })
   } finally {
     await store.close()
@@ -201,6 +203,8 @@ async function unheard(staging: Staging, root: Root, startedAt: number): Promise
   if (cause !== 'interval' || watch === undefined || paths.length > 0 || firstHintAt !== undefined) return false
   // Where nobody hears, nothing was lost.
   if (staging.watch.events === undefined && (root.network || !hasFiles(staging.watch))) return false
+  // A disk that was mounted below the root brought what nobody could hear of.
+  if (mountsMore(staging.looking, root)) return false
   const row = await staging.parts.registry.watchRow(watch)
   return row?.lastHintAt === undefined || row.lastHintAt < startedAt - HEARING_MS
 }

@@ -139,9 +139,10 @@ export function locationAt(locations: readonly Location[], path: string): Locati
   })
 }
 
-/** True where one path could belong to both. */
+/** True where one path could belong to both, or be an object in one and a folder in the other, which no disk can hold. */
 export function overlap(a: Area, b: Area): boolean {
-  if ('path' in a) return 'path' in b ? a.path === b.path : a.path.startsWith(b.folder)
+  if ('path' in a && 'path' in b) return `${a.path}/`.startsWith(`${b.path}/`) || `${b.path}/`.startsWith(`${a.path}/`)
+  if ('path' in a) return 'folder' in b && (a.path.startsWith(b.folder) || b.folder.startsWith(`${a.path}/`))
   return 'path' in b ? overlap(b, a) : a.folder.startsWith(b.folder) || b.folder.startsWith(a.folder)
 }
 

@@ -129,11 +129,15 @@ test('check prints what it would watch, and what a missing slash means', async (
     'watch:',
     '  - { name: one, location: s3://bucket/mnist, artifact: vision/mnist, type: dataset }',
     '  - { name: two, location: /mnt/runs/, artifact: lab/vision/runs, type: model }',
+    '  - { name: three, location: s3://bucket/a/, artifact: vision/a, type: dataset, include: ["**/*.png", "**/*.jpg"], exclude: ["**/_tmp/**"] }',
+    '  - { name: four, location: s3://bucket/b/, artifact: vision/b, type: dataset, exclude: ["**/_tmp/**"] }',
   ].join('\n'))
   const { exit, stdout, stderr } = await varve('check', '--config', file)
   expect({ exit, stderr }).toEqual({ exit: 0, stderr: '' })
   const lines = stdout.trimEnd().split('\n')
-  expect(lines[0]).toBe(`${file}: 2 watches, no errors`)
+  expect(lines[0]).toBe(`${file}: 4 watches, no errors`)
+  expect(lines[3]).toContain('; all that lies below it, only **/*.png **/*.jpg, not **/_tmp/**; hears')
+  expect(lines[4]).toContain('; all that lies below it, but not **/_tmp/**; hears')
   expect(lines[1]).toContain('one: s3://bucket/mnist -> vision/mnist (dataset); the object of that name, or, if there is none, all that lies below')
   expect(lines[2]).toContain('two: file:///mnt/runs/ -> lab/vision/runs (model); all that lies below it; hears the local file system')
   rmSync(file)

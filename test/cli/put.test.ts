@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { makeAside } from '../../src/registry/aside.ts'
 import { openRegistry } from '../../src/registry/open.ts'
+import { Web } from '../fakes/web.ts'
 import { varve } from './process.ts'
 import type { Ended } from './process.ts'
 
@@ -33,6 +34,14 @@ test.each(REFUSED)('a put that is refused (%s) leaves nothing where there was no
   expect((await put(location, 'mine', ...more)).exit).not.toBe(0)
   expect(readdirSync(join(folder, 'mine')).sort()).toEqual(['notes', 'varve.db'])
   expect((await varve(folder, 'ls', '--data', 'mine')).stdout).toMatch(/a\/b +t +v0/)
+}, 60_000)
+
+test('what put is advised, it can do', async () => {
+  const web = await Web.start()
+  web.served = { body: 'one' }
+  const { exit, stderr } = await put(`${web.url}/a.csv`, 'data')
+  await web.stop()
+  expect({ exit, stderr }).toEqual({ exit: 2, stderr: expect.stringMatching(/its changes would not show; set http\.checksum: content, .* \(of put: in a watch of this location and artifact, in the configuration\)\n$/) })
 }, 60_000)
 
 test('two that both make the registry both record', async () => {

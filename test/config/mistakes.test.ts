@@ -232,6 +232,16 @@ test('`at` of a lone location and the budget of an audit that is off would do no
   expect(mistakes(text('{ location: /a/, at: x }'))).toEqual([audit, '3:45: `at` is for several locations; add another, or take it out'])
 })
 
+test.each([
+  ['an object of the web and a folder', 'http://host/a.csv', '', '/data/', 'a.csv'], ['a folder and an object of the web', '/data/', 'a.csv/b', 'http://host/a.csv', ''],
+  ['two objects of the web', 'http://host/a.csv', '', 'http://host/b.csv', 'a.csv'], ['one name twice', 'http://host/a.csv', 'x', 'http://other/a.csv?b', 'x'],
+])('a path that would be one thing here and another there is a mistake: %s', (_, first, firstAt, second, secondAt) => {
+  const place = (location: string, at: string): string => `{ location: ${JSON.stringify(location)}${at === '' ? '' : `, at: ${at}`} }`
+  const told = (...places: readonly string[]): string[] => mistakes(`watch:\n  - { name: a, artifact: a/b, type: t, locations: [${places.join(', ')}] }\n`)
+  expect(told(place(first, firstAt), place(second, secondAt))).toEqual([expect.stringContaining('its paths would stand among those of the location at line 2; give each its own `at`')])
+  expect(told(place(first, `one/${firstAt}`), place(second, `two/${secondAt}`))).toEqual([])
+})
+
 test('after a mistake in the syntax nothing is guessed, and nothing is repeated', () => {
   expect(mistakes('a: 1\na: 2\nqueue: "x" redis://:hunter2@host\nb: }\nc: [')).toEqual([
     '2:1: this key stands here twice; take one out', '3:12: not valid YAML: Unexpected scalar at node end',

@@ -132,6 +132,20 @@ test('what tells a root from another of its name counts from the first look on t
   expect(await site.look()).toMatchObject({ versions: 1, state: 'held', reason: 'another root is in its place: it was one, y, x, now it is one, y, z' })
 })
 
+test('two roots are told apart in words, though they lie in one file system at one place', async () => {
+  const memory = new Memory()
+  memory.put('a', 'x')
+  const site = await siteOf({}, async () => memory.open())
+  const is = (identity: string): void => {
+    memory.root = { identity, words: 'ext4 /dev/sda at /', mount: '/', network: false }
+  }
+  is('ext4 /dev/sda /one')
+  expect(await site.look()).toMatchObject({ versions: 1, state: 'clean' })
+  is('ext4 /dev/sda /two')
+  const [one, two] = ['one', 'two'].map((name) => `ext4 /dev/sda at /, ext4 /dev/sda /${name}`)
+  expect(await site.look()).toMatchObject({ versions: 1, state: 'held', reason: `another root is in its place: it was ${one}, now it is ${two}` })
+})
+
 test('another root with most of it gone: who says so twice, in between looks by the clock, comes to an end', async () => {
   const memory = new Memory()
   for (let at = 0; at < 30; at++) memory.put(`f${at}`, 'x')

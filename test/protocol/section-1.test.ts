@@ -42,6 +42,19 @@ test('startup, interval, the command line, a source that begins to hear and a fo
   await world.stop()
 })
 
+test('what a disk brought that was mounted below the root is no lost hint; what changed beside it later is', async () => {
+  const world = await started({ reconcileMs: 3_600_000 })
+  const found = async (): Promise<number | undefined> => (await world.registry.watchRow('mnist'))?.reconcileFound
+  world.memory.root = { identity: 'one', words: 'one', mount: 'one', network: false, ...world.memory.root, below: { disk: 'ext4 /dev/sdb' } }
+  world.memory.put('disk/a', 'mounted')
+  await world.clock.pass(3_600_000)
+  expect([(await world.versions()).length, await found()]).toEqual([2, 0])
+  world.memory.put('disk/b', 'unheard')
+  await world.clock.pass(3_600_000)
+  expect([(await world.versions()).length, await found()]).toEqual([3, 1])
+  await world.stop()
+})
+
 test('a changed configuration asks for the whole', async () => {
   const world = await started()
   await world.stop()

@@ -5,7 +5,7 @@ import { digestOf } from '../../model/digest.ts'
 import { VarveError } from '../../model/errors.ts'
 import { isPrivate, PrivateAddress, publicOnly } from './addresses.ts'
 import type { Bounds } from './config.ts'
-import { invalid, privateFailure, Silence, webFailure } from './failures.ts'
+import { HalfHead, invalid, privateFailure, Silence, webFailure } from './failures.ts'
 
 /** What a server answered. Its body flows only when it is read: who does not read it, destroys it. */
 export interface Answer {
@@ -87,7 +87,8 @@ export class Asker {
         protocol, hostname: hostname.replace(/^\[|\]$/g, ''), port, path: pathname + search, method, headers, signal, agent: false,
         lookup: free ? lookup : publicOnly(lookup),
       })
-      const timer = setTimeout(() => sent.destroy(new Silence(silentMs)), silentMs)
+      // Of TLS bytes came before any answer.
+      const timer = setTimeout(() => sent.destroy((sent.socket?.bytesRead ?? 0) > 0 ? new HalfHead(silentMs) : new Silence(silentMs)), silentMs)
       sent.on('response', (message) => {
         clearTimeout(timer)
         // Who reads the body hears of its end; who destroys it does not care.

@@ -3,6 +3,13 @@ import type { FailureCode } from '../../model/errors.ts'
 import { PrivateAddress } from './addresses.ts'
 import { BYTES_LEAST } from './config.ts'
 
+/** Thrown into a request whose answer began, or may have, and does not come to the end of its head. */
+export class HalfHead extends Error {
+  constructor(ms: number) {
+    super(`does not answer: no whole head of an answer came within ${ms / 1_000} s`)
+  }
+}
+
 /** Thrown into a request or a body that brings nothing, or next to nothing: `came` bytes in so long a stretch. */
 export class Silence extends Error {
   constructor(ms: number, came = 0) {
@@ -23,7 +30,7 @@ export function webFailure(error: unknown, place: string): VarveError {
   const { code = '', message } = error as NodeJS.ErrnoException
   const say = (known: FailureCode, words: string, hint: string): VarveError => new VarveError(known, `${place} ${words}`, { cause: error, hint })
   if (error instanceof PrivateAddress) return privateFailure(place, error.address)
-  if (error instanceof Silence) return say('STORAGE_UNAVAILABLE', message, 'it is tried again; check the server and the network if it lasts')
+  if (error instanceof Silence || error instanceof HalfHead) return say('STORAGE_UNAVAILABLE', message, 'it is tried again; check the server and the network if it lasts')
   if (code === 'ENOTFOUND') return say('LOCATION_MISSING', 'is not there: no host of that name is known', 'correct the host; it is tried again')
   if (code.startsWith('HPE_')) return say('STORAGE_INVALID', `does not answer in HTTP/1.1 (${code})`, 'check the port and the scheme, http or https')
   if (CERTIFICATE.test(code))

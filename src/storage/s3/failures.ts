@@ -55,9 +55,16 @@ export function awsFailure(error: unknown, place: string, permission: string): V
   if (name === 'Error' && /region is missing/i.test(message)) return noRegion(place, error)
   if (DENIED.has(name) || status === 401 || status === 403)
     return say('LOCATION_DENIED', `may not be read: ${permission} is not allowed`, `allow ${permission} on it to the identity that Varve runs as`)
+  if (name === 'TimeoutError') return say('STORAGE_UNAVAILABLE', `does not answer (${timeoutWords(message)})`, 'check endpoint and network if it lasts')
   const what = code ?? (status === undefined ? name : `${status} ${name}`)
   const detail = message === '' || message === what || message === 'UnknownError' ? what : `${what}: ${message}`
   return say('STORAGE_UNAVAILABLE', `does not answer as it should (${detail})`, 'check endpoint and network if it lasts')
+}
+
+/** The SDK names its own parts and settings. */
+function timeoutWords(message: string): string {
+  const ms = /(\d+) ms\b/.exec(message)?.[1]
+  return `no ${/connection/.test(message) ? 'connection' : 'answer'} ${ms === undefined ? 'in time' : `within ${Number(ms) / 1_000} s`}`
 }
 
 /** Says why the bytes of `place`, one object version when it is `pinned`, could not be opened. */

@@ -378,7 +378,7 @@ describe('what is not HTTP as it should be', () => {
     ['another protocol', '220 ftp ready\r\n', true, 'backoff', /^STORAGE_INVALID: .*does not answer in HTTP\/1\.1 \(HPE_/],
     ['nothing', '', true, 'unavailable', /does not answer \(ECONNRESET\)/],
     ['silence', '', false, 'unavailable', /is silent: nothing came/],
-    ['half a head', 'HTTP/1.1 200 OK\r\nETag: "x', false, 'unavailable', /is silent: nothing came/],
+    ['half a head', 'HTTP/1.1 200 OK\r\nETag: "x', false, 'unavailable', /does not answer: no whole head of an answer came within 0\.4 s/],
     ['two lengths', 'HTTP/1.1 200 OK\r\nETag: "x"\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nfour', true, 'backoff', /^STORAGE_INVALID: .*HPE_/],
     ['a length that is none', 'HTTP/1.1 200 OK\r\nETag: "x"\r\nContent-Length: -3\r\n\r\nfour', true, 'backoff', /^STORAGE_INVALID: .*HPE_/],
     ['a head without end', `HTTP/1.1 200 OK\r\n${'X-Fill: fill\r\n'.repeat(10_000)}`, false, 'backoff', /^STORAGE_INVALID: .*HPE_HEADER_OVERFLOW/],
