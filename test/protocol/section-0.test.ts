@@ -4,8 +4,10 @@ import { utimesSync, writeFileSync } from 'node:fs'
 import { parseLocation } from '../../src/model/location.ts'
 import type { Watch } from '../../src/model/watch.ts'
 import type { MemoryOptions } from '../../src/storage/memory.ts'
-import { fileSite } from '../laws/site.ts'
+import { FakeS3 } from '../fakes/s3.ts'
+import { fileSite, s3Site } from '../laws/site.ts'
 import { MNIST, noting, versionsOf, World } from '../laws/world.ts'
+import { useKeys } from '../storage/s3/bucket.ts'
 import { fell, tree } from '../storage/file/tree.ts'
 import { watchOf } from '../suite/registry-world.ts'
 
@@ -47,6 +49,40 @@ test('`*`, many, or no rows at all are a scan', async () => {
   await world.clock.pass(10_000)
   expect(reads).toEqual(['scan', 'scan', 'scan'])
   await world.stop()
+})
+
+test('few are so many as cost less than a listing of what is known to lie there; of files, which cost no request, any number', async () => {
+  const names = (count: number): string[] => Array.from({ length: count }, (_, i) => `p${i}`)
+  const read = async ({ world, reads }: Awaited<ReturnType<typeof watched>>, count: number): Promise<string> => {
+    reads.length = 0
+    const { scheme, bucket, prefix } = world.watch.locations[0]
+    await world.source.deliver(names(count).map((name) => ({ scheme, bucket, key: prefix + name, whole: false })))
+    await world.clock.pass(30_000)
+    return reads.map((one) => one.split(' ')[0]).join(' ')
+  }
+  const bucket = await watched()
+  expect([await read(bucket, 10), await read(bucket, 11)]).toEqual(['find', 'scan'])
+  for (let i = 0; i < 1_001; i++) bucket.world.memory.put(`more${i}`, 'x')
+  await bucket.world.source.deliver([{ scheme: 's3', bucket: 'bucket', key: 'p/', whole: true }])
+  await bucket.world.clock.pass(30_000)
+  expect([await read(bucket, 20), await read(bucket, 21)]).toEqual(['find', 'scan'])
+  await bucket.world.stop()
+  const files = await watched({ locations: [parseLocation('file:///p/', '/')], pollMs: 86_400_000 }, { contentListed: false })
+  expect(await read(files, 25)).toMatch(/^find/)
+  await files.world.stop()
+})
+
+test('of a location that is one object no other key is asked for, however many were hinted', async () => {
+  useKeys()
+  const fake = await FakeS3.start()
+  fake.put('one', 'x')
+  const site = await s3Site(fake.url, 'one')
+  await site.look()
+  for (let i = 0; i < 8; i++) fake.put(`one/k${i}`, 'x')
+  fake.requests.length = 0
+  expect(await site.look(...Array.from({ length: 8 }, (_, i) => `k${i}`))).toMatchObject({ versions: 1, state: 'clean' })
+  expect(fake.requests).toEqual(['head'])
+  await fake.stop()
 })
 
 test('what is not dirty is not looked at', async () => {
