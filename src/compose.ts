@@ -130,7 +130,7 @@ async function openQueue(config: Config, registry: Registry, clock: Clock, log: 
   return (await import('./queue/bullmq.ts')).bullmqQueue({ url: config.queue.url, registryId: registry.id, log, clock })
 }
 
-// Looks at once: listing waits for the network and hashing for the disk, so a few more than the workers that hash.
+// Looks that work at once: listing waits for the network and hashing for the disk, so a few more than the workers that hash.
 const LOOKS_AT_ONCE = 4
 const SWEEP_INLINE_MS = 1_000
 const SWEEP_QUEUE_MS = 15_000

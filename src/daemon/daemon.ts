@@ -11,6 +11,7 @@ import { dueAt, intervalMs, startAt } from './interval.ts'
 import { look } from './look.ts'
 import { hasDied } from './owner.ts'
 import type { LookParts, Parts } from './parts.ts'
+import { Places } from './places.ts'
 import { request, router } from './router.ts'
 import { supervise } from './supervise.ts'
 import { LEASE_MS, turn } from './turn.ts'
@@ -30,6 +31,9 @@ export function isLeftLooking({ state, owner }: Pick<WatchRow, 'state' | 'owner'
 /** What the one daemon of a registry that a lock guards calls itself: under one name for ever, it ends the leases of one that was killed instead of waiting for them. */
 export const ONLY_DAEMON = 'daemon'
 
+// Looks that wait for a server, or for a place, beside those that work: each holds some MB.
+const WAITING_MOST = 12
+
 /**
  * Runs until `signal` aborts, then resolves when the running looks have stopped. Requests all at the start; hears, sweeps and looks. Rejects only when the
  * registry refuses the watches: one broken watch or source never stops another.
@@ -41,15 +45,22 @@ export async function runDaemon(parts: Parts, signal: AbortSignal): Promise<void
   const emit = router(parts)
   const aftermath = new Aftermath()
   const looking: Parts = { ...parts, committed: (fallout) => aftermath.add(fallout) }
+  const places = new Places(parts.concurrency, parts.clock)
   const lookAt = async (name: string, stop: AbortSignal): Promise<number | undefined> => {
     const watch = byName.get(name)
     if (watch === undefined) return undefined
+    const place = await places.take(stop)
+    if (place === undefined) return undefined
+    // Local disks hang nobody, and reading a large file brings nothing for long.
+    const waits = watch.locations.some(({ scheme }) => scheme !== 'file')
     try {
-      return await turn(looking, watch, stop)
+      return await turn(waits ? { ...looking, openStore: (...of) => place.observe(looking.openStore(...of)) } : looking, watch, stop)
     } catch (error) {
       // The registry itself failed: the sweep wakes what is still dirty.
       parts.log.error({ watch: name, error: describe(error) }, 'a look could not begin')
       return undefined
+    } finally {
+      place.leave()
     }
   }
   const { audit: order } = parts
@@ -57,7 +68,7 @@ export async function runDaemon(parts: Parts, signal: AbortSignal): Promise<void
     ...(order === undefined ? [] : [supervise('audit', (stop) => audit(parts, order, stop), parts.clock, parts.log, signal)]),
     supervise('aftermath', (stop) => aftermath.run(parts, stop), parts.clock, parts.log, signal),
     ...parts.sources.map((source) => supervise(source.name, (stop) => source.listen(emit, stop), parts.clock, parts.log, signal)),
-    supervise('queue', (stop) => parts.queue.work(lookAt, parts.concurrency, stop), parts.clock, parts.log, signal),
+    supervise('queue', (stop) => parts.queue.work(lookAt, parts.concurrency + WAITING_MOST, stop), parts.clock, parts.log, signal),
     supervise('sweep', (stop) => sweep(parts, stop), parts.clock, parts.log, signal),
   ])
 }

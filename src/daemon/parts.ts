@@ -29,7 +29,7 @@ export interface Parts extends LookParts {
   readonly sources: readonly ChangeSource[]
   /** How often what is dirty or due is woken: 1 s inline, 15 s beside a queue. */
   readonly sweepMs: number
-  /** Looks at once. */
+  /** Looks that work at once. Those that wait for their server do not count, up to a dozen. */
   readonly concurrency: number
   /** Absent: what became of older versions is not asked. */
   readonly audit?: AuditOrder
