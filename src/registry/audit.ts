@@ -126,13 +126,13 @@ function isSameVersion(lost: AuditRow['holding'], found: AuditRow['holding']): b
 async function recordFates(db: Database, { collection }: Audited, fates: readonly (readonly [AuditRow, Fate | undefined])[], pass?: AuditPass): Promise<void> {
   if (fates.length === 0 && pass === undefined) return
   const told = fates.map(([{ holding: { path }, since }, fate]) =>
-    [path, since, fate?.fate ?? null, fate?.goneAtMs ?? null, fate?.refuge?.collection ?? null, fate?.refuge?.path ?? null, fate?.refuge?.since ?? null])
+    [path, since, fate?.fate ?? null, fate?.goneAtMs ?? null, fate?.refuge?.collection ?? null, fate?.refuge?.path ?? null, fate?.refuge?.since ?? null, fate?.proof ?? null])
   const named: Named = { collection, told: JSON.stringify(told) }
   const verdicts = `SELECT value ->> 0 AS path, value ->> 1 AS since, value ->> 2 AS fate, value ->> 3 AS gone_at, value ->> 4 AS refuge, value ->> 5 AS refuge_path,
-    value ->> 6 AS refuge_since FROM json_each(:told)`
+    value ->> 6 AS refuge_since, value ->> 7 AS proof FROM json_each(:told)`
   const stands = `(v.refuge IS NULL OR EXISTS (SELECT 1 FROM head r WHERE r.collection = v.refuge AND r.path = v.refuge_path AND r.since = v.refuge_since))`
   const written = (table: string, until: string): string =>
-    `SELECT t.collection, t.path, t.since, ${until}, v.fate, t.pin IS NOT NULL OR t.latest_pin IS NOT NULL, v.gone_at, v.refuge, v.refuge_path
+    `SELECT t.collection, t.path, t.since, ${until}, v.fate, t.pin IS NOT NULL OR t.latest_pin IS NOT NULL, v.gone_at, v.refuge, v.refuge_path, v.proof
      FROM (${verdicts}) v CROSS JOIN ${table} t ON t.collection = :collection AND t.path = v.path AND t.since = v.since WHERE v.fate IS NOT NULL AND ${stands}`
   await db.transaction(async (tx) => {
     if (told.length > 0) {

@@ -73,7 +73,7 @@ class Checking {
   async end(): Promise<Pick<Verified, 'elsewhere' | 'toldByBytes' | 'byWord' | 'losses'>> {
     const losses: Loss[] = []
     const elsewhere: string[] = []
-    const toldByBytes: string[] = []
+    const toldByBytes = new Map<string, string | undefined>()
     for (let from = 0; from < this.#missing.length; from += ELSEWHERE_AT_ONCE) {
       const asked = this.#missing.slice(from, from + ELSEWHERE_AT_ONCE)
       const found = await this.#planner.elsewhere(asked, this.#signal)
@@ -86,7 +86,7 @@ class Checking {
         if (fetched === undefined) losses.push({ path: holding.path, reason, words })
         else {
           elsewhere.push(holding.path)
-          if (source === doubtful) toldByBytes.push(holding.path)
+          if (source === doubtful) toldByBytes.set(holding.path, fetched.source.wanted.pin)
           steps.push(fetched.proof === undefined ? foundAt(holding, fetched.source) : verifiedBy(holding, { source: fetched.source, proof: fetched.proof }))
         }
       })
