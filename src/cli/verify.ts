@@ -21,14 +21,16 @@ export async function verify(context: Context, name: string, options: WishOption
   const { collection, version } = parseVersion(name, place.defaultEntity)
   return reading(context, place, async (registry) => {
     const parts = context.opener.restoreParts(registry, place.dataFolder, (location) => accessTo(place.config, location), ({ entries, bytes }) => context.screen.progress(name, entries, bytes))
-    const lost = (steps: readonly Step[]): readonly string[] => steps.filter(({ action }) => action === 'lost').map(line)
-    const tell = (steps: readonly Step[]): Promise<void> => (options.json === true ? context.screen.json(steps) : context.screen.print(...lost(steps)))
+    const lines = (steps: readonly Step[]): readonly string[] => steps.filter(({ action }) => action === 'lost').map(line)
+    const tell = (steps: readonly Step[]): Promise<void> => (options.json === true ? context.screen.json(steps) : context.screen.print(...lines(steps)))
     const wish = await wishOf(context, { collection, version }, options)
     const verified = await check(parts, wish, tell, context.signal)
     const { name: whole, entries, elsewhere, byWord, losses } = verified
     context.screen.settle()
     const unasked = losses.filter(({ reason }) => UNASKED.includes(reason)).length
-    const lacking = [...(losses.length > unasked ? [`${ofAll(losses.length - unasked, entries)} cannot be restored`] : []), ...(unasked > 0 ? [`${ofAll(unasked, entries)} could not be asked for`] : [])]
+    const unnameable = losses.filter(({ reason }) => reason === 'name').length
+    const lost = losses.length - unasked - unnameable
+    const lacking = [...(lost > 0 ? [`${ofAll(lost, entries)} cannot be restored`] : []), ...(unnameable > 0 ? [`${ofAll(unnameable, entries)} cannot be restored to any folder by ${unnameable === 1 ? 'its name' : 'their names'}`] : []), ...(unasked > 0 ? [`${ofAll(unasked, entries)} could not be asked for`] : [])]
     const found = lacking.length === 0 ? `${plural(entries, 'entry', 'entries')} can be restored` : lacking.join(', ')
     if (options.json !== true) await context.screen.print(`${visible(whole)}: ${found}${elsewhere.length === 0 ? '' : `, ${formatCount(elsewhere.length)} from another place than was recorded`}${options.deep === true ? ` (every byte${unasked === 0 ? '' : ' of the others'} was read${byWord === 0 ? '' : `; ${plural(byWord, 'entry stands', 'entries stand')} by the store's word alone`})` : ''}`)
     await writeDown(context, place, registry, { wish: { ...wish, version: whole.slice(whole.lastIndexOf(':') + 1) }, verified })
@@ -53,7 +55,8 @@ async function writeDown(context: Context, place: Place, registry: Registry, { w
   const { collection, version, path: within, takes } = wish
   const elsewhere = new Set(verified.elsewhere)
   const { toldByBytes } = verified
-  const reasons = new Map(verified.losses.map(({ path, reason }) => [path, reason]))
+  // What no folder can hold is there all the same.
+  const reasons = new Map(verified.losses.flatMap(({ path, reason }) => (reason === 'name' ? [] : [[path, reason]])))
   const wasAsked = (path: string): boolean => (within === undefined || path === within || path.startsWith(`${within}/`)) && (takes === undefined || takes(path))
   const isOtherwise = ({ holding: { path, content, latestPin }, fate }: AuditRow): boolean => {
     const reason = reasons.get(path)

@@ -320,6 +320,20 @@ describe('verify', () => {
     expect([lostOf(deep), deep.steps.map(({ path, action }) => `${path} ${action}`)]).toEqual([{ b: 'corrupt' }, ['a verified', 'b lost']])
   })
 
+  test('what no folder can hold is told by name, as a restore tells it; what is gone besides by that', async () => {
+    const names = ['../up', '.varve-restore/lock', 'd/', 'f', 'f/g']
+    await worldWith(Object.fromEntries(['a', ...names].map((name) => [name, `the ${name}`])))
+    const refused = lostOf(await world.get('v0', world.place()))
+    expect(refused).toEqual({ '../up': 'name', '.varve-restore/lock': 'name', 'd/': 'name', 'f/g': 'name' })
+    for (const deep of [false, true]) {
+      const { losses, steps } = await world.verify('v0', deep)
+      expect([lostOf({ losses }), steps.filter(({ action }) => action !== 'lost').map(({ path }) => path)]).toEqual([refused, ['a', 'f']])
+    }
+    world.memory.remove('d/')
+    world.memory.expire('d/', await pinOf('d/'))
+    expect(lostOf(await world.verify('v0'))).toEqual({ ...refused, 'd/': 'removed' })
+  })
+
   test('what lies elsewhere is no loss, and is said', async () => {
     await worldWith({ a: 'one', b: 'one' })
     const pin = await pinOf('a')
