@@ -1,4 +1,5 @@
 // The audit over the real registry and a bucket that keeps versions: what it says of each version is what the bucket can still give.
+import { hash } from 'node:crypto'
 import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
@@ -125,6 +126,22 @@ describe('what is lost', () => {
     bucket.destroy(read as string)
     await pass()
     expect(await states()).toEqual(['v0 lost 2'])
+  })
+
+  test('many that are lost are looked for among many entries at once, and of a content that many have the one that lasts is found', async () => {
+    const named = (text: string, n: number): Finding => put(`p${n}`, text, { content: { digest: `etag:${hash('md5', text, 'hex')}`, etag: hash('md5', text, 'hex'), ...(text === 'same' && n < 11_000 ? {} : { pin: `versionId:${text}.${n}` }) } })
+    const [many, other] = [{ ...MNIST, collection: 'many' }, { ...MNIST, collection: 'other' }]
+    await putAll(registry, Array.from({ length: 40_000 }, (_, n) => named(n < 12_000 ? 'same' : `text ${n}`, n)), { collection: many })
+    await putAll(registry, Array.from({ length: 4_000 }, (_, n) => named(n === 0 ? 'same' : `text ${39_000 + n}`, n + 20_000)), { collection: other })
+    const pages = await all((async function* () {
+      for await (const question of registry.rowsToAsk(other, 'v0', Array.from({ length: 4_000 }, (_, n) => `p${n + 20_000}`))) yield [question]
+    })())
+    const [{ of, rows }] = pages as [Question]
+    const startedMs = performance.now()
+    const found = await registry.refuges(of, rows)
+    // Each row against each text would be 160 million comparisons, which take minutes.
+    expect(performance.now() - startedMs).toBeLessThan(60_000)
+    expect([pages.length, rows.length, found.filter((refuge) => refuge !== undefined).length, found[0]]).toEqual([1, 4_000, 1_000, { pinned: true, collection: 1, path: 'p11000', since: 0 }])
   })
 
   test('of what somebody has found nowhere at all, no row of another artifact is believed that nobody has asked about', async () => {
