@@ -1,6 +1,6 @@
 // What earlier restores put into a destination: so the next one reads no bytes of what was not touched since. It lies outside of the destination, with the registry.
 import { hash } from 'node:crypto'
-import { createReadStream, createWriteStream, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { appendFileSync, createReadStream, createWriteStream, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import type { WriteStream } from 'node:fs'
 import { once } from 'node:events'
 import { basename, join } from 'node:path'
@@ -9,6 +9,7 @@ import { isFailure } from '../model/errors.ts'
 import { sameFile } from '../model/fingerprint.ts'
 import { comparePaths, directoryOf } from '../model/location.ts'
 import type { Span } from '../storage/storage.ts'
+import type { Begun } from './begun.ts'
 import type { Way } from './local.ts'
 
 /** A file that is in place: what it holds, and what tells that it was not touched. */
@@ -98,10 +99,23 @@ export class Receipt {
     }
   }
 
-  /** Begins to write down anew; nothing is changed before `keep`. Undefined where nothing can be written. */
-  begin(): Draft | undefined {
+  /** The versions that restores began to bring there since the last that came to its end. */
+  begun(): readonly Begun[] {
+    try {
+      return readFileSync(`${this.#name}.begun`, 'utf8').split('\n').flatMap((line) => begunOf(line) ?? [])
+    } catch (error) {
+      if (['ENOENT', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '')) return []
+      throw error
+    }
+  }
+
+  /** Begins to write down anew what `order` brings; of the rest nothing is changed before `keep`. Undefined where nothing can be written. */
+  begin(order: Begun): Draft | undefined {
     try {
       mkdirSync(this.#folder, { recursive: true })
+      const line = lineOfBegun(order)
+      // A line of its own, also behind one that a crash tore.
+      if (!this.begun().some((one) => lineOfBegun(one) === line)) appendFileSync(`${this.#name}.begun`, `\n${line}\n`)
       // One restore works at a destination at a time: what others began was cut off.
       const begun = new RegExp(`^${basename(this.#name)}\\.(entries|folders)\\.\\d+$`)
       for (const name of readdirSync(this.#folder)) if (begun.test(name)) rmSync(join(this.#folder, name), { force: true })
@@ -111,6 +125,15 @@ export class Receipt {
       throw error
     }
   }
+}
+
+function lineOfBegun({ entity, project, collection, version }: Begun): string {
+  return JSON.stringify([entity, project, collection, version])
+}
+
+function begunOf(line: string): Begun | undefined {
+  const [, entity = '', project = '', collection = '', version = ''] = /^\["([^"\\]*)","([^"\\]*)","([^"\\]*)","(v\d+)"\]$/.exec(line) ?? []
+  return version === '' ? undefined : { entity, project, collection, version }
 }
 
 /** Reads JSON lines; a torn end, or no file, is the end. */
@@ -161,8 +184,8 @@ export class Draft {
     await this.#lines.write(JSON.stringify(way === 'copy' ? [path, holds, sizeBytes, fingerprint] : [path, holds, sizeBytes, fingerprint, way]))
   }
 
-  /** `spans` is a walk of the destination, after all is in place: its stamps are kept where it saw what was verified. */
-  async keep(order: string, spans: AsyncIterable<Span>, signal: AbortSignal): Promise<void> {
+  /** `spans` is a walk of the destination, after all is in place: its stamps are kept where it saw what was verified. `all`: each place of the version is as it has it, so that what others had begun counts no more. */
+  async keep(order: string, spans: AsyncIterable<Span>, all: boolean, signal: AbortSignal): Promise<void> {
     while (this.#open.length > 0) this.#close()
     await this.#lines.end()
     const stamps: string[] = []
@@ -194,6 +217,7 @@ export class Draft {
     rmSync(`${this.#name}.folders`, { force: true })
     renameSync(this.#lines.file, `${this.#name}.entries`)
     renameSync(folders.file, `${this.#name}.folders`)
+    if (all) rmSync(`${this.#name}.begun`, { force: true })
   }
 
   async drop(): Promise<void> {

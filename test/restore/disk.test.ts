@@ -66,6 +66,6 @@ test('where a receipt cannot be written nothing is remembered, and nothing fails
   const draft = new Draft(name)
   // More than a stream takes at once.
   for (let at = 0; at < 5_000; at++) await draft.add({ path: `p${at}`, holds: 'x'.repeat(100), sizeBytes: 1, fingerprint: 'f', way: 'copy' })
-  await draft.keep('order', (async function* () {})(), new AbortController().signal)
+  await draft.keep('order', (async function* () {})(), true, new AbortController().signal)
   expect(readdirSync(folder).filter((one) => one.startsWith('receipt'))).toEqual([])
 })

@@ -3,6 +3,7 @@
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { MNIST } from '../suite/registry-world.ts'
 import { NAMES, NASTIER } from '../suite/names.ts'
 import { folderIn, lostOf, RestoreWorld, treeOf } from './world.ts'
@@ -164,6 +165,40 @@ describe('the destination', () => {
     expect((await world.get('v0', to, { deep: true }, deaf)).report).toMatchObject({ kept: 1 })
     writeFileSync(join(to, 'a'), 'onE')
     expect((await world.get('v0', to, { deep: true })).code).toBe('CONFLICT')
+  })
+
+  test('a switch of version that was cut off, and another version then: what either put there goes, what somebody edited does not', async () => {
+    await worldWith({ a: 'a0', b: 'b0', c: 'c0', d: 'd0' })
+    for (const [path, text] of Object.entries({ a: 'a1', b: 'b1', c: 'c1', x: 'x1' })) world.memory.put(path, text)
+    await world.record()
+    for (const path of ['a', 'b', 'c', 'd']) world.memory.put(path, `${path}2`)
+    world.memory.remove('x')
+    await world.record()
+    const reader = world.memory.reader('p/')
+    const cutOff = async (to: string): Promise<void> => {
+      await expect(world.get('v1', to, {}, { openReader: async () => ({
+        standing: (keys, stop) => reader.standing(keys, stop), versions: (key, stop) => reader.versions(key, stop), close: async () => undefined,
+        open: async (key, wanted, stop) => {
+          if (key !== 'p/c') return reader.open(key, wanted, stop)
+          while (!['a1', 'b1', 'x1'].every((text) => Object.values(treeOf(to) ?? {}).includes(text))) await sleep(5)
+          throw new Error('cut off')
+        },
+      }) })).rejects.toThrow('cut off')
+    }
+    for (const before of [true, false]) {
+      const to = world.place()
+      if (before) await world.get('v0', to)
+      await cutOff(to)
+      expect(treeOf(to)).toMatchObject({ a: 'a1', b: 'b1', x: 'x1' })
+      writeFileSync(join(to, 'b'), 'mine')
+      for (const over of [{}, { delete: true }]) expect(await world.get('v2', to, over)).toMatchObject({ code: 'CONFLICT', message: expect.stringMatching(/^1 file at .*: b$/) })
+      writeFileSync(join(to, 'b'), 'b1')
+      expect((await world.get('v2', to, { delete: true })).report).toMatchObject({ fetched: 4, deleted: 1 })
+      expect(treeOf(to)).toEqual({ a: 'a2', b: 'b2', c: 'c2', d: 'd2' })
+      // It came to its end: what was begun before counts no more.
+      writeFileSync(join(to, 'a'), 'a1')
+      expect((await world.get('v2', to)).code).toBe('CONFLICT')
+    }
   })
 
   test('another version over what a restore left needs no force, and with delete leaves exactly that version', async () => {
