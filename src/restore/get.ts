@@ -105,7 +105,7 @@ class Getting {
     let failed = true
     try {
       weighed = await this.#weigh(room.root, { fresh, trusted, believed }, room)
-      draft = this.#receipt.begin({ ...this.#wish.collection, version: this.#view.version })
+      draft = this.#receipt.begin({ ...this.#wish.collection, version: this.#view.version }, fresh)
       await this.#bring(weighed, room, draft)
       failed = this.#losses.length > 0
     } catch (error) {
@@ -297,8 +297,7 @@ class Getting {
     if (draft === undefined) return
     // Nobody knew a file's name before it was in place, so that it moved again within the same tick of a fine clock needs no guard: only what the walk may have met in the making does.
     const startMs = this.#parts.clock.now() + (room.fine ? RACY_MS : 0)
-    const { path, filters } = this.#wish
-    const all = this.#losses.length === 0 && path === undefined && filters === undefined
+    const all = this.#losses.length === 0 && this.#wish.delete
     await draft.keep(this.#order(), this.#parts.walk(room.root, startMs, this.#signal), all, this.#signal)
   }
 

@@ -201,6 +201,21 @@ describe('the destination', () => {
     }
   })
 
+  test('what an earlier restore put there is known also where the last one brought but a part, or left what its version does not have', async () => {
+    await worldWith({ a: 'a0', b: 'b0', x: 'x0' })
+    for (const path of ['a', 'b']) world.memory.put(path, `${path}1`)
+    world.memory.remove('x')
+    await world.record()
+    const to = world.place()
+    await world.get('v0', to)
+    await world.get('v1', to, { path: 'a' })
+    expect((await world.get('v1', to)).report).toMatchObject({ fetched: 1, kept: 1 })
+    expect(treeOf(to)).toEqual({ a: 'a1', b: 'b1', x: 'x0' })
+    expect((await world.get('v1', to, { delete: true })).report).toMatchObject({ kept: 2, deleted: 1 })
+    writeFileSync(join(to, 'x'), 'x0')
+    expect((await world.get('v1', to, { delete: true })).code).toBe('CONFLICT')
+  })
+
   test('another version over what a restore left needs no force, and with delete leaves exactly that version', async () => {
     await worldWith({ 'a': 'one', 'd/b': 'two', 'same': 's' })
     world.memory.put('a', 'new')
