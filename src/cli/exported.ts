@@ -98,7 +98,16 @@ export function parseHeader(text: string, where: string): Header {
   const sound = typeof version.artifact === 'string' && typeof version.version === 'string' && typeof version.type === 'string' && typeof version.digest === 'string' &&
     isSize(version.entries) && isSize(version.sizeBytes)
   if (!sound) throw wrong(where, 'its version lacks artifact, version, type, digest, entries or sizeBytes')
+  const { createdAt, description } = version as { readonly createdAt?: unknown; readonly description?: unknown }
+  if (typeof createdAt !== 'string' || !isTime(createdAt)) throw wrong(where, `createdAt of its version is ${JSON.stringify(createdAt)}, which is no time`)
+  if (description !== undefined && typeof description !== 'string') throw wrong(where, 'description of its version is no text')
   return header as Header
+}
+
+/** As an export writes it. */
+function isTime(text: string): boolean {
+  const ms = Date.parse(text)
+  return !Number.isNaN(ms) && new Date(ms).toISOString() === text
 }
 
 /** The object that `text` is in JSON. Throws USAGE. */

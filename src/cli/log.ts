@@ -1,4 +1,6 @@
 import type { VersionView } from '../model/version.ts'
+import type { CollectionName } from '../model/watch.ts'
+import type { Registry } from '../registry/registry.ts'
 import type { Context, Options } from './context.ts'
 import { parseArtifact } from './names.ts'
 import { placeOf, reading } from './place.ts'
@@ -21,8 +23,13 @@ export async function log(context: Context, artifact: string, options: Options):
       await context.screen.print(...lines.slice(first ? 0 : 1))
       first = false
     }
-    if (first) context.screen.note('no versions yet')
+    if (first) context.screen.note(await noneOf(registry, collection))
   })
+}
+
+async function noneOf(registry: Registry, { entity, project, collection }: CollectionName): Promise<string> {
+  const next = (await registry.collections(`${entity}/${project}`)).find(({ artifact }) => artifact === `${project}/${collection}`)?.next
+  return next === undefined || next === 'v0' ? 'no versions yet' : `no versions any more: all were removed, and the next will be ${next}`
 }
 
 const HEAD = ['version', 'made', 'changes', 'entries', 'size', 'cause', 'restorable', 'aliases']

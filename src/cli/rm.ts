@@ -40,8 +40,9 @@ export async function prune(context: Context, artifact: string, options: PruneOp
   const { keepLast, keepAliased, keepUsed, force, dryRun } = options
   const olderThan = options.olderThan === undefined ? undefined : durationMs(options.olderThan)
   if (Number.isNaN(olderThan)) throw new VarveError('USAGE', `${JSON.stringify(options.olderThan)} is not a duration with its unit`, { hint: 'write 90d, 12h or 30m' })
-  if (keepLast === undefined && olderThan === undefined && keepAliased !== true && keepUsed !== true)
-    throw new VarveError('USAGE', 'nothing says what to keep', { hint: 'give --keep-last N, --older-than 90d, --keep-aliased or --keep-used; the newest version is always kept' })
+  // Older than no time at all is each of them.
+  if (keepLast === undefined && (olderThan ?? 0) === 0 && keepAliased !== true && keepUsed !== true)
+    throw new VarveError('USAGE', olderThan === undefined ? 'nothing says what to keep' : `--older-than ${options.olderThan} keeps nothing`, { hint: 'give --keep-last N, --older-than 90d, --keep-aliased or --keep-used; the newest version is always kept' })
   if (!artifact.includes('/')) throw new VarveError('USAGE', `${artifact} is not an artifact`, { hint: 'write project/name: one artifact is pruned at a time' })
   const collection = parseArtifact(artifact, place.defaultEntity)
   return reading(context, place, async (registry) => {

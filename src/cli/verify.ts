@@ -21,14 +21,16 @@ export async function verify(context: Context, name: string, options: WishOption
   const { collection, version } = parseVersion(name, place.defaultEntity)
   return reading(context, place, async (registry) => {
     const parts = context.opener.restoreParts(registry, place.dataFolder, (location) => accessTo(place.config, location), ({ entries, bytes }) => context.screen.progress(name, entries, bytes))
-    const lost = (steps: readonly Step[]): readonly string[] => steps.filter(({ action }) => action === 'lost').map(line)
-    const tell = (steps: readonly Step[]): Promise<void> => (options.json === true ? context.screen.json(steps) : context.screen.print(...lost(steps)))
+    const lines = (steps: readonly Step[]): readonly string[] => steps.filter(({ action }) => action === 'lost').map(line)
+    const tell = (steps: readonly Step[]): Promise<void> => (options.json === true ? context.screen.json(steps) : context.screen.print(...lines(steps)))
     const wish = await wishOf(context, { collection, version }, options)
     const verified = await check(parts, wish, tell, context.signal)
     const { name: whole, entries, elsewhere, byWord, losses } = verified
     context.screen.settle()
     const unasked = losses.filter(({ reason }) => UNASKED.includes(reason)).length
-    const lacking = [...(losses.length > unasked ? [`${ofAll(losses.length - unasked, entries)} cannot be restored`] : []), ...(unasked > 0 ? [`${ofAll(unasked, entries)} could not be asked for`] : [])]
+    const unnameable = losses.filter(({ reason }) => reason === 'name').length
+    const lost = losses.length - unasked - unnameable
+    const lacking = [...(lost > 0 ? [`${ofAll(lost, entries)} cannot be restored`] : []), ...(unnameable > 0 ? [`${ofAll(unnameable, entries)} cannot be restored to any folder by ${unnameable === 1 ? 'its name' : 'their names'}`] : []), ...(unasked > 0 ? [`${ofAll(unasked, entries)} could not be asked for`] : [])]
     const found = lacking.length === 0 ? `${plural(entries, 'entry', 'entries')} can be restored` : lacking.join(', ')
     if (options.json !== true) await context.screen.print(`${visible(whole)}: ${found}${elsewhere.length === 0 ? '' : `, ${formatCount(elsewhere.length)} from another place than was recorded`}${options.deep === true ? ` (every byte${unasked === 0 ? '' : ' of the others'} was read${byWord === 0 ? '' : `; ${plural(byWord, 'entry stands', 'entries stand')} by the store's word alone`})` : ''}`)
     await writeDown(context, place, registry, { wish: { ...wish, version: whole.slice(whole.lastIndexOf(':') + 1) }, verified })
@@ -52,31 +54,40 @@ const ELSEWHERE: readonly Fate['fate'][] = ['elsewhere', 'fading', 'mutable']
 async function writeDown(context: Context, place: Place, registry: Registry, { wish, verified }: { readonly wish: Wish; readonly verified: Verified }): Promise<void> {
   const { collection, version, path: within, takes } = wish
   const elsewhere = new Set(verified.elsewhere)
-  const toldByBytes = new Set(verified.toldByBytes)
-  const reasons = new Map(verified.losses.map(({ path, reason }) => [path, reason]))
+  const { toldByBytes } = verified
+  // What no folder can hold is there all the same.
+  const reasons = new Map(verified.losses.flatMap(({ path, reason }) => (reason === 'name' ? [] : [[path, reason]])))
   const wasAsked = (path: string): boolean => (within === undefined || path === within || path.startsWith(`${within}/`)) && (takes === undefined || takes(path))
   const isOtherwise = ({ holding: { path, content, latestPin }, fate }: AuditRow): boolean => {
     const reason = reasons.get(path)
-    if (!wasAsked(path) || toldByBytes.has(path) || (reason !== undefined && !GONE.includes(reason))) return false
+    // What nothing pins the audit could not find again.
+    if (toldByBytes.has(path)) return wasAsked(path) && toldByBytes.get(path) !== undefined && toldByBytes.get(path) !== fate?.proof
+    if (!wasAsked(path) || (reason !== undefined && !GONE.includes(reason))) return false
     const isPinned = (content.pin ?? latestPin) !== undefined
     const isLost = fate?.fate === 'lost' || (fate === undefined && !isPinned)
     return isLost !== (reason !== undefined) || (isPinned && elsewhere.has(path) !== (fate !== undefined && ELSEWHERE.includes(fate.fate)))
   }
-  const gone = new Set(verified.losses.filter(({ reason }) => GONE.includes(reason)).map(({ path }) => path))
+  const all: ReadonlySet<string> = new Set(verified.losses.filter(({ reason }) => GONE.includes(reason)).map(({ path }) => path))
+  const gone = new Set(all)
   const questions = async function* (): AsyncGenerator<Question> {
     for await (const { rows, ...question } of registry.rowsToAsk(collection, version, [...elsewhere, ...reasons.keys()])) {
       for (const { holding } of rows) gone.delete(holding.path)
       const otherwise = rows.filter(isOtherwise)
-      if (otherwise.length > 0) yield { ...question, rows: otherwise }
+      if (otherwise.length > 0) yield { ...question, lost: all, rows: otherwise.map((row) => withProof(row, toldByBytes.get(row.holding.path))) }
     }
   }
   const parts = { ...context.opener.lookParts(registry, tellOn(context.screen, place.defaultEntity), false), watches: place.config?.watches ?? [] }
   try {
-    await askAnew(parts, context.opener.openInventory, questions(), context.signal)
+    const stayed = await askAnew(parts, context.opener.openInventory, questions(), context.signal)
+    if (stayed.length > 0) context.screen.note(visible(`the state in the registry stays as it was where this is so: ${stayed.join('; ')}`))
     // Of these the registry says what the last look saw: only the next may say otherwise.
     if (gone.size > 0) context.screen.note(`${plural(gone.size, 'lost entry is', 'lost entries are')} in the newest version, too, whose state is that of its last look: varve scan or varve put records what is there now`)
   } catch (error) {
     if (!isFailure(error)) throw error
     context.screen.note(visible(`the state in the registry stays as it was: ${describe(error)}`))
   }
+}
+
+function withProof(row: AuditRow, proof: string | undefined): AuditRow {
+  return proof === undefined ? row : { ...row, proof }
 }

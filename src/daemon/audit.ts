@@ -51,20 +51,24 @@ export function evenly(perHour: number, clock: Pick<Clock, 'monotonic' | 'sleep'
   }
 }
 
-/** Asks now about rows of which somebody has found otherwise than is written down, as a pass would; tells the versions that are in another state for it. */
-export async function askAnew(parts: AuditParts, openInventory: AuditOrder['openInventory'], questions: AsyncIterable<Question>, signal: AbortSignal): Promise<void> {
+/** Asks now about rows of which somebody has found otherwise than is written down, as a pass would; tells the versions that are in another state for it. Answers why what is written of some stayed. */
+export async function askAnew(parts: AuditParts, openInventory: AuditOrder['openInventory'], questions: AsyncIterable<Question>, signal: AbortSignal): Promise<readonly string[]> {
   const { registry } = parts
   const spend: Spend = async () => signal.throwIfAborted()
   const stores = new Stores(parts, openInventory, spend, signal)
   try {
     let first = Infinity
     let asked: Audited | undefined
-    for await (const { of, rows, first: least } of questions) {
+    let stayed = false
+    for await (const { of, rows, first: least, lost } of questions) {
       asked = of
       first = Math.min(first, least)
-      await registry.recordFates(of, differing(await withRefuges(registry, of, await judge(rows, stores, spend, signal))))
+      const told = await judge(rows, stores, spend, signal)
+      stayed ||= told.some(([, said]) => said === 'unasked')
+      await registry.recordFates(of, differing(await withRefuges(registry, of, told, lost)))
     }
     if (asked !== undefined) tellTurned(parts, asked, await registry.turned(asked, first))
+    return stayed ? [...stores.notes] : []
   } finally {
     await stores.close()
   }
@@ -120,7 +124,7 @@ async function judge(rows: readonly AuditRow[], stores: Stores, spend: Spend, si
 
 async function judgeAt(rows: readonly AuditRow[], { inventory, terms }: Store, said: Map<AuditRow, Said>, stores: Stores, spend: Spend, signal: AbortSignal): Promise<void> {
   // Without a pin there is nothing to ask for where no older versions are kept.
-  const asked = rows.filter(({ holding, waits }) => waits || terms.keepsVersions !== false || (holding.content.pin ?? holding.latestPin) !== undefined)
+  const asked = rows.filter(({ holding, waits, proof }) => waits || terms.keepsVersions !== false || (holding.content.pin ?? holding.latestPin ?? proof) !== undefined)
   for (const row of rows) said.set(row, 'missing')
   for (const row of asked) said.set(row, 'unasked')
   const byKey = Map.groupBy(asked, ({ holding }) => holding.key)

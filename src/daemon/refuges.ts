@@ -13,9 +13,11 @@ export type Said = Fate | undefined | 'missing' | 'unasked'
 
 export type Fates = readonly (readonly [AuditRow, Fate | undefined])[]
 
-/** What becomes of each row of which something is said: what its own place lost may be elsewhere. */
-export async function withRefuges(registry: Pick<Auditing, 'refuges' | 'recordFates'>, of: Audited, told: readonly (readonly [AuditRow, Said])[]): Promise<Fates> {
-  const missing = told.flatMap(([row, said]) => (said === 'missing' ? [row] : []))
+/** What becomes of each row of which something is said: what its own place lost may be elsewhere, unless its path is one of `lost`. */
+export async function withRefuges(
+  registry: Pick<Auditing, 'refuges' | 'recordFates'>, of: Audited, told: readonly (readonly [AuditRow, Said])[], lost: ReadonlySet<string> = new Set(),
+): Promise<Fates> {
+  const missing = told.flatMap(([row, said]) => (said === 'missing' && !lost.has(row.holding.path) ? [row] : []))
   // First what is known of the others: the risk of one that holds the same bytes is that of what is missing.
   if (missing.length > 0) await registry.recordFates(of, differing(told.flatMap(([row, said]): Fates => (said === 'missing' || said === 'unasked' ? [] : [[row, said]]))))
   const refuges = new Map((missing.length === 0 ? [] : await registry.refuges(of, missing)).map((refuge, at) => [missing[at], refuge]))

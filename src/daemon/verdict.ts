@@ -14,19 +14,22 @@ interface Hold {
   readonly index: number
   /** By its own pin. */
   readonly named: boolean
+  /** By the pin of what was read. */
+  readonly proven: boolean
   readonly archived: boolean
 }
 
 /** The versions at its own key that have its bytes. */
-function holdsOf({ holding, waits }: AuditRow, versions: readonly KeptVersion[]): readonly Hold[] {
+function holdsOf({ holding, waits, proof }: AuditRow, versions: readonly KeptVersion[]): readonly Hold[] {
   const pins = [holding.content.pin, holding.latestPin].filter((pin) => pin !== undefined)
   const recorded = { ...holding, identity: identityOf(holding.content, holding.sizeBytes), here: true }
   return versions.flatMap(({ archived, content, sizeBytes }, index) => {
     if (content === undefined) return []
     const named = content.pin !== undefined && pins.includes(content.pin)
+    const proven = content.pin !== undefined && content.pin === proof
     // The current object without a pin is the head's: the next write destroys it.
     const lasts = waits || content.pin !== undefined || index > 0
-    return named || (lasts && sameContent(recorded, content, sizeBytes)) ? [{ index, named, archived }] : []
+    return named || proven || (lasts && sameContent(recorded, content, sizeBytes)) ? [{ index, named, proven, archived }] : []
   })
 }
 
@@ -38,10 +41,11 @@ export function verdictOf(row: AuditRow, versions: readonly KeptVersion[], terms
   const { holding, waits } = row
   const holds = holdsOf(row, versions)
   if (holds.length === 0) return waits ? row.fate : 'missing'
+  const proof = row.proof !== undefined && holds.some(({ proven }) => proven) ? { proof: row.proof } : {}
   const dates = holds.flatMap(({ index }) => goneAt(terms, holding.key, versions, index) ?? [])
   if (dates.length === holds.length) {
     const last = Math.max(...dates)
-    return Number.isNaN(last) ? { fate: 'risk' } : { fate: 'risk', goneAtMs: last }
+    return { fate: 'risk', ...(!Number.isNaN(last) && { goneAtMs: last }), ...proof }
   }
-  return waits || holds.some(({ named }) => named) ? undefined : { fate: 'elsewhere' }
+  return waits || holds.some(({ named }) => named) ? undefined : { fate: 'elsewhere', ...proof }
 }

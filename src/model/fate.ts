@@ -12,6 +12,8 @@ export interface AuditRow {
   /** Of the head, and what it lacks is for a look to say: a watch looks there, or it has no pin to ask for. */
   readonly waits: boolean
   readonly fate?: Fate
+  /** See `Fate.proof`: whoever asks may have read them just now. */
+  readonly proof?: string
 }
 
 /**
@@ -22,6 +24,8 @@ export interface Fate {
   readonly fate: 'lost' | 'elsewhere' | 'fading' | 'mutable' | 'risk'
   readonly goneAtMs?: number
   readonly refuge?: Refuge
+  /** The pin of an object version at its own key whose bytes were read and are its own, though nothing that a listing shows tells so: as long as that is there, they are. */
+  readonly proof?: string
 }
 
 /** What became of a row whose own place has its bytes no more, by what else is believed to hold them. */
@@ -55,6 +59,8 @@ export interface Question {
   /** No version below this number has any of them. */
   readonly first: number
   readonly rows: readonly AuditRow[]
+  /** Paths of which whoever asks has found that nothing else has their bytes, either. */
+  readonly lost?: ReadonlySet<string>
 }
 
 export interface AuditPass {

@@ -204,6 +204,8 @@ export interface CollectionView {
   readonly versions: number
   /** The head: `v3`. */
   readonly head?: string
+  /** What the next version will be called: no number is given twice. */
+  readonly next: string
   readonly entries: number
   readonly sizeBytes: number
   readonly updatedAt?: string

@@ -75,33 +75,55 @@ async function refuges(db: Database, held: Holdings, of: Audited, rows: readonly
   rows.forEach(({ holding }, at) => {
     for (const name of namesOf(holding)) wanted.set(name, [...(wanted.get(name) ?? []), at])
   })
-  const believed = (table: string): string => `NOT EXISTS (SELECT 1 FROM fate f WHERE f.collection = ${table}.collection AND f.path = ${table}.path AND f.since = ${table}.since
-    AND f.fate IN ('lost', 'elsewhere', 'fading', 'mutable'))`
-  const found = await db.read.all<Found>(
-    `${WANTED} SELECT ${HOLDING_TUPLE} AS tuple, collection, since, (SELECT json_array(f.gone_at) FROM fate f WHERE f.collection = r.collection AND f.path = r.path
-       AND f.since = r.since AND f.fate = 'risk') AS risk FROM (SELECT ${HOLDING_COLUMNS}, collection, since FROM head WHERE ${CARRIES} AND ${believed('head')}
-       UNION ALL SELECT ${PAST_COLUMNS}, collection, since FROM past WHERE ${CARRIES} AND NOT (${UNPINNED}) AND ${believed('past')}) r`,
-    { texts: textsOf([...wanted.keys()]) },
-  )
-  const holdings = await held.made(found.map(({ tuple }) => JSON.parse(tuple) as HoldingTuple))
   const own = new Set(rows.map(({ holding: { path }, since }) => `${since} ${path}`))
   const best: (Refuge | undefined)[] = rows.map(() => undefined)
-  holdings.forEach((holding, i) => {
-    const { collection, since, risk } = found[i] as Found
-    if (collection === of.collection && own.has(`${since} ${holding.path}`)) return
-    const pinned = (holding.content.pin ?? holding.latestPin) !== undefined
-    const [goneAtMs] = risk === null ? [] : (JSON.parse(risk) as [number | null])
-    const refuge: Refuge = { pinned, ...(pinned && goneAtMs !== undefined && { goneAtMs }), collection, path: holding.path, since }
-    for (const at of new Set(namesOf(holding).flatMap((name) => wanted.get(name) ?? []))) {
-      if (!isSameVersion((rows[at] as AuditRow).holding, holding)) best[at] = better(best[at], refuge)
+  const open = new Set(rows.keys())
+  for (const table of ['head', 'past'] as const)
+    for await (const found of carriers(db, table, textsOf([...wanted.keys()]))) {
+      const holdings = await held.made(found.map(({ tuple }) => JSON.parse(tuple) as HoldingTuple))
+      holdings.forEach((holding, i) => {
+        const { collection, since, risk } = found[i] as Found
+        if (collection === of.collection && own.has(`${since} ${holding.path}`)) return
+        const pinned = (holding.content.pin ?? holding.latestPin) !== undefined
+        const [goneAtMs] = risk === null ? [] : (JSON.parse(risk) as [number | null])
+        const refuge: Refuge = { pinned, ...(pinned && goneAtMs !== undefined && { goneAtMs }), collection, path: holding.path, since }
+        for (const at of new Set(namesOf(holding).flatMap((name) => wanted.get(name) ?? []))) {
+          if (!open.has(at) || isSameVersion((rows[at] as AuditRow).holding, holding)) continue
+          best[at] = better(best[at], refuge)
+          // Nothing lasts longer.
+          if (pinned && goneAtMs === undefined) open.delete(at)
+        }
+      })
+      if (open.size === 0) return best
     }
-  })
   return best
+}
+
+// Of a content that a million rows have, so many are held at a time.
+const CARRIERS_PAGE = 5_000
+
+/** Pages of the rows of `table` that carry one of `texts` and are believed to be there: the table is read once, in its own order. */
+async function* carriers(db: Database, table: 'head' | 'past', texts: string): AsyncGenerator<readonly Found[]> {
+  const [columns, kept] = table === 'head' ? [HOLDING_COLUMNS, 'true'] : [PAST_COLUMNS, `NOT (${UNPINNED})`]
+  const point = table === 'head' ? ['collection', 'path'] : ['collection', 'path', 'since']
+  for (let after: Pick<Found, 'collection' | 'path' | 'since'> | undefined = { collection: -1, path: '', since: -1 }; after !== undefined; ) {
+    const found: readonly Found[] = await db.read.all(
+      `${WANTED} SELECT ${HOLDING_TUPLE} AS tuple, collection, path, since, (SELECT json_array(f.gone_at) FROM fate f WHERE f.collection = r.collection AND f.path = r.path
+         AND f.since = r.since AND f.fate = 'risk') AS risk
+       FROM (SELECT ${columns}, collection, since FROM ${table} t WHERE (${point.join(', ')}) > (:${point.join(', :')}) AND ${CARRIES} AND ${kept}
+         AND NOT EXISTS (SELECT 1 FROM fate f WHERE f.collection = t.collection AND f.path = t.path AND f.since = t.since AND f.fate IN ('lost', 'elsewhere', 'fading', 'mutable'))
+         ORDER BY ${point.join(', ')} LIMIT ${CARRIERS_PAGE}) r`,
+      { texts, collection: after.collection, path: after.path, ...(table === 'past' && { since: after.since }) },
+    )
+    if (found.length > 0) yield found
+    after = found.length === CARRIERS_PAGE ? found.at(-1) : undefined
+  }
 }
 
 interface Found {
   readonly tuple: string
   readonly collection: number
+  readonly path: string
   readonly since: number
   /** A list of when it will be gone. */
   readonly risk: string | null
@@ -126,13 +148,13 @@ function isSameVersion(lost: AuditRow['holding'], found: AuditRow['holding']): b
 async function recordFates(db: Database, { collection }: Audited, fates: readonly (readonly [AuditRow, Fate | undefined])[], pass?: AuditPass): Promise<void> {
   if (fates.length === 0 && pass === undefined) return
   const told = fates.map(([{ holding: { path }, since }, fate]) =>
-    [path, since, fate?.fate ?? null, fate?.goneAtMs ?? null, fate?.refuge?.collection ?? null, fate?.refuge?.path ?? null, fate?.refuge?.since ?? null])
+    [path, since, fate?.fate ?? null, fate?.goneAtMs ?? null, fate?.refuge?.collection ?? null, fate?.refuge?.path ?? null, fate?.refuge?.since ?? null, fate?.proof ?? null])
   const named: Named = { collection, told: JSON.stringify(told) }
   const verdicts = `SELECT value ->> 0 AS path, value ->> 1 AS since, value ->> 2 AS fate, value ->> 3 AS gone_at, value ->> 4 AS refuge, value ->> 5 AS refuge_path,
-    value ->> 6 AS refuge_since FROM json_each(:told)`
+    value ->> 6 AS refuge_since, value ->> 7 AS proof FROM json_each(:told)`
   const stands = `(v.refuge IS NULL OR EXISTS (SELECT 1 FROM head r WHERE r.collection = v.refuge AND r.path = v.refuge_path AND r.since = v.refuge_since))`
   const written = (table: string, until: string): string =>
-    `SELECT t.collection, t.path, t.since, ${until}, v.fate, t.pin IS NOT NULL OR t.latest_pin IS NOT NULL, v.gone_at, v.refuge, v.refuge_path
+    `SELECT t.collection, t.path, t.since, ${until}, v.fate, t.pin IS NOT NULL OR t.latest_pin IS NOT NULL, v.gone_at, v.refuge, v.refuge_path, v.proof
      FROM (${verdicts}) v CROSS JOIN ${table} t ON t.collection = :collection AND t.path = v.path AND t.since = v.since WHERE v.fate IS NOT NULL AND ${stands}`
   await db.transaction(async (tx) => {
     if (told.length > 0) {

@@ -1,6 +1,7 @@
 import { accessSync, constants, copyFileSync, existsSync, linkSync, renameSync, rmSync, statSync, statfsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { pathToFileURL } from 'node:url'
 import { VarveError } from '../model/errors.ts'
 import { WHOLE } from '../model/watch.ts'
 import { SyncConnection } from './connection.ts'
@@ -49,7 +50,7 @@ export function backup(folder: string, file: string): void {
 }
 
 /** Throws REGISTRY_REFUSED when `file` is no registry that this Varve can work with, whole. */
-function checkWhole(file: string, name: string): void {
+function checkWhole(file: string | URL, name: string): void {
   const refuse = (why: string): never => {
     throw new VarveError('REGISTRY_REFUSED', `${name} ${why}`, { hint: 'take another backup' })
   }
@@ -85,6 +86,10 @@ export function replaceRegistry(folder: string, file: string, force: boolean, no
     if (existsSync(`${file}-wal`) && statSync(`${file}-wal`).size > 0)
       throw new VarveError('REGISTRY_REFUSED', `${file} is a database in use, with a log beside it`, { hint: 'name what varve backup wrote' })
     checkRights(folder, 'write')
+    const url = pathToFileURL(file)
+    url.searchParams.set('immutable', '1')
+    // What is no backup leaves nothing where nothing was.
+    if (!existsSync(target)) checkWhole(url, file)
     makeFolder(folder)
     refuseMount(folder, statfsSync(folder).type)
     if (daemonRuns(folder)) throw new VarveError('REGISTRY_REFUSED', `a daemon works on ${folder}`, { hint: 'stop it first' })

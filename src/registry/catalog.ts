@@ -5,7 +5,7 @@ import type { CollectionName } from '../model/watch.ts'
 import type { Database, Named } from './database.ts'
 import { diff, STATE } from './diff.ts'
 import { Holdings } from './holdings.ts'
-import { collectionOf, projectsNamed, versionOf } from './lookup.ts'
+import { collectionOf, IS_THERE, projectsNamed, versionOf } from './lookup.ts'
 import { present } from './present.ts'
 import type { Catalog } from './registry.ts'
 import { losses, versionStates } from './restorability.ts'
@@ -53,6 +53,7 @@ interface StoredCollection {
   readonly type: string
   readonly versions: number
   readonly head: string | null
+  readonly next: string
   readonly entries: number
   readonly sizeBytes: number
   readonly updatedAt: number | null
@@ -61,10 +62,10 @@ interface StoredCollection {
 async function collections(db: Database, project: string | undefined): Promise<readonly CollectionView[]> {
   const projects = project === undefined ? null : JSON.stringify(await projectsNamed(db.read, project))
   const rows = await db.read.all<StoredCollection>(
-    `SELECT p.name || '/' || c.name AS artifact, e.name AS entity, c.type, (SELECT count(*) FROM version v WHERE v.collection = c.id) AS versions, 'v' || c.head AS head,
+    `SELECT p.name || '/' || c.name AS artifact, e.name AS entity, c.type, (SELECT count(*) FROM version v WHERE v.collection = c.id) AS versions, 'v' || c.head AS head, 'v' || c.next AS next,
        c.entries, c.size AS sizeBytes, (SELECT v.created_at FROM version v WHERE v.collection = c.id AND v.number = c.head) AS updatedAt
      FROM collection c JOIN project p ON p.id = c.project JOIN entity e ON e.id = p.entity
-     WHERE :projects IS NULL OR p.id IN (SELECT value FROM json_each(:projects)) ORDER BY e.name, p.name, c.name`,
+     WHERE (:projects IS NULL OR p.id IN (SELECT value FROM json_each(:projects))) AND ${IS_THERE} ORDER BY e.name, p.name, c.name`,
     { projects },
   )
   return rows.map((row) => present({ ...row, updatedAt: row.updatedAt === null ? null : new Date(row.updatedAt).toISOString() }))

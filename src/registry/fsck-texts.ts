@@ -2,10 +2,10 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { locationsIdentity } from '../model/location.ts'
 import type { Location } from '../model/location.ts'
-import type { Certificate, Changes } from '../model/version.ts'
-import type { Fault } from './registry.ts'
+import type { Certificate, Changes, LastLook } from '../model/version.ts'
+import type { Fault, Heard } from './registry.ts'
 
-type Kind = 'text' | 'number' | 'flag' | 'time' | 'texts' | 'list' | 'counts'
+type Kind = 'text' | 'number' | 'flag' | 'time' | 'texts' | 'list' | 'counts' | 'hearing' | 'perhapsText' | 'perhapsNumber'
 
 const IS: Readonly<Record<Kind, (value: unknown) => boolean>> = {
   text: (value) => typeof value === 'string',
@@ -15,6 +15,9 @@ const IS: Readonly<Record<Kind, (value: unknown) => boolean>> = {
   texts: (value) => Array.isArray(value) && value.every(IS.text),
   list: (value) => Array.isArray(value) && value.every((one) => isRecord(one) && IS.text(one['path']) && IS.text(one['reason'])),
   counts: (value) => isRecord(value) && Object.values(value).every(IS.number),
+  hearing: (value) => isRecord(value) && Object.values(value).every((one) => isRecord(one) && lacking(one, HEARD) === undefined),
+  perhapsText: (value) => value === undefined || typeof value === 'string',
+  perhapsNumber: (value) => value === undefined || typeof value === 'number',
 }
 
 const CERTIFICATE: Readonly<Record<keyof Certificate, Kind>> = {
@@ -22,6 +25,8 @@ const CERTIFICATE: Readonly<Record<keyof Certificate, Kind>> = {
   consistent: 'flag', requests: 'number', notes: 'texts',
 }
 const CHANGES: Readonly<Record<keyof Changes, Kind>> = { added: 'number', modified: 'number', removed: 'number', moved: 'number', bytesAdded: 'number', bytesRemoved: 'number' }
+const LAST_LOOK: Readonly<Record<keyof LastLook, Kind>> = { kind: 'text', startedAt: 'time', endedAt: 'time', outcome: 'text', requests: 'perhapsNumber' }
+const HEARD: Readonly<Record<keyof Heard, Kind>> = { reason: 'perhapsText', action: 'perhapsText', limits: 'perhapsText' }
 const SCHEMES: readonly unknown[] = ['s3', 'gs', 'http', 'https', 'file'] satisfies readonly Location['scheme'][]
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
@@ -41,9 +46,35 @@ function parsed(text: string): unknown {
 function lacks(text: string, shape: Readonly<Record<string, Kind>>): string | undefined {
   const value = parsed(text)
   if (!isRecord(value)) return value === undefined ? 'is no JSON' : 'is none'
-  const wrong = Object.entries(shape).find(([name, kind]) => !IS[kind](value[name]))?.[0]
+  const wrong = lacking(value, shape)
   if (wrong === undefined) return undefined
   return value[wrong] === undefined ? `lacks ${wrong}` : `says of ${wrong} what cannot be`
+}
+
+/** The first member that is not what it should be. */
+function lacking(value: Readonly<Record<string, unknown>>, shape: Readonly<Record<string, Kind>>): string | undefined {
+  return Object.entries(shape).find(([name, kind]) => !IS[kind](value[name]))?.[0]
+}
+
+const AT = (id: string): string => `(SELECT p.name || '/' || c.name FROM collection c JOIN project p ON p.id = c.project WHERE c.id = ${id})`
+
+/** Single texts that are read back as they are: whose they are (`artifact`, `what`), and the text. */
+const TEXTS: readonly (readonly [of: Kind | Readonly<Record<string, Kind>>, query: string])[] = [
+  ['texts', `SELECT ${AT('collection')} AS artifact, 'what the watch ' || name || ' has as aliases' AS what, aliases AS text FROM watch`],
+  [LAST_LOOK, `SELECT ${AT('collection')} AS artifact, 'the last look of the watch ' || name AS what, last_look AS text FROM watch WHERE last_look IS NOT NULL`],
+  ['hearing', `SELECT ${AT('collection')} AS artifact, 'how the watch ' || name || ' hears' AS what, hearing AS text FROM watch`],
+  ['texts', `SELECT ${AT('collection')} AS artifact, 'what a look has as aliases' AS what, aliases AS text FROM look`],
+  ['texts', `SELECT ${AT('collection')} AS artifact, 'what the audit noted' AS what, notes AS text FROM audit`],
+  ['texts', `SELECT ${AT('collection')} AS artifact, 'what v' || until || ' changed of v' || number || ' in use' AS what, paths AS text FROM disturbance`],
+]
+
+function* singleTextFaults(database: DatabaseSync): Generator<Fault> {
+  for (const [of, query] of TEXTS)
+    for (const { artifact, what, text } of database.prepare(query).iterate() as Iterable<{ artifact: string | null; what: string; text: string }>) {
+      const value = parsed(text)
+      const wrong = typeof of !== 'string' ? lacks(text, of) : value === undefined ? 'is no JSON' : IS[of](value) ? undefined : 'is none'
+      if (wrong !== undefined) yield { ...(artifact !== null && { artifact }), words: `${what} ${wrong}` }
+    }
 }
 
 /** Of a collection's versions. */
@@ -90,6 +121,7 @@ export function contentFaults({ size, identity, digest, etag, checksums }: Texts
 export function* commonTextFaults(database: DatabaseSync): Generator<Fault> {
   const { id } = database.prepare(`SELECT (SELECT value FROM meta WHERE key = 'id') AS id`).get() as { id: string | null }
   if (id === null || id === '') yield { words: 'the registry has no id: meta lacks it' }
+  yield* singleTextFaults(database)
   for (const { id: location, identity, json } of database.prepare('SELECT id, identity, json FROM location ORDER BY id').all() as unknown as { id: number; identity: string; json: string }[]) {
     const wrong = wrongPlace(identity, json)
     if (wrong === undefined) continue

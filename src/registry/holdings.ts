@@ -18,7 +18,8 @@ export const PAST_COLUMNS = HOLDING_COLUMNS.replace('fingerprint', 'NULL AS fing
 export const HOLDING_TUPLE = `json_array(${HOLDING_COLUMNS})`
 /** Before a statement that asks for rows that carry one of `:texts`. */
 export const WANTED = 'WITH wanted(text) AS MATERIALIZED (SELECT DISTINCT value FROM json_each(:texts))'
-export const CARRIES = `(digest IN (SELECT text FROM wanted) OR identity IN (SELECT text || ' ' || size FROM wanted)
+// An identity ends with the size; to put the size behind each text instead would be to go through all of them for each row.
+export const CARRIES = `(digest IN (SELECT text FROM wanted) OR substr(identity, 1, length(identity) - length(size) - 1) IN (SELECT text FROM wanted)
   OR (checksums IS NOT NULL AND EXISTS (SELECT 1 FROM json_each(checksums) c WHERE c.key || ':' || c.value IN (SELECT text FROM wanted))))`
 const PAGE = 5_000
 const PLACES_MOST = 16

@@ -7,7 +7,7 @@ import { formatStored, locationOf, namedRun, placeOf, runOf, stretchesOf } from 
 import { present } from './present.ts'
 import type { Looking, PutOrder, Verdict } from './registry.ts'
 import { CAUSES, demand, strengthOf } from './requests.ts'
-import { forget, sweep } from './scratch.ts'
+import { forget, PUT_MOST_MS, sweep } from './scratch.ts'
 
 interface Begun {
   readonly id: number
@@ -115,6 +115,7 @@ interface PutRow {
 /** See `Ledger.beginPut`. */
 export async function beginPut(db: Database, order: PutOrder, nowMs: number): Promise<Looking> {
   return db.transaction(async (tx) => {
+    for (const { id } of await tx.all<{ id: number }>('SELECT id FROM look WHERE watch IS NULL AND begun_at < :oldest', { oldest: nowMs - PUT_MOST_MS })) await forgetPut(tx, id)
     await sweep(tx, nowMs)
     const place = await placeOf(tx, order.collection, order.type, null)
     const { stretches } = order
@@ -223,7 +224,7 @@ export async function release(db: Database, looking: Looking, verdict: Verdict):
   await db.transaction(async (tx) => {
     const row = await fenced(tx, looking)
     const { held } = verdict
-    if (looking.watch === undefined) await forgetPut(tx, looking)
+    if (looking.watch === undefined) await forgetPut(tx, looking.id)
     if (row === undefined || row.watch === null) return
     // Of a held look stays what it would have removed, so that `accept` can bound what it lets through. Held anew, an earlier consent is used up, but for the root
     // while that is the same: else who accepts one doubt after the other would never come to an end.
@@ -257,7 +258,7 @@ export async function release(db: Database, looking: Looking, verdict: Verdict):
 }
 
 /** A put that recorded nothing leaves no run and no collection that it alone had made. */
-async function forgetPut(tx: Statements, { id }: Looking): Promise<void> {
+async function forgetPut(tx: Statements, id: number): Promise<void> {
   const look = await tx.one<{ run: number; collection: number }>('SELECT run, collection FROM look WHERE id = :id', { id })
   if (look === undefined) return
   await forget(tx, 'id = :id', { id })

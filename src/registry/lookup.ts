@@ -10,18 +10,21 @@ export interface Collection {
   readonly head: number | null
 }
 
+/** Over a collection `c`: it has had a version, or a watch keeps it. What a `put` has only begun is not there yet, and never will be where its process died. */
+export const IS_THERE = '(c.next > 0 OR EXISTS (SELECT 1 FROM watch w WHERE w.collection = c.id))'
+
 /** Throws NOT_FOUND, naming the first part of the name that is missing, and what there is instead. */
 export async function collectionOf(statements: Statements, { entity, project, collection }: CollectionName): Promise<Collection> {
   const artifact = `${project}/${collection}`
   const found = await statements.one<{ id: number; head: number | null }>(
     `SELECT c.id, c.head FROM collection c JOIN project p ON p.id = c.project JOIN entity e ON e.id = p.entity
-     WHERE e.name = :entity AND p.name = :project AND c.name = :collection`,
+     WHERE e.name = :entity AND p.name = :project AND c.name = :collection AND ${IS_THERE}`,
     { entity, project, collection },
   )
   if (found !== undefined) return { ...found, artifact }
   const beside = await namesOf(
     statements,
-    `SELECT c.name FROM collection c JOIN project p ON p.id = c.project JOIN entity e ON e.id = p.entity WHERE e.name = :entity AND p.name = :project ORDER BY c.name`,
+    `SELECT c.name FROM collection c JOIN project p ON p.id = c.project JOIN entity e ON e.id = p.entity WHERE e.name = :entity AND p.name = :project AND ${IS_THERE} ORDER BY c.name`,
     { entity, project },
   )
   if (beside.length > 0) throw new VarveError('NOT_FOUND', `no collection ${artifact}: ${project} has ${listed(beside)}`)

@@ -1,4 +1,4 @@
-import { statfsSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, statfsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { VarveError } from '../model/errors.ts'
@@ -41,6 +41,7 @@ export async function openRegistry(folder: string, options: { readonly thread: b
     checkRights(folder, 'write')
     makeFolder(folder)
     refuseNetwork(folder)
+    refuseEmptied(folder)
   } catch (error) {
     throw translate(error)
   }
@@ -63,12 +64,31 @@ export async function openForReading(folder: string): Promise<Registry> {
     checkRights(folder, 'enter')
     statSync(file)
     refuseNetwork(folder)
+    refuseEmptied(folder)
+    if (isEmpty(file)) throw new VarveError('NOT_FOUND', `no registry in ${folder}: ${file} is empty`, { hint: 'record something first with varve put or varve run; if there was a registry, varve restore-registry FILE --force brings a backup of it back' })
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code !== 'ENOENT') throw translate(error)
     throw new VarveError('NOT_FOUND', `no registry in ${folder}`, { hint: 'record something first with varve put or varve run, or name the folder with --data or --config' })
   }
   return openOn(mayWrite(file) ? inThread(new SyncConnection(file)) : onlyReading(file))
+}
+
+/** Not a byte of it, and none in its log: also what a process leaves that was killed when it was about to make a registry. */
+function isEmpty(file: string): boolean {
+  const sizeOf = (one: string): number | undefined => statSync(one, { throwIfNoEntry: false })?.size
+  return sizeOf(file) === 0 && (sizeOf(`${file}-wal`) ?? 0) === 0
+}
+
+/** Throws REGISTRY_REFUSED for an empty database beside what only a registry can have led to, the memory of restores or a registry that another took the place of: it was not always empty. */
+function refuseEmptied(folder: string): void {
+  const file = join(folder, 'varve.db')
+  if (!isEmpty(file)) return
+  const restored = join(folder, 'restored')
+  const told = [...readdirSync(folder).filter((name) => /^varve\.db\.\d{8}T/.test(name)).map((name) => join(folder, name)), ...(existsSync(restored) && readdirSync(restored).length > 0 ? [restored] : [])]
+  const [first] = told
+  if (first !== undefined)
+    throw new VarveError('REGISTRY_REFUSED', `${file} is empty, and ${first} tells that it was not always`, { hint: 'varve restore-registry FILE --force brings a backup back; to begin anew, move both away' })
 }
 
 /** Throws REGISTRY_REFUSED when `folder` lies on a network mount. */

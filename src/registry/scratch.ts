@@ -1,7 +1,7 @@
 import type { Statements } from './database.ts'
 
 // A `put` holds no lease, so nothing tells that its process died; none takes longer than a day.
-const PUT_MOST_MS = 24 * 3_600_000
+export const PUT_MOST_MS = 24 * 3_600_000
 
 /** Deletes looks with all that they staged. `where` is over `look`. */
 export async function forget(tx: Statements, where: string, named: Readonly<Record<string, number>>): Promise<void> {

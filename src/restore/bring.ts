@@ -153,7 +153,7 @@ export class Bringer {
     // A file whose bytes are elsewhere may be large, too, beyond those that were planned.
     const pourer = this.#pourers.pop() ?? new Threads(1)
     try {
-      const fetched = await this.#fetcher.large(holding, sources, file, pourer)
+      const fetched = await this.#fetcher.large(holding, sources, { file, place: this.#room.root + holding.path }, pourer)
       return await this.#write(holding, replace, fetched, file, undefined)
     } finally {
       this.#pourers.push(pourer)

@@ -6,6 +6,7 @@ import { lostStep, stepFrom } from './bring.ts'
 import { Fetcher, Unfetched } from './fetch.ts'
 import type { Fetched } from './fetch.ts'
 import type { Look } from './local.ts'
+import { Names } from './names.ts'
 import { Pages } from './pages.ts'
 import { inParallel, Planner } from './plan.ts'
 import type { Missing } from './plan.ts'
@@ -41,6 +42,10 @@ class Checking {
   readonly #planner: Planner
   readonly #fetcher: Fetcher
   readonly #missing: Missing[] = []
+  readonly #names = new Names('')
+  /** By path: why no folder can hold it, whatever holds its bytes. */
+  readonly #unnameable = new Map<string, string>()
+  readonly #losses: Loss[] = []
   #entries = 0
   #byWord = 0
   #bytes = 0
@@ -58,22 +63,26 @@ class Checking {
   async pages(pages: Pages): Promise<number> {
     for await (const { holdings } of pages.all()) {
       this.#signal.throwIfAborted()
+      for (const { path } of holdings) {
+        const trouble = this.#names.trouble(path)
+        if (trouble !== undefined) this.#unnameable.set(path, trouble)
+      }
       const found = this.#wish.deep ? await this.#read(holdings) : await this.#ask(holdings)
       const steps: Step[] = []
       for (const one of found)
         if (isMissing(one)) this.#missing.push(one)
         else steps.push(one)
       this.#count(steps)
-      await this.#tell?.(steps)
+      await this.#tell?.(this.#named(steps))
       this.#progress(this.#wish.deep ? 0 : holdings.length, 0)
     }
     return this.#entries
   }
 
   async end(): Promise<Pick<Verified, 'elsewhere' | 'toldByBytes' | 'byWord' | 'losses'>> {
-    const losses: Loss[] = []
+    const losses = this.#losses
     const elsewhere: string[] = []
-    const toldByBytes: string[] = []
+    const toldByBytes = new Map<string, string | undefined>()
     for (let from = 0; from < this.#missing.length; from += ELSEWHERE_AT_ONCE) {
       const asked = this.#missing.slice(from, from + ELSEWHERE_AT_ONCE)
       const found = await this.#planner.elsewhere(asked, this.#signal)
@@ -86,12 +95,12 @@ class Checking {
         if (fetched === undefined) losses.push({ path: holding.path, reason, words })
         else {
           elsewhere.push(holding.path)
-          if (source === doubtful) toldByBytes.push(holding.path)
+          if (source === doubtful) toldByBytes.set(holding.path, fetched.source.wanted.pin)
           steps.push(fetched.proof === undefined ? foundAt(holding, fetched.source) : verifiedBy(holding, { source: fetched.source, proof: fetched.proof }))
         }
       })
       this.#count(steps)
-      await this.#tell?.(steps.sort((a, b) => comparePaths(a.path, b.path)))
+      await this.#tell?.(this.#named(steps.sort((a, b) => comparePaths(a.path, b.path))))
     }
     losses.sort((a, b) => comparePaths(a.path, b.path))
     await this.#tell?.(losses.map(lostStep))
@@ -100,6 +109,15 @@ class Checking {
 
   async close(): Promise<void> {
     await Promise.all([this.#threads.close(), this.#readers.close()])
+  }
+
+  /** Of what is there: those that a folder can hold, too. */
+  #named(steps: readonly Step[]): readonly Step[] {
+    return steps.filter(({ path }) => {
+      const words = this.#unnameable.get(path)
+      if (words !== undefined) this.#losses.push({ path, reason: 'name', words })
+      return words === undefined
+    })
   }
 
   /** By what the stores show. */

@@ -35,6 +35,13 @@ export interface Fetched {
   readonly proof: Proof
 }
 
+/** Where a large object is poured to. */
+export interface Pouring {
+  readonly file: string
+  /** What it is to become: what is said of it. */
+  readonly place: string
+}
+
 export class Fetcher {
   readonly #readers: Readers
   readonly #clock: Clock
@@ -67,11 +74,11 @@ export class Fetcher {
     return this.#fromAny(holding, sources, async (reader, source) => ({ source, proof: await this.#stream(reader, holding, source, () => undefined) }))
   }
 
-  /** The same into `file`, in pieces at once, going on from what the file has of an earlier try. `pourer` is a single thread. Throws Unfetched. */
-  async large(holding: Holding, sources: readonly Source[], file: string, pourer: Threads): Promise<Fetched> {
+  /** The same into `to.file`, in pieces at once, going on from what the file has of an earlier try. `pourer` is a single thread. Throws Unfetched. */
+  async large(holding: Holding, sources: readonly Source[], to: Pouring, pourer: Threads): Promise<Fetched> {
     this.#large++
     try {
-      return await this.#fromAny(holding, sources, async (reader, source, again) => ({ source, proof: await this.#inPieces(reader, holding, source, file, pourer, !again) }))
+      return await this.#fromAny(holding, sources, async (reader, source, again) => ({ source, proof: await this.#inPieces(reader, holding, source, to, pourer, !again) }))
     } finally {
       this.#large--
     }
@@ -86,7 +93,7 @@ export class Fetcher {
           return await read(await this.#readers.of(source.location), source, tries > 1)
         } catch (error) {
           this.#signal.throwIfAborted()
-          failed = unfetched(error, holding, source)
+          failed = error instanceof Unfetched ? error : unfetched(error, holding, source)
           if (!(error instanceof Wrong || isPassing(error)) || tries === TRIES) break
           await pause(tries, this.#clock, this.#signal)
         }
@@ -124,13 +131,13 @@ export class Fetcher {
     return seal
   }
 
-  async #inPieces(reader: Reader, holding: Holding, source: Source, file: string, pourer: Threads, resume: boolean): Promise<Proof> {
+  async #inPieces(reader: Reader, holding: Holding, source: Source, to: Pouring, pourer: Threads, resume: boolean): Promise<Proof> {
     const first = await this.#piece(reader, source, 0, holding.sizeBytes)
     const seal = await this.#sealOf(first, holding)
-    const { lengthBytes = 0 } = await pourer.run({ kind: 'begin', file, resume: resume && seal !== undefined, seal })
+    const { lengthBytes = 0 } = await pourer.run({ kind: 'begin', ...to, resume: resume && seal !== undefined, seal })
     // More than the whole is of another file.
     const from = lengthBytes > holding.sizeBytes ? undefined : lengthBytes
-    if (from === undefined) await pourer.run({ kind: 'begin', file, resume: false, seal })
+    if (from === undefined) await pourer.run({ kind: 'begin', ...to, resume: false, seal })
     if (from !== undefined && from > 0) await first.bytes[Symbol.asyncIterator]().return?.()
     this.#came(from ?? 0)
     const ahead: Promise<Uint8Array>[] = []
@@ -156,7 +163,7 @@ export class Fetcher {
     await pouring
     if ((await pourer.run({ kind: 'end' })).holds === true) return seal?.by ?? 'store'
     // What was there before may be of another try: then all of it is fetched anew, and that is no failure of the store.
-    if (from !== undefined && from > 0) return this.#inPieces(reader, holding, source, file, pourer, false)
+    if (from !== undefined && from > 0) return this.#inPieces(reader, holding, source, to, pourer, false)
     throw new Wrong(`of ${wordsOf(source)} other bytes came than were recorded`)
   }
 
@@ -164,7 +171,7 @@ export class Fetcher {
     return reader.open(source.key, { ...source.wanted, range: { from, upTo: Math.min(from + PIECE_BYTES, sizeBytes) } }, this.#signal)
   }
 
-  /** A piece is asked for again by itself: the others need not be. */
+  /** A piece is asked for again by itself: the others need not be, and what fails of it in all the tries is not tried again as part of the whole. Throws Unfetched. */
   async #pieceBytes(reader: Reader, holding: Holding, source: Source, from: number, upTo: number, seal: Seal | undefined): Promise<Uint8Array> {
     for (let tries = 1; ; tries++) {
       try {
@@ -172,7 +179,8 @@ export class Fetcher {
         if (answer.sizeBytes !== holding.sizeBytes || (seal === undefined && !bears(answer, holding))) throw new Wrong(`${wordsOf(source)} is another object now`)
         return await this.#filled(answer, upTo - from)
       } catch (error) {
-        if (this.#signal.aborted || tries === TRIES || !(isFailure(error, 'STORAGE_UNAVAILABLE') || isFailure(error, 'STORAGE_INVALID'))) throw error
+        if (this.#signal.aborted || !(isFailure(error, 'STORAGE_UNAVAILABLE') || isFailure(error, 'STORAGE_INVALID'))) throw error
+        if (tries === TRIES) throw unfetched(error, holding, source)
         await pause(tries, this.#clock, this.#signal)
       }
     }

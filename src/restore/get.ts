@@ -7,6 +7,7 @@ import type { Loss } from '../model/errors.ts'
 import { comparePaths, formatLocation } from '../model/location.ts'
 import type { Location } from '../model/location.ts'
 import type { VersionView } from '../model/version.ts'
+import { broughtBy } from './begun.ts'
 import { Bringer, lostStep, refuseRemote, stepFrom } from './bring.ts'
 import type { Brought } from './bring.ts'
 import { diskFailure } from './disk.ts'
@@ -104,7 +105,7 @@ class Getting {
     let failed = true
     try {
       weighed = await this.#weigh(room.root, { fresh, trusted, believed }, room)
-      draft = this.#receipt.begin()
+      draft = this.#receipt.begin({ ...this.#wish.collection, version: this.#view.version }, fresh)
       await this.#bring(weighed, room, draft)
       failed = this.#losses.length > 0
     } catch (error) {
@@ -176,14 +177,17 @@ class Getting {
 
   async #weigh(root: string, known: Pick<Scales, 'fresh' | 'trusted' | 'believed'>, room: Room | undefined): Promise<Weighed> {
     const folding = room?.folding ?? foldingOf(root)
-    const extras = this.#wish.delete && !known.fresh ? await extrasOf(root, this.#pages, this.#receipt, folding) : []
+    const found = this.#wish.delete && !known.fresh ? await extrasOf(root, this.#pages, this.#receipt, folding) : []
     const weighed = await weigh({
       ...known, pages: this.#pages, planner: this.#planner, threads: this.#threads, wish: this.#wish, root, receipt: this.#receipt, folding,
       keep: (at, fingerprint) => this.#shelf.put(at, fingerprint), progress: this.#parts.progress, prove: (holding, sources) => this.#prove(holding, sources),
     }, this.#signal)
     refuseRemote(weighed.remote, this.#wish.as)
     this.#refuseOwn(root, weighed)
-    this.#clearance = clearanceOf(root, this.#wish, weighed.foreign, weighed.obstacles, extras)
+    const strange = this.#wish.force ? [] : [...weighed.foreign, ...found.flatMap(({ path, ours }) => (ours ? [] : [path]))]
+    const brought = await broughtBy(this.#parts.registry, strange.length === 0 ? [] : this.#receipt.begun(), strange, { root, as: this.#wish.as, threads: this.#threads })
+    const extras = found.map((extra) => ({ ...extra, ours: extra.ours || brought.has(extra.path) }))
+    this.#clearance = clearanceOf(root, this.#wish, weighed.foreign.filter((path) => !brought.has(path)), weighed.obstacles, extras)
     const { going, conflict } = this.#clearance
     if (conflict !== undefined && room !== undefined) throw conflict.failure
     this.#losses.push(...weighed.losses)
@@ -293,7 +297,8 @@ class Getting {
     if (draft === undefined) return
     // Nobody knew a file's name before it was in place, so that it moved again within the same tick of a fine clock needs no guard: only what the walk may have met in the making does.
     const startMs = this.#parts.clock.now() + (room.fine ? RACY_MS : 0)
-    await draft.keep(this.#order(), this.#parts.walk(room.root, startMs, this.#signal), this.#signal)
+    const all = this.#losses.length === 0 && this.#wish.delete
+    await draft.keep(this.#order(), this.#parts.walk(room.root, startMs, this.#signal), all, this.#signal)
   }
 
   async #end(weighed: Weighed): Promise<Report> {

@@ -68,8 +68,8 @@ export interface WriteTask {
 
 /** A large file comes in pieces, in their order: `begin`, `pour` each, `end`. One at a time in a thread. */
 export type PourTask =
-  /** With `resume` what the file has already is digested first. */
-  | { readonly kind: 'begin'; readonly file: string; readonly resume: boolean; readonly seal: Seal | undefined }
+  /** With `resume` what the file has already is digested first. `place` is what it is to become. */
+  | { readonly kind: 'begin'; readonly file: string; readonly place: string; readonly resume: boolean; readonly seal: Seal | undefined }
   | { readonly kind: 'pour'; readonly bytes: Uint8Array }
   | { readonly kind: 'end' }
 
@@ -95,7 +95,7 @@ const chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES)
 const STAT = { bigint: true, throwIfNoEntry: false } as const
 
 export async function perform(task: Task): Promise<Answer> {
-  if (task.kind === 'begin') return { ...NOTHING, lengthBytes: await begin(task.file, task.resume, task.seal) }
+  if (task.kind === 'begin') return { ...NOTHING, lengthBytes: await begin(task.file, task.place, task.resume, task.seal) }
   if (task.kind === 'pour') return pourMore(task.bytes)
   if (task.kind === 'end') return { ...NOTHING, holds: await end() }
   const outcomes: (Look | Put)[] = []
@@ -115,18 +115,27 @@ export async function perform(task: Task): Promise<Answer> {
 }
 
 const NOTHING: Answer = { outcomes: [], fingerprints: [] }
-let poured: { readonly file: string; readonly fd: number; readonly prover: Prover | undefined } | undefined
+let poured: { readonly place: string; readonly fd: number; readonly prover: Prover | undefined } | undefined
 
-async function begin(file: string, resume: boolean, seal: Seal | undefined): Promise<number> {
+async function begin(file: string, place: string, resume: boolean, seal: Seal | undefined): Promise<number> {
   if (poured !== undefined) closeSync(poured.fd)
-  const fd = openSync(file, constants.O_RDWR | constants.O_CREAT | (resume ? 0 : constants.O_TRUNC))
-  poured = { file, fd, prover: seal === undefined ? undefined : await writtenProverOf(seal, fd) }
+  poured = undefined
+  const fd = opened(file, place, constants.O_RDWR | constants.O_CREAT | (resume ? 0 : constants.O_TRUNC))
+  poured = { place, fd, prover: seal === undefined ? undefined : await writtenProverOf(seal, fd) }
   let total = 0
-  for (let length = 1; length > 0; total += length) {
+  for (let length = 1; resume && length > 0; total += length) {
     length = readSync(poured.fd, chunk, 0, CHUNK_BYTES, null)
     poured.prover?.update(chunk.subarray(0, length))
   }
   return total
+}
+
+function opened(file: string, place: string, flags: number): number {
+  try {
+    return openSync(file, flags)
+  } catch (error) {
+    throw placed(error, place)
+  }
 }
 
 async function writtenProverOf(seal: Seal, fd: number): Promise<Prover> {
@@ -141,7 +150,7 @@ function pourMore(bytes: Uint8Array): Answer {
     for (let at = 0; at < bytes.length; ) at += writeSync(poured.fd, bytes, at, bytes.length - at)
     poured.prover?.update(bytes)
   } catch (error) {
-    throw placed(error, poured.file)
+    throw placed(error, poured.place)
   }
   return { ...NOTHING, spare: bytes.buffer as ArrayBuffer }
 }

@@ -133,8 +133,8 @@ export class Planner {
     const standing = await this.#standing(location, [...new Set(asked.map(({ holding }) => holding.key))].sort(comparePaths), signal)
     const hard: Asked[] = []
     for (const one of asked) {
-      const { held, failed } = standing.get(one.holding.key) ?? {}
-      if (failed !== undefined) missing.set(one.at, untold(one.holding, failed))
+      const { held, failed, unasked } = standing.get(one.holding.key) ?? {}
+      if (failed !== undefined) missing.set(one.at, untold(one.holding, failed, unasked))
       else if (!isThere(one.holding, held)) hard.push(one)
     }
     await inParallel(hard, ASKED_AT_ONCE, async ({ at, holding }) => {
@@ -155,8 +155,8 @@ export class Planner {
   }
 
   /** What stands at each of `keys`, or what its store said of it in all the tries. */
-  async #standing(location: Location, keys: readonly string[], signal: AbortSignal): Promise<ReadonlyMap<string, Pick<Standing, 'held' | 'failed'>>> {
-    const told = new Map<string, Pick<Standing, 'held' | 'failed'>>()
+  async #standing(location: Location, keys: readonly string[], signal: AbortSignal): Promise<ReadonlyMap<string, Told>> {
+    const told = new Map<string, Told>()
     let left = keys
     for (let tries = this.#firstTry(location); ; tries++) {
       let failure: VarveError | undefined
@@ -173,7 +173,7 @@ export class Planner {
       if (left.length < before) tries = 0
       if (tries >= TRIES || (failure !== undefined && !isPassing(failure))) {
         if (failure !== undefined) this.#note(location, false)
-        for (const key of left) if (!told.has(key) && failure !== undefined) told.set(key, { failed: failure })
+        for (const key of left) if (!told.has(key) && failure !== undefined) told.set(key, { failed: failure, unasked: true })
         return told
       }
       await pause(tries, this.#clock, signal)
@@ -215,6 +215,9 @@ export class Planner {
     return { holding, ...told, doubtful: sourceOf(holding, current) }
   }
 }
+
+/** Of one key. `unasked`: what failed is its store, or the asking for another key. */
+type Told = Pick<Standing, 'held' | 'failed'> & { readonly unasked?: boolean }
 
 interface Asked {
   readonly at: number
@@ -267,8 +270,9 @@ function failureOf(error: unknown, signal: AbortSignal): VarveError {
   return error
 }
 
-function untold(holding: Holding, failed: VarveError): Missing {
-  return { holding, reason: storeReason(failed) ?? 'unreachable', words: describe(failed) }
+function untold(holding: Holding, failed: VarveError, unasked = false): Missing {
+  const words = unasked ? `${formatReference(holding.location, holding.key)} was not asked for, since its store failed: ` : ''
+  return { holding, reason: storeReason(failed) ?? 'unreachable', words: words + describe(failed) }
 }
 
 /** What is wrong with a store as the reason of a loss; undefined for what is no matter of stores. */

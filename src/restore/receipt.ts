@@ -1,6 +1,6 @@
 // What earlier restores put into a destination: so the next one reads no bytes of what was not touched since. It lies outside of the destination, with the registry.
 import { hash } from 'node:crypto'
-import { createReadStream, createWriteStream, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { createReadStream, createWriteStream, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import type { WriteStream } from 'node:fs'
 import { once } from 'node:events'
 import { basename, join } from 'node:path'
@@ -9,6 +9,7 @@ import { isFailure } from '../model/errors.ts'
 import { sameFile } from '../model/fingerprint.ts'
 import { comparePaths, directoryOf } from '../model/location.ts'
 import type { Span } from '../storage/storage.ts'
+import type { Begun } from './begun.ts'
 import type { Way } from './local.ts'
 
 /** A file that is in place: what it holds, and what tells that it was not touched. */
@@ -51,6 +52,8 @@ export interface Left {
 }
 
 const LINES_AT_ONCE = 2_000
+// Only what would be refused is compared with them, each of which is read through for it.
+const BEGUN_MOST = 8
 
 /**
  * Tells one run of the machine from the next: after a power cut a file may show the size and the times of bytes that never reached the disk, so a fingerprint tells of bytes only in the run that
@@ -98,19 +101,53 @@ export class Receipt {
     }
   }
 
-  /** Begins to write down anew; nothing is changed before `keep`. Undefined where nothing can be written. */
-  begin(): Draft | undefined {
+  /** The versions that restores began to bring there, of which something may lie there still: the last one last. */
+  begun(): readonly Begun[] {
+    try {
+      return readFileSync(`${this.#name}.begun`, 'utf8').split('\n').flatMap((line) => begunOf(line) ?? [])
+    } catch (error) {
+      if (['ENOENT', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '')) return []
+      throw error
+    }
+  }
+
+  /** Begins to write down anew what `order` brings, where nothing lies yet if it is `fresh`; of the rest nothing is changed before `keep`. Undefined where nothing can be written. */
+  begin(order: Begun, fresh: boolean): Draft | undefined {
     try {
       mkdirSync(this.#folder, { recursive: true })
+      const line = lineOfBegun(order)
+      const before = fresh ? [] : this.begun().map(lineOfBegun).filter((one) => one !== line)
+      writeBegun(this.#name, [...before.slice(1 - BEGUN_MOST), line])
       // One restore works at a destination at a time: what others began was cut off.
-      const begun = new RegExp(`^${basename(this.#name)}\\.(entries|folders)\\.\\d+$`)
+      const begun = new RegExp(`^${basename(this.#name)}\\.(entries|folders|begun)\\.\\d+$`)
       for (const name of readdirSync(this.#folder)) if (begun.test(name)) rmSync(join(this.#folder, name), { force: true })
-      return new Draft(this.#name)
+      return new Draft(this.#name, line)
     } catch (error) {
       if (['EACCES', 'EPERM', 'EROFS', 'ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined
       throw error
     }
   }
+}
+
+function lineOfBegun({ entity, project, collection, version }: Begun): string {
+  return JSON.stringify([entity, project, collection, version])
+}
+
+/** Whole, or where the disk is full as it was: then a restore after one that is cut off asks for force. */
+function writeBegun(name: string, lines: readonly string[]): void {
+  const file = `${name}.begun`
+  try {
+    writeFileSync(`${file}.${process.pid}`, lines.join('\n'))
+    renameSync(`${file}.${process.pid}`, file)
+  } catch (error) {
+    if (!['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
+    rmSync(`${file}.${process.pid}`, { force: true })
+  }
+}
+
+function begunOf(line: string): Begun | undefined {
+  const [, entity = '', project = '', collection = '', version = ''] = /^\["([^"\\]*)","([^"\\]*)","([^"\\]*)","(v\d+)"\]$/.exec(line) ?? []
+  return version === '' ? undefined : { entity, project, collection, version }
 }
 
 /** Reads JSON lines; a torn end, or no file, is the end. */
@@ -137,6 +174,7 @@ async function* linesOf(file: string): AsyncGenerator<unknown> {
 /** Entries and folders as they come to be in place. Entries are told in path order. */
 export class Draft {
   readonly #name: string
+  readonly #line: string
   readonly #lines: Lines
   /** By folder: what its files came to. */
   readonly #folders = new Map<string, string>()
@@ -144,8 +182,10 @@ export class Draft {
   #entries = 0
   #sizeBytes = 0
 
-  constructor(name: string) {
+  /** `line` is what stands for the version among those that were begun. */
+  constructor(name: string, line = '') {
     this.#name = name
+    this.#line = line
     this.#lines = new Lines(`${name}.entries.${process.pid}`)
   }
 
@@ -161,8 +201,8 @@ export class Draft {
     await this.#lines.write(JSON.stringify(way === 'copy' ? [path, holds, sizeBytes, fingerprint] : [path, holds, sizeBytes, fingerprint, way]))
   }
 
-  /** `spans` is a walk of the destination, after all is in place: its stamps are kept where it saw what was verified. */
-  async keep(order: string, spans: AsyncIterable<Span>, signal: AbortSignal): Promise<void> {
+  /** `spans` is a walk of the destination, after all is in place: its stamps are kept where it saw what was verified. `all`: nothing else lies there, so that other versions that were brought count no more. */
+  async keep(order: string, spans: AsyncIterable<Span>, all: boolean, signal: AbortSignal): Promise<void> {
     while (this.#open.length > 0) this.#close()
     await this.#lines.end()
     const stamps: string[] = []
@@ -194,6 +234,7 @@ export class Draft {
     rmSync(`${this.#name}.folders`, { force: true })
     renameSync(this.#lines.file, `${this.#name}.entries`)
     renameSync(folders.file, `${this.#name}.folders`)
+    if (all) writeBegun(this.#name, [this.#line])
   }
 
   async drop(): Promise<void> {

@@ -102,8 +102,8 @@ export interface Verified {
   readonly entries: number
   /** The paths of those whose bytes are not at their own place, but elsewhere. */
   readonly elsewhere: readonly string[]
-  /** Of these, those that no listing shows to be the same: only their bytes told, which no audit reads. */
-  readonly toldByBytes: readonly string[]
+  /** Of these, those that no listing shows to be the same, for only their bytes told: each with the pin of what was read, where it has one. */
+  readonly toldByBytes: ReadonlyMap<string, string | undefined>
   /** With `deep`: those of whose bytes nothing is recorded. That they are right is the store's word. */
   readonly byWord: number
   /** In path order. */

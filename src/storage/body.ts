@@ -3,8 +3,8 @@ import type { Readable } from 'node:stream'
 import { VarveError } from '../model/errors.ts'
 import type { Wanted } from './storage.ts'
 
-/** So long a body may bring nothing to who waits for it: twice what the head of an answer is granted, since what lies cold behind a gateway begins late and stops again. */
-export const SILENT_MS = 60_000
+/** So long a body may bring nothing to who waits for it: as long as the head of an answer may, and whoever restores asks three times. */
+export const SILENT_MS = 30_000
 // In each stretch of silence that is allowed: below 17 bytes a second nothing of use is coming, and it may never end.
 const BYTES_LEAST = 1_000
 

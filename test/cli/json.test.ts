@@ -113,7 +113,7 @@ test('history prints when a path changed, oldest first', async () => {
 })
 
 test('ls prints collections', async () => {
-  const one = { artifact: NAME, entity: 'local', type: 'dataset', versions: 2, head: 'v1', entries: 5, sizeBytes: 21, updatedAt: TIME }
+  const one = { artifact: NAME, entity: 'local', type: 'dataset', versions: 2, head: 'v1', next: 'v2', entries: 5, sizeBytes: 21, updatedAt: TIME }
   expect(await lines('ls')).toEqual([one])
   expect(await lines('ls', 'vision')).toEqual([one])
 })

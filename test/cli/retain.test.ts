@@ -145,6 +145,7 @@ describe('prune', () => {
     [['--keep-aliased'], ['v0', 'v3']],
     [['--older-than', '5d'], ['v0']],
     [['--older-than', '2d', '--keep-last', '3', '--force'], ['v0', 'v1']],
+    [['--older-than', '0d', '--keep-last', '2'], ['v0']],
     [['--keep-last', '9'], []],
     [['--older-than', '90d'], []],
   ])('%j removes %j, and only says so with --dry-run', async (rules, gone) => {
@@ -162,7 +163,7 @@ describe('prune', () => {
     expect(await run()).toEqual([])
     expect(await said(where, 'fsck')).toBe('sound\n')
   })
-  test.each([[['vision/mnist']], [['vision/mnist', '--force']], [['vision', '--keep-last', '1']], [['vision/mnist:v1', '--keep-last', '1']], [['vision/mnist', '--keep-last', '0']], [['vision/mnist', '--older-than', '90']]])(
+  test.each([[['vision/mnist']], [['vision/mnist', '--force']], [['vision', '--keep-last', '1']], [['vision/mnist:v1', '--keep-last', '1']], [['vision/mnist', '--keep-last', '0']], [['vision/mnist', '--older-than', '90']], [['vision/mnist', '--older-than', '0d']], [['vision/mnist', '--older-than', '0s', '--force']]])(
     '%j is wrong usage', async (words) => {
       expect(await varve(fresh(), 'prune', ...words)).toMatchObject({ exit: 2, stdout: '', stderr: expect.stringMatching(/^varve: [^\n]+\n$/) })
     })
@@ -255,6 +256,7 @@ describe('export and import', () => {
     const [head = '', ...lines] = good.trimEnd().split('\n')
     const changed = (index: number, over: object): string => [head, ...lines.map((line, i) => (i === index ? JSON.stringify({ ...(JSON.parse(line) as object), ...over }) : line))].join('\n')
     const cases: readonly (readonly [string, RegExp])[] = [
+      [[head.replace(/"createdAt":"[^"]*"/, '"createdAt":"never"'), ...lines].join('\n'), /line 1: createdAt of its version is "never", which is no time/],
       ['', /it is empty/], ['{}', /line 1: it is no header/], ['nonsense', /line 1: it is no JSON/], [lines.join('\n'), /line 1: it is no header/],
       [`${head}\n${lines[0]}\n{"path"`, /line 3: it is no JSON/], [[head, ...lines.slice(1)].join('\n'), /it holds 2 entries, and its version has 3/],
       [[head, lines[1], lines[0], lines[2]].join('\n'), /entry 2: the path "train\/t\/x" does not come after "train\/y"/], [[head, lines[0], ...lines].join('\n'), /does not come after/],
@@ -339,6 +341,17 @@ describe('backup, restore-registry and fsck', () => {
     expect(await versions(other)).toEqual(['v3', 'v2', 'v1', 'v0'])
     expect(await said(other, 'fsck')).toBe('sound\n')
     expect(readdirSync(where).filter((name) => name.includes('part'))).toEqual([])
+    const none = fresh()
+    writeFileSync(join(where, 'garbage'), 'no registry')
+    expect(await varve(none, 'restore-registry', join(where, 'garbage'))).toMatchObject({ exit: 1, stderr: expect.stringMatching(/garbage is no registry of Varve/) })
+    expect(readdirSync(none)).toEqual([])
+  })
+  test('an artifact whose versions were all removed says so, and what the next will be called', async () => {
+    const where = fresh()
+    await five(where)
+    await said(where, 'prune', 'vision/mnist', '--keep-last', '1', '--force')
+    await said(where, 'rm', 'vision/mnist:latest', '--force')
+    expect(await varve(where, 'log', 'vision/mnist')).toMatchObject({ exit: 0, stdout: '', stderr: 'no versions any more: all were removed, and the next will be v5\n' })
   })
   test('fsck answers 1 with a line for each fault, 3 where there is nothing to check', async () => {
     const where = fresh()

@@ -1,14 +1,17 @@
 // The audit over the real registry and a bucket that keeps versions: what it says of each version is what the bucket can still give.
+import { hash } from 'node:crypto'
 import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { audit } from '../../src/daemon/audit.ts'
+import { askAnew, audit } from '../../src/daemon/audit.ts'
 import { VarveError } from '../../src/model/errors.ts'
+import type { Question } from '../../src/model/fate.ts'
 import { parseLocation } from '../../src/model/location.ts'
 import type { Restorability, StateChange } from '../../src/model/version.ts'
 import type { CollectionName } from '../../src/model/watch.ts'
 import { openRegistryIn } from '../../src/registry/open.ts'
 import type { Finding, Registry } from '../../src/registry/registry.ts'
+import type { Inventory } from '../../src/storage/storage.ts'
 import { FakeVersions } from '../fakes/versions.ts'
 import { HandClock } from '../laws/clock.ts'
 import { all, begun, enrolled, MNIST, put, putAll, remove } from '../suite/registry-world.ts'
@@ -36,15 +39,19 @@ interface Running {
   stop(): Promise<void>
 }
 
-function run(requestsPerHour = 1_000_000, everyMs = DAY): Running {
-  const stop = new AbortController()
+const openInventory = async ({ scheme }: { scheme: string }): Promise<Inventory | undefined> => (scheme === 's3' ? bucket.open() : undefined)
+
+function parts(): Parameters<typeof audit>[0] {
   const nothing = (): void => undefined
-  const parts = {
+  return {
     registry, clock, watches: [], log: { info: nothing, warn: nothing, error: nothing },
     tell: { recorded: nothing, state: nothing, progress: nothing, restorability: (_: unknown, changes: readonly StateChange[]) => void told.push(...changes) },
   }
-  const order = { everyMs, requestsPerHour, openInventory: async ({ scheme }: { scheme: string }) => (scheme === 's3' ? bucket.open() : undefined) }
-  const ended = audit(parts, order, stop.signal).catch((error: unknown) => {
+}
+
+function run(requestsPerHour = 1_000_000, everyMs = DAY): Running {
+  const stop = new AbortController()
+  const ended = audit(parts(), { everyMs, requestsPerHour, openInventory }, stop.signal).catch((error: unknown) => {
     if (!stop.signal.aborted) throw error
   })
   return {
@@ -102,6 +109,51 @@ describe('what is lost', () => {
     expect(await registry.losses(MNIST, 'v0', 10)).toEqual([{ path: 'a', reason: 'expired', words: expect.any(String) }])
     expect(told.map(({ version, before, now }) => [version, before, now.state])).toEqual([['v0', 'pinned', 'partly lost'], ['v1', 'pinned', 'partly lost']])
     expect((await restorabilityOf('v1')).auditedAt).toBe(new Date(clock.now() - DAY / 24).toISOString())
+  })
+
+  test('what only its bytes could tell is there as long as the object version that was read is, and is no refuge of others', async () => {
+    await recorded({ a: 'same', b: 'same' })
+    const pins = [await pinOf('v0', 'a'), await pinOf('v0', 'b')]
+    const read = bucket.put('mnist/a', 'in other parts').pin
+    bucket.put('mnist/b', 'other')
+    for (const pin of pins) bucket.destroy(pin)
+    for await (const { of, rows } of registry.rowsToAsk(MNIST, 'v0', ['a'])) await registry.recordFates(of, rows.map((row) => [row, { fate: 'elsewhere', proof: read as string }]))
+    for (let day = 0; day < 2; day++) {
+      await pass()
+      expect([await states(), (await registry.losses(MNIST, 'v0', 10)).map(({ path }) => path)]).toEqual([['v0 partly lost 1'], ['b']])
+      await clock.pass(DAY)
+    }
+    bucket.destroy(read as string)
+    await pass()
+    expect(await states()).toEqual(['v0 lost 2'])
+  })
+
+  test('many that are lost are looked for among many entries at once, and of a content that many have the one that lasts is found', async () => {
+    const named = (text: string, n: number): Finding => put(`p${n}`, text, { content: { digest: `etag:${hash('md5', text, 'hex')}`, etag: hash('md5', text, 'hex'), ...(text === 'same' && n < 11_000 ? {} : { pin: `versionId:${text}.${n}` }) } })
+    const [many, other] = [{ ...MNIST, collection: 'many' }, { ...MNIST, collection: 'other' }]
+    await putAll(registry, Array.from({ length: 40_000 }, (_, n) => named(n < 12_000 ? 'same' : `text ${n}`, n)), { collection: many })
+    await putAll(registry, Array.from({ length: 4_000 }, (_, n) => named(n === 0 ? 'same' : `text ${39_000 + n}`, n + 20_000)), { collection: other })
+    const pages = await all((async function* () {
+      for await (const question of registry.rowsToAsk(other, 'v0', Array.from({ length: 4_000 }, (_, n) => `p${n + 20_000}`))) yield [question]
+    })())
+    const [{ of, rows }] = pages as [Question]
+    const startedMs = performance.now()
+    const found = await registry.refuges(of, rows)
+    // Each row against each text would be 160 million comparisons, which take minutes.
+    expect(performance.now() - startedMs).toBeLessThan(60_000)
+    expect([pages.length, rows.length, found.filter((refuge) => refuge !== undefined).length, found[0]]).toEqual([1, 4_000, 1_000, { pinned: true, collection: 1, path: 'p11000', since: 0 }])
+  })
+
+  test('of what somebody has found nowhere at all, no row of another artifact is believed that nobody has asked about', async () => {
+    const other = { ...MNIST, collection: 'other' }
+    await recorded({ a: 'same' })
+    await recorded({ b: 'same' }, other)
+    for (const [collection, path] of [[MNIST, 'a'], [other, 'b']] as const) bucket.destroy((await all(registry.entries(collection, 'v0', path)))[0]?.pin ?? '')
+    const questions = async function* (): AsyncGenerator<Question> {
+      for await (const question of registry.rowsToAsk(MNIST, 'v0', ['a'])) yield { ...question, lost: new Set(['a']) }
+    }
+    expect(await askAnew(parts(), openInventory, questions(), new AbortController().signal)).toEqual([])
+    expect([await states(), await states(other)]).toEqual([['v0 lost 1'], ['v0 pinned']])
   })
 
   test('the newest version of an artifact that no watch looks at is audited, too, until a put brings it anew; of a watched one it is for a look to say', async () => {

@@ -189,6 +189,8 @@ test('what only its bytes can tell is read before anything is written: an object
   expect(checked).toMatchObject({ exit: 0, stderr: '' })
   expect((await place.varve('log', 'p/art')).stdout).toContain('pinned')
   expect(await place.varve('verify', 'p/art:v0')).toMatchObject({ exit: 1, stdout: expect.stringContaining('1 entry of 3 cannot be restored, 1 from another place') })
+  // What `verify` found is what `log` says.
+  expect((await place.varve('log', 'p/art')).stdout).toContain('partly lost: 1 of 3')
 }, LONG_MS)
 
 /** The first `count` are passed on, all others stall. */

@@ -8,7 +8,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { fsck } from '../../src/registry/fsck.ts'
 import { openRegistry } from '../../src/registry/open.ts'
 import type { Fault } from '../../src/registry/registry.ts'
-import { put, putAll } from '../suite/registry-world.ts'
+import { begun, enrolled, finish, orderOf, put, putAll } from '../suite/registry-world.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'varve-fsck-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -42,6 +42,8 @@ describe('what would stop who reads it is a fault', () => {
     const registry = await openRegistry(where, { thread: false })
     await putAll(registry, [put('a', '1'), put('d/b', '22', { content: { digest: 'etag:x', etag: 'x', checksums: { crc32c: 'AA==' } } })])
     await putAll(registry, [put('a', '2')])
+    await enrolled(registry, { locations: [orderOf().location] })
+    await finish(registry, await begun(registry), [])
     await registry.close()
     return where
   }
@@ -64,6 +66,12 @@ describe('what would stop who reads it is a fault', () => {
     [`UPDATE past SET checksums = '[1]'`, 'vision/mnist', own('"a" has checksums that cannot be read, from v0$')],
     [`UPDATE head SET digest = 'md5:other' WHERE path = 'a'`, 'vision/mnist', own('"a" has the digest md5:other, and is known by md5:2, from v1$')],
     [`UPDATE head SET digest = 'etag:y' WHERE path = 'd/b'`, 'vision/mnist', own('"d/b" has the digest etag:y, and the ETag x, from v0$')],
+    [`UPDATE watch SET aliases = 'prod'`, 'vision/mnist', own('what the watch mnist has as aliases is no JSON$')],
+    [`UPDATE watch SET aliases = '[1]'`, 'vision/mnist', own('what the watch mnist has as aliases is none$')],
+    [`UPDATE watch SET last_look = json_set(last_look, '$.endedAt', 'never')`, 'vision/mnist', own('the last look of the watch mnist says of endedAt what cannot be$')],
+    [`UPDATE watch SET last_look = '{'`, 'vision/mnist', own('the last look of the watch mnist is no JSON$')],
+    [`UPDATE watch SET hearing = '{"sqs":{"reason":1}}'`, 'vision/mnist', own('how the watch mnist hears is none$')],
+    [`INSERT INTO audit(collection, begun_at, notes) VALUES (1, 0, '{}')`, 'vision/mnist', own('what the audit noted is none$')],
     ['DELETE FROM meta', undefined, own('the registry has no id: ')],
   ])('%s', async (damage, artifact, words) => {
     const where = await sound()

@@ -49,6 +49,25 @@ describe('opening', () => {
     expect(other.id).not.toBe(first.id)
     await other.close()
   })
+  test('an emptied one is no new one to who reads, nor to anybody where something tells that there was another', async () => {
+    const where = fresh()
+    await (await openRegistry(where, { thread: false })).close()
+    const file = join(where, 'varve.db')
+    writeFileSync(file, '')
+    expect(await failure(openForReading(where))).toMatchObject({ code: 'NOT_FOUND', message: `no registry in ${where}: ${file} is empty` })
+    expect(readFileSync(file)).toHaveLength(0)
+    const evidence: readonly (readonly [at: string, name: string])[] = [['restored', 'x.entries'], ['', 'varve.db.20260102T030405.000Z']]
+    for (const [at, name] of evidence) {
+      mkdirSync(join(where, at), { recursive: true })
+      writeFileSync(join(where, at, name), '')
+      for (const open of [openForReading(where), openIn(where, { thread: false })])
+        expect(await failure(open)).toMatchObject({ code: 'REGISTRY_REFUSED', message: expect.stringMatching(/varve\.db is empty, and .* tells that it was not always$/) })
+      rmSync(join(where, at === '' ? name : at), { recursive: true })
+    }
+    // What a process leaves that was killed before it had made one.
+    await (await openRegistry(where, { thread: false })).close()
+    expect(readFileSync(file).length).toBeGreaterThan(0)
+  })
   test('several processes and threads may open a new registry at the same time', async () => {
     const where = fresh()
     const several = await Promise.all([true, false, true].map((thread) => openRegistry(where, { thread })))

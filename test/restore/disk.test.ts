@@ -38,6 +38,15 @@ test('a full disk names the file that it was too full for', async () => {
   expect(failed).toMatchObject({ code: 'DESTINATION_REFUSED', message: `${folder}/d/large cannot be written: no space is left (ENOSPC)`, hint: 'make room, and run it again: what is in place stays' })
 })
 
+test('so does one that is full for a large file, which is poured elsewhere first', async () => {
+  const pour = { place: `${folder}/d/large`, resume: false, seal: undefined } as const
+  const said = { code: 'DESTINATION_REFUSED', message: `${folder}/d/large cannot be written: no space is left (ENOSPC)` }
+  await perform({ kind: 'begin', file: '/dev/full', ...pour })
+  expect(await perform({ kind: 'pour', bytes: Buffer.from('x') }).catch((error: unknown) => diskFailure(error))).toMatchObject(said)
+  await perform({ kind: 'end' })
+  expect(await perform({ kind: 'begin', file: join(folder, 'none', 'p.part'), ...pour }).catch((error: unknown) => diskFailure(error))).toMatchObject({ message: expect.stringContaining(`${folder}/d/large`) })
+})
+
 test('a read-only file system is called so', () => {
   const failed = diskFailure(Object.assign(new Error("EROFS: read-only file system, mkdir '/mnt/x'"), { code: 'EROFS', syscall: 'mkdir', path: '/mnt/x' }))
   expect(failed).toMatchObject({ message: '/mnt/x cannot be written: its file system is mounted read-only (EROFS)', hint: 'mount it for writing, or name another destination' })
@@ -57,6 +66,6 @@ test('where a receipt cannot be written nothing is remembered, and nothing fails
   const draft = new Draft(name)
   // More than a stream takes at once.
   for (let at = 0; at < 5_000; at++) await draft.add({ path: `p${at}`, holds: 'x'.repeat(100), sizeBytes: 1, fingerprint: 'f', way: 'copy' })
-  await draft.keep('order', (async function* () {})(), new AbortController().signal)
+  await draft.keep('order', (async function* () {})(), true, new AbortController().signal)
   expect(readdirSync(folder).filter((one) => one.startsWith('receipt'))).toEqual([])
 })

@@ -65,6 +65,15 @@ test('what always fails of one key is that key alone', async () => {
   expect(treeOf(to)).toEqual({ a: 'one', c: 'three' })
 })
 
+test('what ends all asking at one key is told of the others as that, and not in its name', async () => {
+  await worldWith({ a: 'one', b: 'two', c: 'three' })
+  const { losses } = await world.get('v0', world.place(), {}, asBucket((key) => {
+    if (key === 'p/b') throw new VarveError('LOCATION_DENIED', 's3://bucket/p/b may not be read')
+  }))
+  expect(losses.map(({ path, words }) => [path, words])).toEqual(expect.arrayContaining([['b', expect.stringContaining('s3://bucket/p/b may not be read')]]))
+  for (const { path, words, reason } of losses) expect([reason, words.startsWith(`s3://bucket/p/${path} `)]).toEqual(['denied', true])
+})
+
 test('a store that is down is not asked for each key', async () => {
   await worldWith(MANY)
   let asked = 0
@@ -74,4 +83,20 @@ test('a store that is down is not asked for each key', async () => {
   }))
   expect(new Set(losses.map(({ reason }) => reason))).toEqual(new Set(['unreachable']))
   expect([losses.length, asked <= 6]).toEqual([40, true])
+})
+
+test('a piece of a large object that never comes is asked for three times, and not as often again with the whole', async () => {
+  await worldWith({ large: 'x'.repeat(40 * 1024 * 1024) })
+  const reader = world.memory.reader('p/')
+  let asked = 0
+  const { losses } = await world.get('v0', world.place(), {}, {
+    openReader: async () => ({
+      standing: (keys, stop) => reader.standing(keys, stop), versions: (key, stop) => reader.versions(key, stop), close: async () => undefined,
+      open: async (key, wanted, stop) => {
+        if (wanted.range?.from === 8 * 1024 * 1024 && ++asked > 0) throw unavailable(key)
+        return reader.open(key, wanted, stop)
+      },
+    }),
+  })
+  expect([losses, asked]).toEqual([[{ path: 'large', reason: 'unreachable', words: expect.stringContaining('503') }], 3])
 })

@@ -3,6 +3,7 @@
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { MNIST } from '../suite/registry-world.ts'
 import { NAMES, NASTIER } from '../suite/names.ts'
 import { folderIn, lostOf, RestoreWorld, treeOf } from './world.ts'
@@ -166,6 +167,55 @@ describe('the destination', () => {
     expect((await world.get('v0', to, { deep: true })).code).toBe('CONFLICT')
   })
 
+  test('a switch of version that was cut off, and another version then: what either put there goes, what somebody edited does not', async () => {
+    await worldWith({ a: 'a0', b: 'b0', c: 'c0', d: 'd0' })
+    for (const [path, text] of Object.entries({ a: 'a1', b: 'b1', c: 'c1', x: 'x1' })) world.memory.put(path, text)
+    await world.record()
+    for (const path of ['a', 'b', 'c', 'd']) world.memory.put(path, `${path}2`)
+    world.memory.remove('x')
+    await world.record()
+    const reader = world.memory.reader('p/')
+    const cutOff = async (to: string): Promise<void> => {
+      await expect(world.get('v1', to, {}, { openReader: async () => ({
+        standing: (keys, stop) => reader.standing(keys, stop), versions: (key, stop) => reader.versions(key, stop), close: async () => undefined,
+        open: async (key, wanted, stop) => {
+          if (key !== 'p/c') return reader.open(key, wanted, stop)
+          while (!['a1', 'b1', 'x1'].every((text) => Object.values(treeOf(to) ?? {}).includes(text))) await sleep(5)
+          throw new Error('cut off')
+        },
+      }) })).rejects.toThrow('cut off')
+    }
+    for (const before of [true, false]) {
+      const to = world.place()
+      if (before) await world.get('v0', to)
+      await cutOff(to)
+      expect(treeOf(to)).toMatchObject({ a: 'a1', b: 'b1', x: 'x1' })
+      writeFileSync(join(to, 'b'), 'mine')
+      for (const over of [{}, { delete: true }]) expect(await world.get('v2', to, over)).toMatchObject({ code: 'CONFLICT', message: expect.stringMatching(/^1 file at .*: b$/) })
+      writeFileSync(join(to, 'b'), 'b1')
+      expect((await world.get('v2', to, { delete: true })).report).toMatchObject({ fetched: 4, deleted: 1 })
+      expect(treeOf(to)).toEqual({ a: 'a2', b: 'b2', c: 'c2', d: 'd2' })
+      // It came to its end: what was begun before counts no more.
+      writeFileSync(join(to, 'a'), 'a1')
+      expect((await world.get('v2', to)).code).toBe('CONFLICT')
+    }
+  })
+
+  test('what an earlier restore put there is known also where the last one brought but a part, or left what its version does not have', async () => {
+    await worldWith({ a: 'a0', b: 'b0', x: 'x0' })
+    for (const path of ['a', 'b']) world.memory.put(path, `${path}1`)
+    world.memory.remove('x')
+    await world.record()
+    const to = world.place()
+    await world.get('v0', to)
+    await world.get('v1', to, { path: 'a' })
+    expect((await world.get('v1', to)).report).toMatchObject({ fetched: 1, kept: 1 })
+    expect(treeOf(to)).toEqual({ a: 'a1', b: 'b1', x: 'x0' })
+    expect((await world.get('v1', to, { delete: true })).report).toMatchObject({ kept: 2, deleted: 1 })
+    writeFileSync(join(to, 'x'), 'x0')
+    expect((await world.get('v1', to, { delete: true })).code).toBe('CONFLICT')
+  })
+
   test('another version over what a restore left needs no force, and with delete leaves exactly that version', async () => {
     await worldWith({ 'a': 'one', 'd/b': 'two', 'same': 's' })
     world.memory.put('a', 'new')
@@ -318,6 +368,20 @@ describe('verify', () => {
     expect(lostOf(await world.verify('v0'))).toEqual({})
     const deep = await world.verify('v0', true)
     expect([lostOf(deep), deep.steps.map(({ path, action }) => `${path} ${action}`)]).toEqual([{ b: 'corrupt' }, ['a verified', 'b lost']])
+  })
+
+  test('what no folder can hold is told by name, as a restore tells it; what is gone besides by that', async () => {
+    const names = ['../up', '.varve-restore/lock', 'd/', 'f', 'f/g']
+    await worldWith(Object.fromEntries(['a', ...names].map((name) => [name, `the ${name}`])))
+    const refused = lostOf(await world.get('v0', world.place()))
+    expect(refused).toEqual({ '../up': 'name', '.varve-restore/lock': 'name', 'd/': 'name', 'f/g': 'name' })
+    for (const deep of [false, true]) {
+      const { losses, steps } = await world.verify('v0', deep)
+      expect([lostOf({ losses }), steps.filter(({ action }) => action !== 'lost').map(({ path }) => path)]).toEqual([refused, ['a', 'f']])
+    }
+    world.memory.remove('d/')
+    world.memory.expire('d/', await pinOf('d/'))
+    expect(lostOf(await world.verify('v0'))).toEqual({ ...refused, 'd/': 'removed' })
   })
 
   test('what lies elsewhere is no loss, and is said', async () => {

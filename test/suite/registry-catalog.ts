@@ -87,7 +87,7 @@ function versions(open: OpenRegistry): void {
     expect(listed.map(({ version, aliases }) => [version, aliases])).toEqual([['v3', ['latest']], ['v2', []], ['v1', []], ['v0', []]])
     expect(await registry.version(MNIST, 'v1')).toEqual(listed[2])
     expect(await registry.collections()).toEqual([
-      { artifact: 'vision/mnist', entity: 'local', type: 'dataset', versions: 4, head: 'v3', entries: 3, sizeBytes: 3, updatedAt: new Date(NOW).toISOString() },
+      { artifact: 'vision/mnist', entity: 'local', type: 'dataset', versions: 4, head: 'v3', next: 'v4', entries: 3, sizeBytes: 3, updatedAt: new Date(NOW).toISOString() },
     ])
   })
   test('more versions than a page holds come newest first', async () => {

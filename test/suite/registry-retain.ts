@@ -110,7 +110,7 @@ function newest(open: OpenRegistry): void {
     const registry = await open()
     await putAll(registry, [put('a', '1')])
     await rm(registry, 'v0')
-    expect(await registry.collections()).toEqual([{ artifact: 'vision/mnist', entity: 'local', type: 'dataset', versions: 0, entries: 0, sizeBytes: 0 }])
+    expect(await registry.collections()).toEqual([{ artifact: 'vision/mnist', entity: 'local', type: 'dataset', versions: 0, next: 'v1', entries: 0, sizeBytes: 0 }])
     expect(await failure(registry.version(MNIST, 'latest'))).toMatchObject({ message: 'no version latest of vision/mnist: it has none any more' })
     const looking = await registry.beginPut(orderOf(), NOW)
     expect(looking.base).toBeUndefined()
@@ -119,6 +119,18 @@ function newest(open: OpenRegistry): void {
     await rm(registry, 'v1')
     await registry.release(await registry.beginPut(orderOf(), NOW), { state: 'dirty', reason: '' }, NOW)
     expect(versionOf(await putAll(registry, [put('a', '1')])).version).toBe('v2')
+  })
+  test('a put that has only begun has made no collection yet, and one whose process died is taken away with it', async () => {
+    const registry = await open()
+    const dead = { ...MNIST, collection: 'dead' }
+    await registry.beginPut(orderOf({ collection: dead }), NOW)
+    expect(await registry.collections()).toEqual([])
+    for (const collection of [dead, MNIST]) expect(await failure(all(registry.versions(collection)))).toMatchObject({ code: 'NOT_FOUND' })
+    const looking = await registry.beginPut(orderOf(), NOW + 25 * 3_600_000)
+    expect(versionOf(await finish(registry, looking, [put('a', '1')]))).toMatchObject({ version: 'v0' })
+    // Of what it made nothing is left: another type may have the name.
+    expect(await registry.beginPut(orderOf({ collection: dead, type: 'model' }), NOW)).toMatchObject({ type: 'model' })
+    expect((await registry.collections()).map(({ artifact }) => artifact)).toEqual(['vision/mnist'])
   })
   test('every watch of it is asked for the whole, trusts no signature, and finds what lies there again', async () => {
     const registry = await open()
