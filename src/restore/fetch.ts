@@ -16,6 +16,8 @@ import type { Proof, Seal } from './verify.ts'
 export const PIECE_BYTES = 8 * 1024 * 1024
 // Of all large objects together: a few in flight fill a fast network, and hold little memory.
 const PIECES_AT_ONCE = 4
+// Once that much memory was given back, glibc keeps what is, instead of giving it to the system and asking for it anew, page by page (mallopt(3), M_MMAP_THRESHOLD).
+const KEPT_BYTES = 24 * 1024 * 1024
 
 /** No source gave the bytes. */
 export class Unfetched extends Error {
@@ -40,8 +42,6 @@ export class Fetcher {
   readonly #clock: Clock
   readonly #signal: AbortSignal
   readonly #came: (bytes: number) => void
-  /** Memory of pieces that were poured: each piece anew would keep the collector busier than the network. */
-  readonly #spare: ArrayBuffer[] = []
   /** Large objects that come. */
   #large = 0
 
@@ -69,7 +69,7 @@ export class Fetcher {
 
   /** The same into `file`, in pieces at once, going on from what the file has of an earlier try. `pourer` is a single thread. Throws Unfetched. */
   async large(holding: Holding, sources: readonly Source[], file: string, pourer: Threads): Promise<Fetched> {
-    this.#large++
+    if (this.#large++ === 0) Buffer.allocUnsafeSlow(KEPT_BYTES).buffer.transfer(0)
     try {
       return await this.#fromAny(holding, sources, async (reader, source, again) => ({ source, proof: await this.#inPieces(reader, holding, source, file, pourer, !again) }))
     } finally {
@@ -133,13 +133,13 @@ export class Fetcher {
     if (from === undefined) await pourer.run({ kind: 'begin', file, resume: false, seal })
     if (from !== undefined && from > 0) await first.bytes[Symbol.asyncIterator]().return?.()
     this.#came(from ?? 0)
-    const ahead: Promise<Uint8Array>[] = []
+    const ahead: Promise<readonly Uint8Array<ArrayBuffer>[]>[] = []
     let next = from ?? 0
     const ask = (): void => {
       while (next < holding.sizeBytes && ahead.length < PIECES_AT_ONCE / this.#large) {
         const at = next
         next = Math.min(at + PIECE_BYTES, holding.sizeBytes)
-        const piece = at === 0 ? this.#filled(first, next) : this.#pieceBytes(reader, holding, source, at, next, seal)
+        const piece = at === 0 ? this.#chunks(first) : this.#pieceBytes(reader, holding, source, at, seal)
         piece.catch(() => undefined)
         ahead.push(piece)
       }
@@ -147,9 +147,9 @@ export class Fetcher {
     ask()
     let pouring: Promise<unknown> = Promise.resolve()
     for (let piece = ahead.shift(); piece !== undefined; piece = ahead.shift()) {
-      const bytes = await piece
+      const chunks = await piece
       await pouring
-      pouring = pourer.run({ kind: 'pour', bytes }).then(({ spare }) => spare !== undefined && this.#spare.push(spare))
+      pouring = pourer.run({ kind: 'pour', chunks })
       pouring.catch(() => undefined)
       ask()
     }
@@ -165,12 +165,12 @@ export class Fetcher {
   }
 
   /** A piece is asked for again by itself: the others need not be. */
-  async #pieceBytes(reader: Reader, holding: Holding, source: Source, from: number, upTo: number, seal: Seal | undefined): Promise<Uint8Array> {
+  async #pieceBytes(reader: Reader, holding: Holding, source: Source, from: number, seal: Seal | undefined): Promise<readonly Uint8Array<ArrayBuffer>[]> {
     for (let tries = 1; ; tries++) {
       try {
         const answer = await this.#piece(reader, source, from, holding.sizeBytes)
         if (answer.sizeBytes !== holding.sizeBytes || (seal === undefined && !bears(answer, holding))) throw new Wrong(`${wordsOf(source)} is another object now`)
-        return await this.#filled(answer, upTo - from)
+        return await this.#chunks(answer)
       } catch (error) {
         if (this.#signal.aborted || tries === TRIES || !(isFailure(error, 'STORAGE_UNAVAILABLE') || isFailure(error, 'STORAGE_INVALID'))) throw error
         await pause(tries, this.#clock, this.#signal)
@@ -178,18 +178,14 @@ export class Fetcher {
     }
   }
 
-  async #filled(answer: Bytes, lengthBytes: number): Promise<Uint8Array> {
-    // Memory of its own, and not of a pool: it is handed to another thread.
-    const bytes = new Uint8Array(this.#spare.pop() ?? new ArrayBuffer(PIECE_BYTES), 0, lengthBytes)
-    let at = 0
+  /** Each in memory of its own: it is handed to another thread. */
+  async #chunks(answer: Bytes): Promise<readonly Uint8Array<ArrayBuffer>[]> {
+    const chunks: Uint8Array<ArrayBuffer>[] = []
     for await (const chunk of answer.bytes) {
-      bytes.set(chunk, at)
-      at += chunk.length
+      chunks.push(chunk.length === chunk.buffer.byteLength ? (chunk as Uint8Array<ArrayBuffer>) : new Uint8Array(chunk))
       this.#came(chunk.length)
-      // Its memory is given back at once: the collector, which comes the more often the more of it lies about, would cost as much as the digest.
-      if (chunk.length === chunk.buffer.byteLength) (chunk.buffer as ArrayBuffer).transfer(0)
     }
-    return at === lengthBytes ? bytes : bytes.subarray(0, at)
+    return chunks
   }
 }
 

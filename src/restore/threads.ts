@@ -66,7 +66,7 @@ export class Threads {
       if (hand === undefined || job === undefined) return
       hand.jobs.push(job)
       // A piece is handed over, not copied: nobody here reads it again.
-      hand.worker.postMessage(job.task, job.task.kind === 'pour' ? [job.task.bytes.buffer as ArrayBuffer] : [])
+      hand.worker.postMessage(job.task, job.task.kind === 'pour' ? job.task.chunks.map(({ buffer }) => buffer) : [])
     }
   }
 
