@@ -4,11 +4,11 @@ import type { Holding } from '../model/entry.ts'
 import { describe, isFailure } from '../model/errors.ts'
 import type { LossReason } from '../model/errors.ts'
 import type { Bytes, Reader } from '../storage/storage.ts'
+import type { Answer, PourTask } from './local.ts'
 import { isPassing, pause, TRIES } from './patience.ts'
 import { storeReason } from './plan.ts'
 import { wordsOf } from './readers.ts'
 import type { Readers, Source } from './readers.ts'
-import type { Threads } from './threads.ts'
 import { proverOf, sealOf } from './verify.ts'
 import type { Proof, Seal } from './verify.ts'
 
@@ -18,6 +18,8 @@ export const PIECE_BYTES = 8 * 1024 * 1024
 const PIECES_AT_ONCE = 4
 // Once that much memory was given back, glibc keeps what is, instead of giving it to the system and asking for it anew, page by page (mallopt(3), M_MMAP_THRESHOLD).
 const KEPT_BYTES = 24 * 1024 * 1024
+
+type Pour = (task: PourTask) => Promise<Answer>
 
 /** No source gave the bytes. */
 export class Unfetched extends Error {
@@ -67,11 +69,11 @@ export class Fetcher {
     return this.#fromAny(holding, sources, async (reader, source) => ({ source, proof: await this.#stream(reader, holding, source, () => undefined) }))
   }
 
-  /** The same into `file`, in pieces at once, going on from what the file has of an earlier try. `pourer` is a single thread. Throws Unfetched. */
-  async large(holding: Holding, sources: readonly Source[], file: string, pourer: Threads): Promise<Fetched> {
+  /** The same into `file`, in pieces at once, going on from what the file has of an earlier try. `pour` is done by one thread. Throws Unfetched. */
+  async large(holding: Holding, sources: readonly Source[], file: string, pour: Pour): Promise<Fetched> {
     if (this.#large++ === 0) Buffer.allocUnsafeSlow(KEPT_BYTES).buffer.transfer(0)
     try {
-      return await this.#fromAny(holding, sources, async (reader, source, again) => ({ source, proof: await this.#inPieces(reader, holding, source, file, pourer, !again) }))
+      return await this.#fromAny(holding, sources, async (reader, source, again) => ({ source, proof: await this.#inPieces(reader, holding, source, file, pour, !again) }))
     } finally {
       this.#large--
     }
@@ -124,13 +126,13 @@ export class Fetcher {
     return seal
   }
 
-  async #inPieces(reader: Reader, holding: Holding, source: Source, file: string, pourer: Threads, resume: boolean): Promise<Proof> {
+  async #inPieces(reader: Reader, holding: Holding, source: Source, file: string, pour: Pour, resume: boolean): Promise<Proof> {
     const first = await this.#piece(reader, source, 0, holding.sizeBytes)
     const seal = await this.#sealOf(first, holding)
-    const { lengthBytes = 0 } = await pourer.run({ kind: 'begin', file, resume: resume && seal !== undefined, seal })
+    const { lengthBytes = 0 } = await pour({ kind: 'begin', file, resume: resume && seal !== undefined, seal })
     // More than the whole is of another file.
     const from = lengthBytes > holding.sizeBytes ? undefined : lengthBytes
-    if (from === undefined) await pourer.run({ kind: 'begin', file, resume: false, seal })
+    if (from === undefined) await pour({ kind: 'begin', file, resume: false, seal })
     if (from !== undefined && from > 0) await first.bytes[Symbol.asyncIterator]().return?.()
     this.#came(from ?? 0)
     const ahead: Promise<readonly Uint8Array<ArrayBuffer>[]>[] = []
@@ -149,14 +151,14 @@ export class Fetcher {
     for (let piece = ahead.shift(); piece !== undefined; piece = ahead.shift()) {
       const chunks = await piece
       await pouring
-      pouring = pourer.run({ kind: 'pour', chunks })
+      pouring = pour({ kind: 'pour', chunks })
       pouring.catch(() => undefined)
       ask()
     }
     await pouring
-    if ((await pourer.run({ kind: 'end' })).holds === true) return seal?.by ?? 'store'
+    if ((await pour({ kind: 'end' })).holds === true) return seal?.by ?? 'store'
     // What was there before may be of another try: then all of it is fetched anew, and that is no failure of the store.
-    if (from !== undefined && from > 0) return this.#inPieces(reader, holding, source, file, pourer, false)
+    if (from !== undefined && from > 0) return this.#inPieces(reader, holding, source, file, pour, false)
     throw new Wrong(`of ${wordsOf(source)} other bytes came than were recorded`)
   }
 

@@ -228,7 +228,6 @@ class Getting {
       throw error
     } finally {
       await bringer.idle()
-      await bringer.close()
     }
   }
 
