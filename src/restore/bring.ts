@@ -13,7 +13,7 @@ import type { Source } from './readers.ts'
 import type { Step } from './terms.ts'
 import { liesIn } from './room.ts'
 import type { Room } from './room.ts'
-import { Threads } from './threads.ts'
+import type { Threads } from './threads.ts'
 import { sealOf } from './verify.ts'
 import type { Fate } from './weigh.ts'
 
@@ -44,8 +44,9 @@ export class Bringer {
   readonly #way: Way
   readonly #signal: AbortSignal
   readonly #came: (bytes: number) => void
-  /** Those that are free. */
-  readonly #pourers = Array.from({ length: LARGE_AT_ONCE }, () => new Threads(1))
+  /** The numbers of threads that pour nothing. */
+  readonly #pourers = Array.from({ length: LARGE_AT_ONCE }, (_, thread) => thread)
+  #pourersMost = LARGE_AT_ONCE
   readonly #local: Limit
   readonly #objects = new Limit(OBJECTS_AT_ONCE)
   readonly #middling = new Limit(MIDDLING_AT_ONCE)
@@ -93,10 +94,6 @@ export class Bringer {
   /** Resolves when nothing is under way. */
   async idle(): Promise<void> {
     await Promise.all([this.#local.idle(), this.#objects.idle(), this.#middling.idle(), this.#large.idle()])
-  }
-
-  async close(): Promise<void> {
-    await Promise.all(this.#pourers.map((pourer) => pourer.close()))
   }
 
   #limitOf({ sizeBytes }: Holding): Limit {
@@ -151,9 +148,9 @@ export class Bringer {
   async #fetchLarge(holding: Holding, replace: boolean, sources: readonly Source[]): Promise<Brought> {
     const file = this.#room.partial(`${holding.path}\0${identityOf(holding.content, holding.sizeBytes)}`)
     // A file whose bytes are elsewhere may be large, too, beyond those that were planned.
-    const pourer = this.#pourers.pop() ?? new Threads(1)
+    const pourer = this.#pourers.pop() ?? this.#pourersMost++
     try {
-      const fetched = await this.#fetcher.large(holding, sources, { file, place: this.#room.root + holding.path }, pourer)
+      const fetched = await this.#fetcher.large(holding, sources, { file, place: this.#room.root + holding.path }, (task) => this.#threads.run(task, pourer))
       return await this.#write(holding, replace, fetched, file, undefined)
     } finally {
       this.#pourers.push(pourer)

@@ -4,11 +4,11 @@ import type { Holding } from '../model/entry.ts'
 import { describe, isFailure } from '../model/errors.ts'
 import type { LossReason } from '../model/errors.ts'
 import type { Bytes, Reader } from '../storage/storage.ts'
+import type { Answer, PourTask } from './local.ts'
 import { isPassing, pause, TRIES } from './patience.ts'
 import { storeReason } from './plan.ts'
 import { wordsOf } from './readers.ts'
 import type { Readers, Source } from './readers.ts'
-import type { Threads } from './threads.ts'
 import { proverOf, sealOf } from './verify.ts'
 import type { Proof, Seal } from './verify.ts'
 
@@ -16,6 +16,10 @@ import type { Proof, Seal } from './verify.ts'
 export const PIECE_BYTES = 8 * 1024 * 1024
 // Of all large objects together: a few in flight fill a fast network, and hold little memory.
 const PIECES_AT_ONCE = 4
+// Once that much memory was given back, glibc keeps what is, instead of giving it to the system and asking for it anew, page by page (mallopt(3), M_MMAP_THRESHOLD).
+const KEPT_BYTES = 24 * 1024 * 1024
+
+type Pour = (task: PourTask) => Promise<Answer>
 
 /** No source gave the bytes. */
 export class Unfetched extends Error {
@@ -47,8 +51,6 @@ export class Fetcher {
   readonly #clock: Clock
   readonly #signal: AbortSignal
   readonly #came: (bytes: number) => void
-  /** Memory of pieces that were poured: each piece anew would keep the collector busier than the network. */
-  readonly #spare: ArrayBuffer[] = []
   /** Large objects that come. */
   #large = 0
 
@@ -74,11 +76,11 @@ export class Fetcher {
     return this.#fromAny(holding, sources, async (reader, source) => ({ source, proof: await this.#stream(reader, holding, source, () => undefined) }))
   }
 
-  /** The same into `to.file`, in pieces at once, going on from what the file has of an earlier try. `pourer` is a single thread. Throws Unfetched. */
-  async large(holding: Holding, sources: readonly Source[], to: Pouring, pourer: Threads): Promise<Fetched> {
-    this.#large++
+  /** The same into `to.file`, in pieces at once, going on from what the file has of an earlier try. `pour` is done by one thread. Throws Unfetched. */
+  async large(holding: Holding, sources: readonly Source[], to: Pouring, pour: Pour): Promise<Fetched> {
+    if (this.#large++ === 0) Buffer.allocUnsafeSlow(KEPT_BYTES).buffer.transfer(0)
     try {
-      return await this.#fromAny(holding, sources, async (reader, source, again) => ({ source, proof: await this.#inPieces(reader, holding, source, to, pourer, !again) }))
+      return await this.#fromAny(holding, sources, async (reader, source, again) => ({ source, proof: await this.#inPieces(reader, holding, source, to, pour, !again) }))
     } finally {
       this.#large--
     }
@@ -131,22 +133,22 @@ export class Fetcher {
     return seal
   }
 
-  async #inPieces(reader: Reader, holding: Holding, source: Source, to: Pouring, pourer: Threads, resume: boolean): Promise<Proof> {
+  async #inPieces(reader: Reader, holding: Holding, source: Source, to: Pouring, pour: Pour, resume: boolean): Promise<Proof> {
     const first = await this.#piece(reader, source, 0, holding.sizeBytes)
     const seal = await this.#sealOf(first, holding)
-    const { lengthBytes = 0 } = await pourer.run({ kind: 'begin', ...to, resume: resume && seal !== undefined, seal })
+    const { lengthBytes = 0 } = await pour({ kind: 'begin', ...to, resume: resume && seal !== undefined, seal })
     // More than the whole is of another file.
     const from = lengthBytes > holding.sizeBytes ? undefined : lengthBytes
-    if (from === undefined) await pourer.run({ kind: 'begin', ...to, resume: false, seal })
+    if (from === undefined) await pour({ kind: 'begin', ...to, resume: false, seal })
     if (from !== undefined && from > 0) await first.bytes[Symbol.asyncIterator]().return?.()
     this.#came(from ?? 0)
-    const ahead: Promise<Uint8Array>[] = []
+    const ahead: Promise<readonly Uint8Array<ArrayBuffer>[]>[] = []
     let next = from ?? 0
     const ask = (): void => {
       while (next < holding.sizeBytes && ahead.length < PIECES_AT_ONCE / this.#large) {
         const at = next
         next = Math.min(at + PIECE_BYTES, holding.sizeBytes)
-        const piece = at === 0 ? this.#filled(first, next) : this.#pieceBytes(reader, holding, source, at, next, seal)
+        const piece = at === 0 ? this.#chunks(first) : this.#pieceBytes(reader, holding, source, at, seal)
         piece.catch(() => undefined)
         ahead.push(piece)
       }
@@ -154,16 +156,16 @@ export class Fetcher {
     ask()
     let pouring: Promise<unknown> = Promise.resolve()
     for (let piece = ahead.shift(); piece !== undefined; piece = ahead.shift()) {
-      const bytes = await piece
+      const chunks = await piece
       await pouring
-      pouring = pourer.run({ kind: 'pour', bytes }).then(({ spare }) => spare !== undefined && this.#spare.push(spare))
+      pouring = pour({ kind: 'pour', chunks })
       pouring.catch(() => undefined)
       ask()
     }
     await pouring
-    if ((await pourer.run({ kind: 'end' })).holds === true) return seal?.by ?? 'store'
+    if ((await pour({ kind: 'end' })).holds === true) return seal?.by ?? 'store'
     // What was there before may be of another try: then all of it is fetched anew, and that is no failure of the store.
-    if (from !== undefined && from > 0) return this.#inPieces(reader, holding, source, to, pourer, false)
+    if (from !== undefined && from > 0) return this.#inPieces(reader, holding, source, to, pour, false)
     throw new Wrong(`of ${wordsOf(source)} other bytes came than were recorded`)
   }
 
@@ -172,12 +174,12 @@ export class Fetcher {
   }
 
   /** A piece is asked for again by itself: the others need not be, and what fails of it in all the tries is not tried again as part of the whole. Throws Unfetched. */
-  async #pieceBytes(reader: Reader, holding: Holding, source: Source, from: number, upTo: number, seal: Seal | undefined): Promise<Uint8Array> {
+  async #pieceBytes(reader: Reader, holding: Holding, source: Source, from: number, seal: Seal | undefined): Promise<readonly Uint8Array<ArrayBuffer>[]> {
     for (let tries = 1; ; tries++) {
       try {
         const answer = await this.#piece(reader, source, from, holding.sizeBytes)
         if (answer.sizeBytes !== holding.sizeBytes || (seal === undefined && !bears(answer, holding))) throw new Wrong(`${wordsOf(source)} is another object now`)
-        return await this.#filled(answer, upTo - from)
+        return await this.#chunks(answer)
       } catch (error) {
         if (this.#signal.aborted || !(isFailure(error, 'STORAGE_UNAVAILABLE') || isFailure(error, 'STORAGE_INVALID'))) throw error
         if (tries === TRIES) throw unfetched(error, holding, source)
@@ -186,18 +188,14 @@ export class Fetcher {
     }
   }
 
-  async #filled(answer: Bytes, lengthBytes: number): Promise<Uint8Array> {
-    // Memory of its own, and not of a pool: it is handed to another thread.
-    const bytes = new Uint8Array(this.#spare.pop() ?? new ArrayBuffer(PIECE_BYTES), 0, lengthBytes)
-    let at = 0
+  /** Each in memory of its own: it is handed to another thread. */
+  async #chunks(answer: Bytes): Promise<readonly Uint8Array<ArrayBuffer>[]> {
+    const chunks: Uint8Array<ArrayBuffer>[] = []
     for await (const chunk of answer.bytes) {
-      bytes.set(chunk, at)
-      at += chunk.length
+      chunks.push(chunk.length === chunk.buffer.byteLength ? (chunk as Uint8Array<ArrayBuffer>) : new Uint8Array(chunk))
       this.#came(chunk.length)
-      // Its memory is given back at once: the collector, which comes the more often the more of it lies about, would cost as much as the digest.
-      if (chunk.length === chunk.buffer.byteLength) (chunk.buffer as ArrayBuffer).transfer(0)
     }
-    return at === lengthBytes ? bytes : bytes.subarray(0, at)
+    return chunks
   }
 }
 

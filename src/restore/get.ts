@@ -232,7 +232,6 @@ class Getting {
       throw error
     } finally {
       await bringer.idle()
-      await bringer.close()
     }
   }
 

@@ -70,7 +70,7 @@ export interface WriteTask {
 export type PourTask =
   /** With `resume` what the file has already is digested first. `place` is what it is to become. */
   | { readonly kind: 'begin'; readonly file: string; readonly place: string; readonly resume: boolean; readonly seal: Seal | undefined }
-  | { readonly kind: 'pour'; readonly bytes: Uint8Array }
+  | { readonly kind: 'pour'; readonly chunks: readonly Uint8Array<ArrayBuffer>[] }
   | { readonly kind: 'end' }
 
 /** `wrong`: the source is not what was recorded. `occupied`: a file has come to its place. */
@@ -83,8 +83,6 @@ export interface Answer {
   readonly fingerprints: readonly string[]
   /** Of `begin`: the bytes that are there. */
   readonly lengthBytes?: number
-  /** Of `pour`: the memory of the piece, given back. */
-  readonly spare?: ArrayBuffer
   /** Of `end`: the bytes are what was recorded, as far as anything is. */
   readonly holds?: boolean
 }
@@ -96,7 +94,7 @@ const STAT = { bigint: true, throwIfNoEntry: false } as const
 
 export async function perform(task: Task): Promise<Answer> {
   if (task.kind === 'begin') return { ...NOTHING, lengthBytes: await begin(task.file, task.place, task.resume, task.seal) }
-  if (task.kind === 'pour') return pourMore(task.bytes)
+  if (task.kind === 'pour') return pourMore(task.chunks)
   if (task.kind === 'end') return { ...NOTHING, holds: await end() }
   const outcomes: (Look | Put)[] = []
   const fingerprints: string[] = []
@@ -144,15 +142,19 @@ async function writtenProverOf(seal: Seal, fd: number): Promise<Prover> {
   return inLanes ? new Prover(seal, writtenParts(fd, partBytes)) : proverOf(seal)
 }
 
-function pourMore(bytes: Uint8Array): Answer {
+function pourMore(chunks: readonly Uint8Array<ArrayBuffer>[]): Answer {
   if (poured === undefined) throw new Error('nothing is poured')
   try {
-    for (let at = 0; at < bytes.length; ) at += writeSync(poured.fd, bytes, at, bytes.length - at)
-    poured.prover?.update(bytes)
+    for (const bytes of chunks) {
+      for (let at = 0; at < bytes.length; ) at += writeSync(poured.fd, bytes, at, bytes.length - at)
+      poured.prover?.update(bytes)
+      // Its memory is given back at once: the collector, which comes the more often the more of it lies about, would cost as much as the digest.
+      bytes.buffer.transfer(0)
+    }
   } catch (error) {
     throw placed(error, poured.place)
   }
-  return { ...NOTHING, spare: bytes.buffer as ArrayBuffer }
+  return NOTHING
 }
 
 async function end(): Promise<boolean> {

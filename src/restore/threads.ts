@@ -46,10 +46,15 @@ export class Threads {
     while (this.#hands.length < this.#size) this.#start()
   }
 
-  /** Throws DESTINATION_REFUSED for what is wrong with a disk itself. */
-  run(task: Task): Promise<Answer> {
+  /** Throws DESTINATION_REFUSED for what is wrong with a disk itself. What belongs together names its thread by a number: all others may be wherever there is room. */
+  run(task: Task, thread?: number): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      this.#queue.push({ task, resolve, reject })
+      const job = { task, resolve, reject }
+      if (thread === undefined) this.#queue.push(job)
+      else {
+        while (this.#hands.length <= thread && !this.#closed) this.#start()
+        this.#give(job, this.#hands[thread])
+      }
       this.#pump()
     })
   }
@@ -64,10 +69,15 @@ export class Threads {
       const hand = this.#hands.find(({ jobs }) => jobs.length === 0) ?? (this.#hands.length < this.#size ? this.#start() : this.#hands.find(({ jobs }) => jobs.length < TASKS_PER_THREAD))
       const job = hand === undefined ? undefined : this.#queue.shift()
       if (hand === undefined || job === undefined) return
-      hand.jobs.push(job)
-      // A piece is handed over, not copied: nobody here reads it again.
-      hand.worker.postMessage(job.task, job.task.kind === 'pour' ? [job.task.bytes.buffer as ArrayBuffer] : [])
+      this.#give(job, hand)
     }
+  }
+
+  #give(job: Job, hand: Hand | undefined): void {
+    if (hand === undefined) return job.reject(ended())
+    hand.jobs.push(job)
+    // A piece is handed over, not copied: nobody here reads it again.
+    hand.worker.postMessage(job.task, job.task.kind === 'pour' ? job.task.chunks.map(({ buffer }) => buffer) : [])
   }
 
   #start(): Hand {
@@ -84,9 +94,13 @@ export class Threads {
     worker.on('error', (error) => (trouble = error))
     worker.on('exit', () => {
       this.#hands.splice(this.#hands.indexOf(hand), 1)
-      for (const job of hand.jobs.splice(0)) job.reject(trouble ?? new VarveError('DESTINATION_REFUSED', 'the restore was ended'))
+      for (const job of hand.jobs.splice(0)) job.reject(trouble ?? ended())
     })
     this.#hands.push(hand)
     return hand
   }
+}
+
+function ended(): VarveError {
+  return new VarveError('DESTINATION_REFUSED', 'the restore was ended')
 }

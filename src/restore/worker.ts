@@ -9,8 +9,7 @@ let last: Promise<void> = Promise.resolve()
 parentPort?.on('message', (task: Task) => {
   last = last.then(async () => {
     try {
-      const answer = await perform(task)
-      parentPort?.postMessage({ answer }, answer.spare === undefined ? [] : [answer.spare])
+      parentPort?.postMessage({ answer: await perform(task) })
     } catch (error) {
       // An error loses all but its message on the way between threads.
       const { code, message, syscall, path, place } = error as Refused

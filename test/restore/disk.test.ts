@@ -42,7 +42,7 @@ test('so does one that is full for a large file, which is poured elsewhere first
   const pour = { place: `${folder}/d/large`, resume: false, seal: undefined } as const
   const said = { code: 'DESTINATION_REFUSED', message: `${folder}/d/large cannot be written: no space is left (ENOSPC)` }
   await perform({ kind: 'begin', file: '/dev/full', ...pour })
-  expect(await perform({ kind: 'pour', bytes: Buffer.from('x') }).catch((error: unknown) => diskFailure(error))).toMatchObject(said)
+  expect(await perform({ kind: 'pour', chunks: [new Uint8Array([120])] }).catch((error: unknown) => diskFailure(error))).toMatchObject(said)
   await perform({ kind: 'end' })
   expect(await perform({ kind: 'begin', file: join(folder, 'none', 'p.part'), ...pour }).catch((error: unknown) => diskFailure(error))).toMatchObject({ message: expect.stringContaining(`${folder}/d/large`) })
 })

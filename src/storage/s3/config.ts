@@ -1,8 +1,11 @@
+import type { Agent as HttpAgent } from 'node:http'
+import type { Agent as HttpsAgent } from 'node:https'
 import { S3Client } from '@aws-sdk/client-s3'
 import type { S3ClientConfig } from '@aws-sdk/client-s3'
 import type { S3Access } from '../../model/watch.ts'
 import { noRegion } from './failures.ts'
 import { identityOf } from './identity.ts'
+import { agentsOf } from './sockets.ts'
 
 // Three tries within the SDK ride out a single dropped connection; what lasts is the daemon's to retry.
 const TRIES = 3
@@ -15,14 +18,16 @@ const LISTENS: Wire = { socketTimeout: SILENT_MS }
  * For bodies: a socket whose reader is busy for a while says nothing either, so that only the head of an answer is bounded here. Each body that is not read to its end holds a connection;
  * a request that waits for one must not be taken for a silent store.
  */
-export const FOR_BODIES: Wire = { socketTimeout: 0, requestTimeout: SILENT_MS, throwOnRequestTimeout: true, httpAgent: { maxSockets: 512 }, httpsAgent: { maxSockets: 512 } }
+export function forBodies(): Wire {
+  return { socketTimeout: 0, requestTimeout: SILENT_MS, throwOnRequestTimeout: true, ...agentsOf(512) }
+}
 
 interface Wire {
   readonly socketTimeout: number
   readonly requestTimeout?: number
   readonly throwOnRequestTimeout?: boolean
-  readonly httpAgent?: { readonly maxSockets: number }
-  readonly httpsAgent?: { readonly maxSockets: number }
+  readonly httpAgent?: HttpAgent
+  readonly httpsAgent?: HttpsAgent
 }
 
 /**

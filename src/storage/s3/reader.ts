@@ -9,7 +9,7 @@ import { standingOf } from '../standing.ts'
 import type { Shown } from '../standing.ts'
 import type { Bytes, Held, Reader, Standing, Wanted } from '../storage.ts'
 import { Bucket } from './bucket.ts'
-import { connectS3, FOR_BODIES } from './config.ts'
+import { connectS3, forBodies } from './config.ts'
 import { awsFailure, isRefused, openFailure, statusOf } from './failures.ts'
 import { pinOf } from './list.ts'
 import type { PageRow } from './page.ts'
@@ -27,7 +27,7 @@ const TIERING = 'INTELLIGENT_TIERING'
 export async function openS3Reader(location: Location, access: S3Access, silentMs?: number): Promise<Reader> {
   const place = formatLocation(location)
   const bucket = new Bucket(await connectS3(place, access), location.bucket)
-  return new S3Reader(location, bucket, new Bucket(await connectS3(place, access, FOR_BODIES), location.bucket), silentMs)
+  return new S3Reader(location, bucket, new Bucket(await connectS3(place, access, forBodies()), location.bucket), silentMs)
 }
 
 class S3Reader implements Reader {
