@@ -105,8 +105,8 @@ interface Stored {
   readonly deaf: number
 }
 
-// A row that is clean by state but dirty by generation has been asked for since.
-const STORED = `SELECT name, generation, committed AS committedGeneration, epoch, iif(state = 'clean' AND generation > committed, 'dirty', state) AS state, reason, action,
+// A row that is clean or empty by state but dirty by generation has been asked for since.
+const STORED = `SELECT name, generation, committed AS committedGeneration, epoch, iif(state IN ('clean', 'empty') AND generation > committed, 'dirty', state) AS state, reason, action,
   first_hint_at AS firstHintAt, last_hint_at AS lastHintAt, retry_at AS retryAt, attempts, owner, lease_until AS leaseUntil, last_scan_at AS lastScanAt,
   last_scan_ms AS lastScanMs, last_look AS lastLook, root, memo, reconcile_found AS reconcileFound, held_digest AS heldDigest,
   EXISTS (SELECT 1 FROM json_each(hearing) WHERE key <> 'queue' AND value ->> 'reason' IS NOT NULL) AS deaf FROM watch WHERE enrolled`
@@ -179,7 +179,7 @@ function heardOf(hearing: string, { reason, action }: { readonly reason: string 
 export async function watchViews(db: Database, nowMs: number): Promise<readonly WatchView[]> {
   const stored = await db.read.all<StoredView>(
     `SELECT w.name AS watch, p.name || '/' || c.name AS artifact, l.json AS location,
-       iif(w.generation > w.committed AND (w.state = 'clean' OR (w.state = 'looking' AND coalesce(w.lease_until, 0) <= :nowMs)), 'dirty', w.state) AS state,
+       iif(w.generation > w.committed AND (w.state IN ('clean', 'empty') OR (w.state = 'looking' AND coalesce(w.lease_until, 0) <= :nowMs)), 'dirty', w.state) AS state,
        w.reason, w.action, 'v' || c.head AS head, w.generation, w.committed AS committedGeneration, w.held_digest AS heldDigest, w.last_look AS lastLook,
        w.reconcile_found AS reconcileFound, w.hearing
      FROM watch w JOIN collection c ON c.id = w.collection JOIN project p ON p.id = c.project JOIN location l ON l.id = w.location

@@ -264,6 +264,9 @@ function verdicts(open: OpenRegistry): void {
     await enrolled(registry)
     expect(await finish(registry, await begun(registry), [], { state: 'empty' })).toEqual({ kind: 'same' })
     expect(await registry.watchRow('mnist')).toMatchObject({ state: 'empty', committedGeneration: 1, lastLook: { outcome: 'same' } })
+    // What was asked for since is not answered by that.
+    await registry.request([{ watch: 'mnist', path: 'a', cause: 'hint' }], NOW)
+    expect([(await registry.watchRow('mnist'))?.state, (await registry.watchViews(NOW))[0]?.state]).toEqual(['dirty', 'dirty'])
     expect(await lookAt(registry, [put('a', '')])).toMatchObject({ kind: 'recorded', version: { index: 0 } })
   })
   test('consent that comes while a look goes on is not used up by it, however it ends', async () => {
