@@ -195,6 +195,13 @@ test('a service account has the address of one', () => {
     expect(of(account)).toEqual(['6:24: `impersonate`: not a service account; write name@project.iam.gserviceaccount.com'])
 })
 
+test('a database of Redis is a number', () => {
+  const of = (url: string): string[] => mistakes(`queue: "${url}"\n${watching('')}`)
+  for (const url of ['redis://host', 'redis://host/', 'redis://host:6379/0', 'rediss://u:p@host/15', 'redis://host?db=3']) expect(of(url)).toEqual([])
+  for (const url of ['redis://host:6379/abc', 'redis://host/zero', 'rediss://host/0/1', 'redis://host/-1', 'redis://host/1.5', 'redis://host?db=abc'])
+    expect(of(url)).toEqual(['1:8: `queue`: the database at the end of the URL is no number; write redis://host:6379/0'])
+})
+
 test('port 0 is for this machine alone', () => {
   for (const host of ['127.0.0.1', '127.1.2.3', '[::1]', 'localhost']) expect(mistakes(`listen: "${host}:0"\n${watching('')}`)).toEqual([])
   for (const host of ['0.0.0.0', '[::]', '10.0.0.1', 'example.org'])
