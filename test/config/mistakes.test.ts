@@ -74,6 +74,12 @@ test('what is missing at one place is one line', () => {
   expect(mistakes('watch:\n  - {}\n')).toEqual(['2:5: `name`, `artifact`, `type`, `location` are missing here; add them'])
 })
 
+test('an unknown key is told beside what is missing at its place', () => {
+  expect(mistakes('watch:\n  - nmae: x\n    location: /a/\n    artifact: a/b\n    type: t\n')).toEqual(['2:5: unknown key "nmae"; did you mean `name`?', '2:5: `name` is missing here; add it'])
+  expect(mistakes('watch:\n  - nmae: x\n    location: /a/\n')).toEqual(['2:5: unknown key "nmae"; did you mean `name`?', '2:5: `name`, `artifact`, `type` are missing here; add them'])
+  expect(mistakes('wtach: []\n')).toEqual(['1:1: unknown key "wtach"; did you mean `watch`?', '1:1: `watch` is missing here; add it'])
+})
+
 group('one mistake, one line', () => {
   test.each([
     ['settle: 5', '6:13: `settle`: expected a duration with its unit; write 5s'],
@@ -108,6 +114,8 @@ group('one mistake, one line', () => {
     ['events: {webhook: {path: /hooks/../x, token_file: t}}', '6:30: `path`: not a path of its own'],
     ['events: {webhook: {path: /readyz, token_file: t}}', '6:30: `path`: not a path of its own'],
     ['maxObjects: 5', '6:5: unknown key "maxObjects"; did you mean `max_objects`?'],
+    ['gsc: {}', '6:5: unknown key "gsc"; did you mean `gcs`?'],
+    ['xy: {}', '6:5: unknown key "xy"; known here: name, location'],
     ['colour: red', '6:5: unknown key "colour"; known here: name, location'],
     ['? [a, b]\n: c', 'unknown key "[ a, b ]"'],
   ])('%s', (more, expected) => {
