@@ -109,7 +109,7 @@ function sharedExaminations({ dataFolder, listen, queue }: Config, watches: read
   const redis = async (url: string, signal: AbortSignal): Promise<readonly Diagnosis[]> => (await import('./queue/probe.ts')).probeRedis(url, signal)
   const hooks = [...new Set(watches.flatMap(({ events }) => (events?.kind === 'webhook' ? [events.path] : [])))]
   const listener = async ({ host, port, said }: NonNullable<Config['listen']>, signal: AbortSignal): Promise<readonly Diagnosis[]> => {
-    const [{ probeListener }, { daemonRuns }, { networkMountOf }] = await Promise.all([import('./api/probe.ts'), import('./registry/lock.ts'), import('./registry/probe.ts')])
+    const [{ probeListener }, { daemonRuns }, { networkMountOf }] = await Promise.all([import('./api/probe.ts'), import('./registry/lock.ts'), import('./registry/mount.ts')])
     // On a network mount no daemon works, and the question may hang this process.
     const runs = (await networkMountOf(dataFolder)) === undefined && daemonRuns(dataFolder)
     return probeListener({ host, port, said, hooks, runs }, signal)

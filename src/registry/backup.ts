@@ -1,4 +1,4 @@
-import { accessSync, constants, copyFileSync, existsSync, linkSync, renameSync, rmSync, statSync, statfsSync } from 'node:fs'
+import { accessSync, constants, copyFileSync, existsSync, linkSync, renameSync, rmSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { VarveError } from '../model/errors.ts'
@@ -9,7 +9,7 @@ import { layDown, makeFolder } from './folder.ts'
 import { integrityFaults } from './fsck.ts'
 import { daemonRuns, lockDaemon } from './lock.ts'
 import { refuseForeign, SCHEMA } from './migrate.ts'
-import { refuseMount } from './open.ts'
+import { refuseNetwork } from './mount.ts'
 import { CAUSES } from './requests.ts'
 import { checkRights } from './rights.ts'
 
@@ -85,8 +85,8 @@ export function replaceRegistry(folder: string, file: string, force: boolean, no
     if (existsSync(`${file}-wal`) && statSync(`${file}-wal`).size > 0)
       throw new VarveError('REGISTRY_REFUSED', `${file} is a database in use, with a log beside it`, { hint: 'name what varve backup wrote' })
     checkRights(folder, 'write')
+    refuseNetwork(folder)
     makeFolder(folder)
-    refuseMount(folder, statfsSync(folder).type)
     if (daemonRuns(folder)) throw new VarveError('REGISTRY_REFUSED', `a daemon works on ${folder}`, { hint: 'stop it first' })
     const there = existsSync(target)
     if (there && !force)
