@@ -249,7 +249,7 @@ function verdicts(open: OpenRegistry): void {
     const registry = await open()
     await enrolled(registry)
     await registry.release(await begun(registry), { state: 'unavailable', reason: 'gone', action: 'mount it' }, NOW)
-    expect((await registry.watchViews(NOW))[0]).toMatchObject({ watch: 'mnist', artifact: 'vision/mnist', location: 'file:///data/mnist/', state: 'unavailable', reason: 'gone', action: 'mount it' })
+    expect((await registry.watchViews(NOW))[0]).toMatchObject({ watch: 'mnist', artifact: 'vision/mnist', entity: 'local', location: 'file:///data/mnist/', state: 'unavailable', reason: 'gone', action: 'mount it' })
     expect(await begun(registry)).toMatchObject({ whole: true, generation: 1 })
   })
   test('a look whose lease has expired does not go on for those who ask', async () => {
