@@ -102,7 +102,11 @@ test('diff prints what turns one version into the other, and answers 1; 0 and no
     { change: 'added', path: 'new\n', after: entry('new\n', 3) },
     { change: 'moved', path: 'renamed', from: 'old', before: entry('old', 14), after: entry('renamed', 14) },
   ])
-  expect(await varve(folder, 'diff', `${NAME}:v1`, 'latest', '--json')).toEqual({ exit: 0, stdout: '', stderr: '' })
+  // In full, as it is written elsewhere, it is the same.
+  for (const other of ['latest', `${NAME}:latest`, `local/${NAME}:v1`]) {
+    expect(await varve(folder, 'diff', `${NAME}:v1`, other, '--json')).toEqual({ exit: 0, stdout: '', stderr: '' })
+    expect(await lines('diff', `${NAME}:staging`, other)).toHaveLength(4)
+  }
 })
 
 test('history prints when a path changed, oldest first', async () => {
