@@ -59,7 +59,7 @@ export function compose(clock: Clock, surroundings: Environment, screen: Screen)
     async wake(config, registry, watch) {
       if (config.queue === 'inline') return true
       try {
-        const queue = await openQueue(config, registry, clock, SILENT)
+        const queue = await openQueue(config, registry, clock, SILENT, false)
         await queue.wake(watch, 0).finally(() => queue.close())
         return true
       } catch (error) {
@@ -109,7 +109,7 @@ function sharedExaminations({ dataFolder, listen, queue }: Config, watches: read
   const redis = async (url: string, signal: AbortSignal): Promise<readonly Diagnosis[]> => (await import('./queue/probe.ts')).probeRedis(url, signal)
   const hooks = [...new Set(watches.flatMap(({ events }) => (events?.kind === 'webhook' ? [events.path] : [])))]
   const listener = async ({ host, port, said }: NonNullable<Config['listen']>, signal: AbortSignal): Promise<readonly Diagnosis[]> => {
-    const [{ probeListener }, { daemonRuns }, { networkMountOf }] = await Promise.all([import('./api/probe.ts'), import('./registry/lock.ts'), import('./registry/probe.ts')])
+    const [{ probeListener }, { daemonRuns }, { networkMountOf }] = await Promise.all([import('./api/probe.ts'), import('./registry/lock.ts'), import('./registry/mount.ts')])
     // On a network mount no daemon works, and the question may hang this process.
     const runs = (await networkMountOf(dataFolder)) === undefined && daemonRuns(dataFolder)
     return probeListener({ host, port, said, hooks, runs }, signal)
@@ -125,9 +125,9 @@ async function openRegistry(folder: string, thread: boolean): Promise<Registry> 
   return (await import('./registry/open.ts')).openRegistry(folder, { thread })
 }
 
-async function openQueue(config: Config, registry: Registry, clock: Clock, log: Log): Promise<Queue> {
+async function openQueue(config: Config, registry: Registry, clock: Clock, log: Log, alone: boolean): Promise<Queue> {
   if (config.queue === 'inline') return (await import('./queue/inline.ts')).inlineQueue(clock)
-  return (await import('./queue/bullmq.ts')).bullmqQueue({ url: config.queue.url, registryId: registry.id, log, clock })
+  return (await import('./queue/bullmq.ts')).bullmqQueue({ url: config.queue.url, registryId: registry.id, log, alone, clock })
 }
 
 // Looks that work at once: listing waits for the network and hashing for the disk, so a few more than the workers that hash.
@@ -151,7 +151,7 @@ async function openDaemon(config: Config, clock: Clock, surroundings: Environmen
     closing.push((await import('./registry/lock.ts')).lockDaemon(config.dataFolder))
     const registry = await openRegistry(config.dataFolder, true)
     closing.push(() => registry.close())
-    const queue = await openQueue(config, registry, clock, log)
+    const queue = await openQueue(config, registry, clock, log, true)
     closing.push(() => queue.close())
     const { lagOf, openInventory, openSources } = await import('./storage/open.ts')
     // A look at a mount that hangs takes its place for as long as its watchdog waits: it must be nobody else's.

@@ -78,19 +78,24 @@ function load(text: string, file: string, surroundings: Environment): { readonly
   throw invalid(file, tree, [...tree.problems, ...found, ...clashesOf(tree, textAt(tree.value, 'entity') ?? DEFAULTS.entity)])
 }
 
-/** One line for each place, in the order of the text. The first that was found at a place explains the others there. */
+/** In the order of the text, at each place what `linesAt` says. */
 function invalid(file: string, tree: Tree, problems: readonly Problem[]): VarveError {
-  const first = new Map<number, string>()
-  for (const [offset, [one, ...others]] of Map.groupBy(problems, (problem) => problem.offset)) {
-    const missing = [one, ...others].map((problem) => /^`(.+)` is missing here; add it$/.exec(problem?.text ?? '')?.[1])
-    const all = missing.every((name) => name !== undefined) && missing.length > 1
-    first.set(offset, all ? `${missing.map((name) => `\`${name}\``).join(', ')} are missing here; add them` : (one as Problem).text)
-  }
-  const lines = [...first].toSorted(([a], [b]) => a - b).map(([offset, words]) => {
+  const places = [...Map.groupBy(problems, (problem) => problem.offset)].toSorted(([a], [b]) => a - b)
+  const lines = places.flatMap(([offset, found]) => {
     const { line, column } = tree.position(offset)
-    return `${file}:${line}:${column}: ${tree.withoutValues(offset, words)}`
+    return linesAt(found.map(({ text }) => text)).map((words) => `${file}:${line}:${column}: ${tree.withoutValues(offset, words)}`)
   })
   return new VarveError('CONFIG_INVALID', lines.join('\n'))
+}
+
+const UNKNOWN = 'unknown key '
+
+/** Each unknown key, and one line for the rest: the first that was found explains the others. */
+function linesAt(found: readonly string[]): string[] {
+  const [unknown, rest] = [true, false].map((wanted) => found.filter((text) => text.startsWith(UNKNOWN) === wanted)) as [string[], string[]]
+  const missing = rest.map((text) => /^`(.+)` is missing here; add it$/.exec(text)?.[1])
+  const all = missing.length > 1 && missing.every((name) => name !== undefined)
+  return [...unknown, ...(all ? [`${missing.map((name) => `\`${name}\``).join(', ')} are missing here; add them`] : rest.slice(0, 1))]
 }
 
 function problemsOf(issue: z.core.$ZodIssue, tree: Tree): Problem[] {
@@ -106,11 +111,12 @@ function problemsOf(issue: z.core.$ZodIssue, tree: Tree): Problem[] {
 }
 
 function unknownKey(key: string, known: readonly string[]): string {
-  const words = `unknown key ${JSON.stringify(key.slice(0, 64))}`
+  const words = `${UNKNOWN}${JSON.stringify(key.slice(0, 64))}`
   const closest = known
     .map((candidate) => ({ candidate, distance: key.length > 64 ? Infinity : editDistance(key, candidate) }))
     .toSorted((a, b) => a.distance - b.distance)[0]
-  const near = closest !== undefined && closest.distance <= Math.max(2, closest.candidate.length / 3)
+  // All of a short name replaced is another name.
+  const near = closest !== undefined && closest.distance <= Math.max(2, closest.candidate.length / 3) && closest.distance < closest.candidate.length
   return near ? `${words}; did you mean \`${closest.candidate}\`?` : `${words}; known here: ${known.join(', ')}`
 }
 
@@ -120,15 +126,18 @@ function knownKeys(path: readonly PropertyKey[]): string[] {
   return Object.keys(schema.properties ?? {})
 }
 
-/** Insertions, deletions and replacements that turn `a` into `b`. */
+/** Insertions, deletions, replacements and swaps of neighbours that turn `a` into `b`. */
 function editDistance(a: string, b: string): number {
+  let before: readonly number[] = []
   let row = Array.from({ length: b.length + 1 }, (_, j) => j)
   for (let i = 1; i <= a.length; i++) {
     const next = [i]
     for (let j = 1; j <= b.length; j++) {
       const replaced = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)
-      next.push(Math.min(replaced, row[j]! + 1, next[j - 1]! + 1))
+      const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1] ? before[j - 2]! + 1 : Infinity
+      next.push(Math.min(replaced, swapped, row[j]! + 1, next[j - 1]! + 1))
     }
+    before = row
     row = next
   }
   return row[b.length]!

@@ -59,8 +59,15 @@ const watch = mapping({
   clock_slack: key(duration(0), 'Files: how far the clock of a file server may be off. Default 0s.'),
 })
 
-const queueTrouble = (value: string): string | undefined =>
-  value === 'inline' ? undefined : urlTrouble('redis:', 'rediss:')(value)?.replace('not a URL', 'neither inline nor a URL')
+function queueTrouble(value: string): string | undefined {
+  if (value === 'inline') return undefined
+  const trouble = urlTrouble('redis:', 'rediss:')(value)?.replace('not a URL', 'neither inline nor a URL')
+  if (trouble !== undefined) return trouble
+  const { pathname, searchParams } = new URL(value)
+  // What the client of Redis takes for the database, in both places.
+  const databases = [pathname.slice(1) || '0', ...searchParams.getAll('db')]
+  return databases.every((one) => /^\d{1,9}$/.test(one)) ? undefined : 'the database at the end of the URL is no number; write redis://host:6379/0'
+}
 
 /** The whole file. Text that is valid by it can still clash with other text: `loadConfig` looks at that. */
 export const configSchema = mapping({

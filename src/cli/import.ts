@@ -8,6 +8,7 @@ import { describe, isFailure, VarveError } from '../model/errors.ts'
 import type { Fallout } from '../model/fate.ts'
 import { directoryOf, locationIdentity } from '../model/location.ts'
 import type { VersionView } from '../model/version.ts'
+import { fullName } from '../model/watch.ts'
 import type { CollectionName } from '../model/watch.ts'
 import type { Finding, Looking, PutOrder, Registry, Tally } from '../registry/registry.ts'
 import type { Context, Options } from './context.ts'
@@ -157,9 +158,8 @@ async function record(context: Context, registry: Registry, order: PutOrder, sou
   for (let tries = 1; ; tries++) {
     const looking = await registry.beginPut(order, context.clock.now())
     try {
-      const { project, collection } = order.collection
       if (looking.type !== order.type)
-        throw new VarveError('CONFLICT', `${project}/${collection} is a collection of type ${looking.type}, and this is of type ${order.type}`, { hint: `give --type ${looking.type}, or another name` })
+        throw new VarveError('CONFLICT', `${fullName(order.collection)} is a collection of type ${looking.type}, and this is of type ${order.type}`, { hint: `give --type ${looking.type}, or another name` })
       const { header, lone } = await stageAll(context, registry, looking, source)
       const tally = await registry.tally(looking)
       const recorded = await registry.record(looking, outcomeOf(tally, header, lone, startedAt, context.clock.now()), context.clock.now())

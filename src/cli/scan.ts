@@ -8,7 +8,7 @@ import type { Context, Options } from './context.ts'
 import { configOf, watchOf } from './place.ts'
 import { stateLine, tellOn } from './tell.ts'
 import { watchViews } from './views.ts'
-import { formatDuration, visible } from './words.ts'
+import { formatArtifact, formatDuration, visible } from './words.ts'
 
 // How often a running daemon's progress is read: fast enough for a person, cheap for the registry.
 const READ_EVERY_MS = 200
@@ -49,7 +49,7 @@ async function ask(context: Context, name: string, options: ScanOptions, request
     }
     const after = await viewOf(context, registry, config, name, runs)
     if (options.json === true) await screen.json([after])
-    else await screen.print(runs && options.wait !== true ? `${visible(name)}: the daemon looks at it ${woken ? 'now' : 'when it can'}` : outcome(before, after))
+    else await screen.print(runs && options.wait !== true ? `${visible(name)}: the daemon looks at it ${woken ? 'now' : 'when it can'}` : outcome(before, after, config.defaultEntity))
   } finally {
     screen.settle()
     await registry.close()
@@ -86,9 +86,9 @@ async function committed(context: Context, registry: Registry, config: Config, b
   }
 }
 
-function outcome(before: WatchView, after: WatchView): string {
+function outcome(before: WatchView, after: WatchView, defaultEntity: string): string {
   if (after.head === undefined) return stateLine(after.watch, after.state, after.reason, after.action)
-  return `${before.head === after.head ? 'unchanged: ' : ''}${visible(after.artifact)}:${after.head}`
+  return `${before.head === after.head ? 'unchanged: ' : ''}${formatArtifact(after, defaultEntity)}:${after.head}`
 }
 
 async function rowOf(registry: Registry, name: string): Promise<WatchRow> {

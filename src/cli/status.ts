@@ -5,7 +5,7 @@ import type { Context, Options } from './context.ts'
 import { placeOf, reading } from './place.ts'
 import type { Colour } from './screen.ts'
 import { watchViews } from './views.ts'
-import { formatDue, formatDuration, formatWhen, plural, visible } from './words.ts'
+import { formatArtifact, formatDue, formatDuration, formatWhen, plural, visible } from './words.ts'
 
 // Work that is going on is well; what waits for a person, or for something to come back, is not.
 const COLOURS: Readonly<Record<WatchState, Colour>> = {
@@ -28,7 +28,7 @@ export async function status(context: Context, options: Options): Promise<number
     else if (views.length === 0) context.screen.note('nothing is watched')
     else {
       const { tableLines } = await import('./table.ts')
-      const [head, ...rows] = tableLines(HEAD, views.map((view) => cells(view, now)))
+      const [head, ...rows] = tableLines(HEAD, views.map((view) => cells(view, place.defaultEntity, now)))
       await context.screen.print(head as string, ...views.flatMap((view, i) => [rows[i] as string, ...remarks(view, context)]))
     }
     if (!runs) context.screen.note(`no daemon runs on ${visible(place.dataFolder)}`)
@@ -51,10 +51,10 @@ async function isFull(folder: string): Promise<boolean> {
   return bavail * bsize < ROOM_BYTES
 }
 
-function cells(view: WatchView, now: number): string[] {
+function cells(view: WatchView, defaultEntity: string, now: number): string[] {
   return [
     visible(view.watch),
-    visible(view.artifact),
+    formatArtifact(view, defaultEntity),
     view.state,
     view.head ?? '-',
     view.lastLook === undefined ? '-' : `${view.lastLook.kind}, ${view.lastLook.outcome}, ${formatWhen(view.lastLook.endedAt, now)}`,

@@ -1,7 +1,7 @@
 import { isFailure, VarveError } from '../model/errors.ts'
 import { directoryOf, formatLocations } from '../model/location.ts'
 import type { Certificate } from '../model/version.ts'
-import { WHOLE } from '../model/watch.ts'
+import { fullName, WHOLE } from '../model/watch.ts'
 import type { Watch } from '../model/watch.ts'
 import type { Looking, Outcome, Recorded, Tally, WatchRow } from '../registry/registry.ts'
 import type { Root, Store } from '../storage/storage.ts'
@@ -23,9 +23,9 @@ const NAMED_MOST = 1_000
 export async function look(parts: LookParts, watch: Watch, looking: Looking, signal: AbortSignal): Promise<Recorded> {
   const startedAt = parts.clock.now()
   const startedMs = parts.clock.monotonic()
-  const { project, collection } = watch.collection
+  const artifact = fullName(watch.collection)
   if (looking.type !== watch.type)
-    throw new VarveError('CONFLICT', `${project}/${collection} is a collection of type ${looking.type}, and this is of type ${watch.type}`, {
+    throw new VarveError('CONFLICT', `${artifact} is a collection of type ${looking.type}, and this is of type ${watch.type}`, {
       hint: `give it the type ${looking.type}, or another name`,
     })
   const store = await parts.openStore(watch, looking.memo)
@@ -33,7 +33,7 @@ export async function look(parts: LookParts, watch: Watch, looking: Looking, sig
     const root = await store.root(signal)
     checkRoot(looking, root, watch)
     if (looking.foreign)
-      throw new Held(`the head of ${project}/${collection} was recorded from another location than ${formatLocations(watch.locations)}`,
+      throw new Held(`the head of ${artifact} was recorded from another location than ${formatLocations(watch.locations)}`,
         `give the watch another artifact, or run: varve accept ${watch.name}`, {})
     const staging = beginStaging(parts, watch, looking, store, signal)
     // By the clock that never jumps; what was waited before this look counts, and a first hint in the future (the wall clock was set back) waited for nothing.

@@ -215,6 +215,7 @@ export interface CollectionView {
 export interface WatchView {
   readonly watch: string
   readonly artifact: string
+  readonly entity: string
   readonly location: string
   readonly state: WatchState
   /** What is wrong, and what to do; absent when nothing is. */

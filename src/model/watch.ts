@@ -108,6 +108,11 @@ export function formatCollection(name: CollectionName, defaultEntity: string): s
   return name.entity === defaultEntity ? short : `${name.entity}/${short}`
 }
 
+/** `entity/project/collection`, for words whose reader may have any default entity. */
+export function fullName({ entity, project, collection }: CollectionName): string {
+  return `${entity}/${project}/${collection}`
+}
+
 /** When a look may start: `settle` after the last hint, at most `maxWait` after the first that no commit covers. After a clock was set back, at once. */
 export function settledAt(watch: Watch, firstHintAt: number | undefined, lastHintAt: number | undefined, now: number): number {
   // A time in the future would be waited for until the clock has caught up: hours, perhaps.

@@ -17,6 +17,8 @@ export interface AttendParts {
   readonly wakes: Wakes
   readonly troubles: Troubles
   readonly sleep: Clock['sleep']
+  /** Called when Redis is there, before anything is looked at. */
+  readonly takeBack: () => Promise<void>
 }
 
 // A killed worker's look is looked at again by another after at most LOCK_MS + 2 × STALLED_MS; the lock is renewed every LOCK_MS / 2.
@@ -59,6 +61,7 @@ export async function attend(parts: AttendParts, look: Look, concurrency: number
   while (!until.aborted) {
     while (parts.redis.status !== 'ready' && !until.aborted) await parts.sleep(RETRY_MS, until)
     if (until.aborted) break
+    await parts.takeBack()
     const end = await begin(parts, oneLook, concurrency, running)
     for (let idle = 0; idle < DEAF_CHECKS && !until.aborted; ) idle = (await isIdle()) ? idle + 1 : 0
     if (!until.aborted) parts.troubles.set('worker', 'the worker does not hear any more: another takes its place')

@@ -13,6 +13,8 @@ export interface BullmqOptions {
   /** Two installs on one Redis do not meet. */
   readonly registryId: string
   readonly log: Warnings
+  /** No other process works on what this registry wakes, as a lock sees to: so what is active when this one begins was left by one that died, and waits for no lock to expire. */
+  readonly alone?: boolean
   /** For how often the queue asks itself whether it still hears. */
   readonly clock?: Pick<Clock, 'sleep'>
 }
@@ -24,7 +26,7 @@ const CLOSE_MOST_MS = 10_000
  * The queue of many processes, on Redis 6.2 or newer. Throws QUEUE_REFUSED for an older one. A Redis that does not answer is no reason to fail: it is `trouble()`
  * until it does.
  */
-export async function bullmqQueue({ url, registryId, log, clock }: BullmqOptions): Promise<Queue> {
+export async function bullmqQueue({ url, registryId, log, alone = false, clock }: BullmqOptions): Promise<Queue> {
   const troubles = new Troubles(log)
   const redis = promptConnection(url)
   const wakes = new Wakes(redis, registryId, troubles)
@@ -36,6 +38,11 @@ export async function bullmqQueue({ url, registryId, log, clock }: BullmqOptions
     troubles.clear('connection')
     troubles.clear('server')
     troubles.advise(notes.join('; '))
+  }
+  let left = alone
+  const takeBack = async (): Promise<void> => {
+    if (left) await wakes.takeBack()
+    left = false
   }
   redis.on('error', (error) => troubles.connection(error))
   redis.on('close', () => closing.signal.aborted || troubles.connection('the connection is lost'))
@@ -56,7 +63,7 @@ export async function bullmqQueue({ url, registryId, log, clock }: BullmqOptions
   return {
     wake: (watch, delayMs) => promptly((signal) => wakes.wake(watch, Math.max(0, Math.ceil(delayMs)), signal)),
     async work(look, concurrency, signal) {
-      const one = attend({ url, name: registryId, redis, wakes, troubles, sleep }, look, concurrency, AbortSignal.any([signal, closing.signal]))
+      const one = attend({ url, name: registryId, redis, wakes, troubles, sleep, takeBack }, look, concurrency, AbortSignal.any([signal, closing.signal]))
       working.add(one)
       await one.finally(() => working.delete(one))
     },

@@ -26,6 +26,15 @@ local stored = redis.call('HGET', KEYS[2], 'opts')
 redis.call('DEL', KEYS[2])
 return stored`
 
+// What a dead worker left active waits again, next in line, and who listens is told. Its lock keeps nobody from it: who takes it up writes another.
+const TAKE_BACK = `
+local left = redis.call('LRANGE', KEYS[1], 0, -1)
+if #left == 0 then return 0 end
+redis.call('DEL', KEYS[1], KEYS[2])
+for _, id in ipairs(left) do redis.call('RPUSH', KEYS[3], id) end
+redis.call('ZADD', KEYS[4], 0, '0')
+return #left`
+
 /** The wakes of one registry: jobs, at most one waiting and one active for each watch. */
 export class Wakes {
   readonly #redis: Redis
@@ -55,6 +64,12 @@ export class Wakes {
     const producer = await this.#open()
     const stored = await this.#redis.eval(TAKE_STORED, 2, producer.toKey('delayed'), producer.toKey(`dn:${dedupIdOf(job.data.watch)}`), job.id as string)
     if (typeof stored === 'string') await this.#bringForward(producer, job, (JSON.parse(stored) as { delay?: number }).delay ?? 0)
+  }
+
+  /** What is active becomes waiting: only for who knows that all that worked on it are dead. A wake that came meanwhile stays stored beside its job. */
+  async takeBack(): Promise<void> {
+    const producer = await this.#open()
+    await this.#redis.eval(TAKE_BACK, 4, ...['active', 'stalled', 'wait', 'marker'].map((type) => producer.toKey(type)))
   }
 
   /** True when something should have begun by `now` and has not. */

@@ -1,4 +1,4 @@
-import { accessSync, constants, copyFileSync, existsSync, linkSync, renameSync, rmSync, statSync, statfsSync } from 'node:fs'
+import { accessSync, constants, copyFileSync, existsSync, linkSync, renameSync, rmSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { pathToFileURL } from 'node:url'
@@ -10,7 +10,7 @@ import { layDown, makeFolder } from './folder.ts'
 import { integrityFaults } from './fsck.ts'
 import { daemonRuns, lockDaemon } from './lock.ts'
 import { refuseForeign, SCHEMA } from './migrate.ts'
-import { refuseMount } from './open.ts'
+import { refuseNetwork } from './mount.ts'
 import { CAUSES } from './requests.ts'
 import { checkRights } from './rights.ts'
 
@@ -90,8 +90,8 @@ export function replaceRegistry(folder: string, file: string, force: boolean, no
     url.searchParams.set('immutable', '1')
     // What is no backup leaves nothing where nothing was.
     if (!existsSync(target)) checkWhole(url, file)
+    refuseNetwork(folder)
     makeFolder(folder)
-    refuseMount(folder, statfsSync(folder).type)
     if (daemonRuns(folder)) throw new VarveError('REGISTRY_REFUSED', `a daemon works on ${folder}`, { hint: 'stop it first' })
     const there = existsSync(target)
     if (there && !force)

@@ -4,6 +4,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { VarveError } from '../model/errors.ts'
 import { translate } from './failures.ts'
 import { makeFolder } from './folder.ts'
+import { refuseNetwork } from './mount.ts'
 import { checkRights } from './rights.ts'
 
 const SQLITE_BUSY = 5
@@ -15,11 +16,12 @@ const held = new Set<DatabaseSync>()
 
 /**
  * Makes this process the only daemon on `folder` until the returned function is called, or the process dies in whatever way. Throws REGISTRY_REFUSED when another
- * one is.
+ * one is, and for a folder on a network mount.
  */
 export function lockDaemon(folder: string): () => void {
   try {
     checkRights(folder, 'write')
+    refuseNetwork(folder)
     makeFolder(folder)
     const database = new DatabaseSync(lockOf(folder), { timeout: PATIENCE_MS })
     try {

@@ -1,7 +1,7 @@
 import { digestOf } from '../model/digest.ts'
 import { VarveError } from '../model/errors.ts'
 import { formatLocation, locationIdentity } from '../model/location.ts'
-import { WHOLE } from '../model/watch.ts'
+import { fullName, WHOLE } from '../model/watch.ts'
 import type { Database, Statements } from './database.ts'
 import { formatStored, locationOf, namedRun, placeOf, runOf, stretchesOf } from './places.ts'
 import { present } from './present.ts'
@@ -126,13 +126,13 @@ export async function beginPut(db: Database, order: PutOrder, nowMs: number): Pr
       { id: place.id },
     )) as PutRow
     if (row.watch_json !== null && stretches !== undefined)
-      throw new VarveError('CONFLICT', `${order.collection.project}/${order.collection.collection} is kept by the watch ${row.watch} at ${formatStored(row.watch_json)}`, {
+      throw new VarveError('CONFLICT', `${fullName(order.collection)} is kept by the watch ${row.watch} at ${formatStored(row.watch_json)}`, {
         hint: 'import under another name',
       })
     if (row.watch_json !== null && row.watch_location !== location)
       throw new VarveError(
         'CONFLICT',
-        `${order.collection.project}/${order.collection.collection} is kept by the watch ${row.watch} at ${formatStored(row.watch_json)}, not at ${formatLocation(order.location)}`,
+        `${fullName(order.collection)} is kept by the watch ${row.watch} at ${formatStored(row.watch_json)}, not at ${formatLocation(order.location)}`,
         { hint: 'put under another name, or change the watch' },
       )
     const signsAs = digestOf([stretches === undefined ? 'put' : 'import', locationIdentity(order.location)])

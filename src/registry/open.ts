@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, statfsSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { VarveError } from '../model/errors.ts'
@@ -11,6 +11,7 @@ import { translate } from './failures.ts'
 import { makeFolder } from './folder.ts'
 import { lineage } from './lineage.ts'
 import { accept, begin, beginPut, extend, release, renew } from './looks.ts'
+import { refuseNetwork } from './mount.ts'
 import { record } from './record.ts'
 import { mayWrite, onlyReading } from './reading.ts'
 import { reclaim } from './reclaim.ts'
@@ -23,12 +24,6 @@ import { removedBeyondAccepted, removes, stage, tally } from './staging.ts'
 import { endRun, use } from './uses.ts'
 import { enroll, watchesOf, watchRow, watchRows, watchViews, setHearing } from './watches.ts'
 
-// `f_type` of statfs(2) and linux/magic.h: file systems whose locks and syncs another machine answers for, or nobody.
-const NETWORK_MOUNTS = new Map([
-  [0x6969, 'NFS'], [0x517b, 'SMB'], [0xff534d42, 'CIFS'], [0xfe534d42, 'SMB2'], [0x65735546, 'FUSE'], [0x01021997, '9p'], [0x00c36400, 'Ceph'],
-  [0x0bd00bd0, 'Lustre'], [0x5346414f, 'AFS'],
-])
-
 // Beside a writer: what is read is read in order, and each page once.
 const READER_CACHE_KB = 4_000
 
@@ -39,8 +34,8 @@ const READER_CACHE_KB = 4_000
 export async function openRegistry(folder: string, options: { readonly thread: boolean }): Promise<Registry> {
   try {
     checkRights(folder, 'write')
-    makeFolder(folder)
     refuseNetwork(folder)
+    makeFolder(folder)
     refuseEmptied(folder)
   } catch (error) {
     throw translate(error)
@@ -89,20 +84,6 @@ function refuseEmptied(folder: string): void {
   const [first] = told
   if (first !== undefined)
     throw new VarveError('REGISTRY_REFUSED', `${file} is empty, and ${first} tells that it was not always`, { hint: 'varve restore-registry FILE --force brings a backup back; to begin anew, move both away' })
-}
-
-/** Throws REGISTRY_REFUSED when `folder` lies on a network mount. */
-export function refuseNetwork(folder: string): void {
-  refuseMount(folder, statfsSync(folder).type)
-}
-
-/** Throws REGISTRY_REFUSED when `type`, the `f_type` of `folder`, is that of a network mount. */
-export function refuseMount(folder: string, type: number): void {
-  const mount = NETWORK_MOUNTS.get(type >>> 0)
-  if (mount !== undefined)
-    throw new VarveError('REGISTRY_REFUSED', `${folder} lies on a network mount (${mount}), where SQLite can lose what it was told`, {
-      hint: 'set data to a folder on a local disk; what is watched may lie anywhere',
-    })
 }
 
 /** Opens the registry in a database that is already open and stays so. Who had it before can write no more, and what it left half done is undone. */

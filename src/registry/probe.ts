@@ -1,11 +1,11 @@
 // What `varve doctor` asks of the data folder. It makes nothing, and opens no database: even to read one writes beside it.
 import { constants } from 'node:fs'
-import { access, readFile, stat, statfs } from 'node:fs/promises'
+import { access, stat, statfs } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { describe, isFailure, VarveError } from '../model/errors.ts'
 import { degraded, fails, works } from '../model/probe.ts'
 import type { Diagnosis } from '../model/probe.ts'
-import { refuseMount } from './open.ts'
+import { networkMountOf, onNetwork, refuseMount } from './mount.ts'
 
 // One mark alone writes some pages of 4 KB.
 const ROOM_BYTES = 32_768
@@ -19,7 +19,7 @@ export async function probeData(folder: string): Promise<readonly Diagnosis[]> {
   try {
     const mount = await networkMountOf(folder)
     // Even to ask it may hang.
-    if (mount !== undefined) return [refused(`${folder} lies on a network mount (${mount}), where SQLite can lose what it was told`, 'set data to a folder on a local disk')]
+    if (mount !== undefined) return [refused(onNetwork(folder, mount), 'set data to a folder on a local disk')]
     const there = await nearest(folder)
     const { type, bavail, bsize } = await statfs(there)
     refuseMount(folder, type)
@@ -60,18 +60,4 @@ async function writable(file: string): Promise<void> {
   await access(file, constants.R_OK | constants.W_OK).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error
   })
-}
-
-const NETWORK = /^(nfs4?|cifs|smb3|smbfs|9p|ceph|lustre|afs|fuse|fuse\..*)$/
-
-/** The type of the network file system that is mounted at or above `folder`, as the kernel's own table says; undefined for a local one. */
-export async function networkMountOf(folder: string): Promise<string | undefined> {
-  const mounts = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n').filter((line) => line !== '').map((line) => {
-    const fields = line.split(' ')
-    const point = (fields[4] ?? '').replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
-    return { point, type: fields[fields.indexOf('-', 6) + 1] ?? '' }
-  })
-  // Of two at one place the later lies above.
-  const holding = mounts.filter(({ point }) => point === '/' || folder === point || folder.startsWith(`${point}/`)).toSorted((a, b) => a.point.length - b.point.length).at(-1)
-  return holding !== undefined && NETWORK.test(holding.type) ? holding.type : undefined
 }

@@ -2,7 +2,7 @@ import { digestOf } from '../model/digest.ts'
 import { VarveError } from '../model/errors.ts'
 import { locationsIdentity } from '../model/location.ts'
 import type { LastLook, WatchView } from '../model/version.ts'
-import { WHOLE } from '../model/watch.ts'
+import { fullName, WHOLE } from '../model/watch.ts'
 import type { CollectionName, Watch, WatchState } from '../model/watch.ts'
 import type { Database, Statements } from './database.ts'
 import { collectionOf } from './lookup.ts'
@@ -25,7 +25,7 @@ export async function enroll(db: Database, watches: readonly Watch[], nowMs: num
       const place = await placeOf(tx, watch.collection, watch.type, watch.name)
       const other = owners.get(place.id)
       if (other !== undefined)
-        throw new VarveError('CONFLICT', `the watches ${other} and ${watch.name} both write ${watch.collection.project}/${watch.collection.collection}`, {
+        throw new VarveError('CONFLICT', `the watches ${other} and ${watch.name} both write ${fullName(watch.collection)}`, {
           hint: 'a collection has one writer: give one of them another artifact',
         })
       owners.set(place.id, watch.name)
@@ -105,8 +105,8 @@ interface Stored {
   readonly deaf: number
 }
 
-// A row that is clean by state but dirty by generation has been asked for since.
-const STORED = `SELECT name, generation, committed AS committedGeneration, epoch, iif(state = 'clean' AND generation > committed, 'dirty', state) AS state, reason, action,
+// A row that is clean or empty by state but dirty by generation has been asked for since.
+const STORED = `SELECT name, generation, committed AS committedGeneration, epoch, iif(state IN ('clean', 'empty') AND generation > committed, 'dirty', state) AS state, reason, action,
   first_hint_at AS firstHintAt, last_hint_at AS lastHintAt, retry_at AS retryAt, attempts, owner, lease_until AS leaseUntil, last_scan_at AS lastScanAt,
   last_scan_ms AS lastScanMs, last_look AS lastLook, root, memo, reconcile_found AS reconcileFound, held_digest AS heldDigest,
   EXISTS (SELECT 1 FROM json_each(hearing) WHERE key <> 'queue' AND value ->> 'reason' IS NOT NULL) AS deaf FROM watch WHERE enrolled`
@@ -139,6 +139,7 @@ function lookOf(text: string | null): LastLook | null {
 interface StoredView {
   readonly watch: string
   readonly artifact: string
+  readonly entity: string
   readonly location: string
   readonly state: WatchState
   readonly reason: string | null
@@ -178,11 +179,11 @@ function heardOf(hearing: string, { reason, action }: { readonly reason: string 
 /** See `Catalog.watchViews`. */
 export async function watchViews(db: Database, nowMs: number): Promise<readonly WatchView[]> {
   const stored = await db.read.all<StoredView>(
-    `SELECT w.name AS watch, p.name || '/' || c.name AS artifact, l.json AS location,
-       iif(w.generation > w.committed AND (w.state = 'clean' OR (w.state = 'looking' AND coalesce(w.lease_until, 0) <= :nowMs)), 'dirty', w.state) AS state,
+    `SELECT w.name AS watch, p.name || '/' || c.name AS artifact, e.name AS entity, l.json AS location,
+       iif(w.generation > w.committed AND (w.state IN ('clean', 'empty') OR (w.state = 'looking' AND coalesce(w.lease_until, 0) <= :nowMs)), 'dirty', w.state) AS state,
        w.reason, w.action, 'v' || c.head AS head, w.generation, w.committed AS committedGeneration, w.held_digest AS heldDigest, w.last_look AS lastLook,
        w.reconcile_found AS reconcileFound, w.hearing
-     FROM watch w JOIN collection c ON c.id = w.collection JOIN project p ON p.id = c.project JOIN location l ON l.id = w.location
+     FROM watch w JOIN collection c ON c.id = w.collection JOIN project p ON p.id = c.project JOIN entity e ON e.id = p.entity JOIN location l ON l.id = w.location
      WHERE w.enrolled ORDER BY w.name`,
     { nowMs },
   )

@@ -3,7 +3,7 @@ import { metricsOf } from '../../src/api/metrics.ts'
 import type { WatchView } from '../../src/model/version.ts'
 import { HandClock } from '../laws/clock.ts'
 
-const WATCH: WatchView = { watch: 'a "b"\\\n', artifact: 'vision/mnist', location: 's3://b/', state: 'held', generation: 1, committedGeneration: 1, reconcileFound: 7 }
+const WATCH: WatchView = { watch: 'a "b"\\\n', artifact: 'vision/mnist', entity: 'local', location: 's3://b/', state: 'held', generation: 1, committedGeneration: 1, reconcileFound: 7 }
 
 test('versions by state, lost hints and states of watches are told as Prometheus reads them; the versions are counted once a minute', async () => {
   const clock = new HandClock()

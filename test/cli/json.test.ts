@@ -102,7 +102,11 @@ test('diff prints what turns one version into the other, and answers 1; 0 and no
     { change: 'added', path: 'new\n', after: entry('new\n', 3) },
     { change: 'moved', path: 'renamed', from: 'old', before: entry('old', 14), after: entry('renamed', 14) },
   ])
-  expect(await varve(folder, 'diff', `${NAME}:v1`, 'latest', '--json')).toEqual({ exit: 0, stdout: '', stderr: '' })
+  // In full, as it is written elsewhere, it is the same.
+  for (const other of ['latest', `${NAME}:latest`, `local/${NAME}:v1`]) {
+    expect(await varve(folder, 'diff', `${NAME}:v1`, other, '--json')).toEqual({ exit: 0, stdout: '', stderr: '' })
+    expect(await lines('diff', `${NAME}:staging`, other)).toHaveLength(4)
+  }
 })
 
 test('history prints when a path changed, oldest first', async () => {
@@ -127,6 +131,23 @@ test('an alias goes to the version that is named, and goes away', async () => {
   expect(await varve(folder, 'show', `${NAME}:prod`)).toMatchObject({ exit: 1, stderr: expect.stringMatching(/^varve: [^\n]+\n$/) })
 })
 
+test('artifacts of one name are told apart by their entities, wherever a watch is named', async () => {
+  const where = join(folder, 'entities')
+  mkdirSync(join(where, 'files'), { recursive: true })
+  writeFileSync(join(where, 'files/a'), 'a')
+  const watch = (name: string, artifact: string, type = 'd'): string => `  - { name: ${name}, location: files/, artifact: ${artifact}, type: ${type} }`
+  writeFileSync(join(where, 'varve.yaml'), ['watch:', watch('here', 'a/b'), watch('there', 'e/a/b')].join('\n'))
+  expect((await varve(where, 'scan', 'here')).stdout).toBe('a/b:v0\n')
+  expect((await varve(where, 'scan', 'there')).stdout).toBe('e/a/b:v0\n')
+  const shown = (await varve(where, 'status')).stdout
+  expect(shown).toMatch(/^here +a\/b +clean/m)
+  expect(shown).toMatch(/^there +e\/a\/b +clean/m)
+  expect((await varve(where, 'status', '--json')).stdout.trim().split('\n').map((line) => JSON.parse(line) as object)).toMatchObject([{ artifact: 'a/b', entity: 'local' }, { artifact: 'a/b', entity: 'e' }])
+  writeFileSync(join(where, 'varve.yaml'), ['watch:', watch('here', 'a/b'), watch('there', 'e/a/b', 'other')].join('\n'))
+  expect((await varve(where, 'scan', 'there')).stderr).toContain('e/a/b is a collection of type d, and this is of type other')
+  rmSync(where, { recursive: true })
+})
+
 test('status prints watches, and answers 1 when one is not well', async () => {
   writeFileSync(join(folder, 'watches.yaml'), [
     'data: data',
@@ -142,7 +163,7 @@ test('status prints watches, and answers 1 when one is not well', async () => {
   expect(exit).toBe(1)
   expect(stderr).toContain('no daemon runs')
   const common = {
-    location: expect.stringMatching(/^file:\/\/\//), reconcileFound: 0, generation: expect.any(Number), committedGeneration: expect.any(Number),
+    entity: 'local', location: expect.stringMatching(/^file:\/\/\//), reconcileFound: 0, generation: expect.any(Number), committedGeneration: expect.any(Number),
     pollEveryMs: 60_000, nextReconcileAt: TIME,
   }
   const lastLook = { kind: 'scan', startedAt: TIME, endedAt: TIME, outcome: 'same', requests: 0 }

@@ -3,8 +3,10 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { Redis } from 'ioredis'
 import { start as startComponent } from '../components.ts'
 import { systemClock } from '../../src/compose.ts'
+import { openForReading } from '../../src/registry/open.ts'
 import { until } from '../e2e/site.ts'
 import { varveHere } from './here.ts'
 import { ended, says, start, varve } from './process.ts'
@@ -18,6 +20,41 @@ afterAll(async () => {
   await redis.stop()
   rmSync(folder, { recursive: true })
 })
+
+test('a daemon that is killed in the middle of a look finds, when it starts again, what it was looking at: it waits for no lock of the dead', async () => {
+  const where = join(folder, 'killed')
+  mkdirSync(join(where, 'files'), { recursive: true })
+  writeFileSync(join(where, 'files/one'), 'one')
+  writeFileSync(join(where, 'varve.yaml'), [
+    `queue: ${redis.url}`,
+    'listen: off',
+    'watch:',
+    // A look at what is younger than 2 s rests for the settle: long enough to be killed in.
+    '  - { name: one, location: files/, artifact: demo/files, type: dataset, settle: 1s, max_wait: 20s }',
+  ].join('\n'))
+  const first = start(where, 'run')
+  const end = ended(first)
+  await says(first, /^demo\/files:v0 .*\n/m, 40_000)
+  writeFileSync(join(where, 'files/two'), 'two')
+  const registry = await openForReading(join(where, '.varve'))
+  await until(async () => (await registry.watchViews(Date.now()))[0]?.state, (state) => state === 'looking', 30_000, 10)
+  await registry.close()
+  first.kill('SIGKILL')
+  await end
+  const admin = new Redis(redis.url)
+  const locks = await admin.keys('varve:*:lock')
+  expect(locks).toHaveLength(1)
+  await admin.pexpire(locks[0] as string, 3_600_000)
+  admin.disconnect()
+  const second = start(where, 'run')
+  const secondEnd = ended(second)
+  try {
+    await says(second, /^demo\/files:v1 .*\n/m, 40_000)
+  } finally {
+    second.kill('SIGTERM')
+    await secondEnd
+  }
+}, 150_000)
 
 test('beside a daemon with Redis, scan --wait wakes it at once, and goes by its sweep when Redis is gone', async () => {
   mkdirSync(join(folder, 'files'))

@@ -245,7 +245,7 @@ describe('export and import', () => {
     expect(await said(where, 'import', file('v0'), '--name', 'b/x')).toMatch(/^b\/x:v0 {2}\+\d+ ~0 -0/)
     expect(await said(where, 'import', file('v1'), '--name', 'b/x')).toMatch(/^b\/x:v1 {2}\+0 ~1 -1/)
     expect(await varve(where, 'import', file('v1'), '--name', 'b/x', '--type', 'model')).toMatchObject({ exit: 1, stderr: expect.stringMatching(/is a collection of type dataset, and this is of type model; /) })
-    expect(await varve(where, 'import', file('v1'), '--name', 'vision/several')).toMatchObject({ exit: 1, stderr: expect.stringMatching(/^varve: vision\/several is kept by the watch several at /) })
+    expect(await varve(where, 'import', file('v1'), '--name', 'vision/several')).toMatchObject({ exit: 1, stderr: expect.stringMatching(/^varve: local\/vision\/several is kept by the watch several at /) })
     expect(await said(where, 'import', file('v0'), '--name', 'vision/s3')).toMatch(/^vision\/s3:v2 {2}\+1 ~1 -0/)
     expect(await said(where, 'fsck')).toBe('sound\n')
   })

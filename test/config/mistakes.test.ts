@@ -74,6 +74,12 @@ test('what is missing at one place is one line', () => {
   expect(mistakes('watch:\n  - {}\n')).toEqual(['2:5: `name`, `artifact`, `type`, `location` are missing here; add them'])
 })
 
+test('an unknown key is told beside what is missing at its place', () => {
+  expect(mistakes('watch:\n  - nmae: x\n    location: /a/\n    artifact: a/b\n    type: t\n')).toEqual(['2:5: unknown key "nmae"; did you mean `name`?', '2:5: `name` is missing here; add it'])
+  expect(mistakes('watch:\n  - nmae: x\n    location: /a/\n')).toEqual(['2:5: unknown key "nmae"; did you mean `name`?', '2:5: `name`, `artifact`, `type` are missing here; add them'])
+  expect(mistakes('wtach: []\n')).toEqual(['1:1: unknown key "wtach"; did you mean `watch`?', '1:1: `watch` is missing here; add it'])
+})
+
 group('one mistake, one line', () => {
   test.each([
     ['settle: 5', '6:13: `settle`: expected a duration with its unit; write 5s'],
@@ -108,6 +114,8 @@ group('one mistake, one line', () => {
     ['events: {webhook: {path: /hooks/../x, token_file: t}}', '6:30: `path`: not a path of its own'],
     ['events: {webhook: {path: /readyz, token_file: t}}', '6:30: `path`: not a path of its own'],
     ['maxObjects: 5', '6:5: unknown key "maxObjects"; did you mean `max_objects`?'],
+    ['gsc: {}', '6:5: unknown key "gsc"; did you mean `gcs`?'],
+    ['xy: {}', '6:5: unknown key "xy"; known here: name, location'],
     ['colour: red', '6:5: unknown key "colour"; known here: name, location'],
     ['? [a, b]\n: c', 'unknown key "[ a, b ]"'],
   ])('%s', (more, expected) => {
@@ -193,6 +201,13 @@ test('a service account has the address of one', () => {
   for (const account of ['reader@p-1.iam.gserviceaccount.com', '12-compute@developer.gserviceaccount.com']) expect(of(account)).toEqual([])
   for (const account of ['me@example.org', 'reader', 'a/b@p.iam.gserviceaccount.com', 'x@p.iam.gserviceaccount.com:y'])
     expect(of(account)).toEqual(['6:24: `impersonate`: not a service account; write name@project.iam.gserviceaccount.com'])
+})
+
+test('a database of Redis is a number', () => {
+  const of = (url: string): string[] => mistakes(`queue: "${url}"\n${watching('')}`)
+  for (const url of ['redis://host', 'redis://host/', 'redis://host:6379/0', 'rediss://u:p@host/15', 'redis://host?db=3']) expect(of(url)).toEqual([])
+  for (const url of ['redis://host:6379/abc', 'redis://host/zero', 'rediss://host/0/1', 'redis://host/-1', 'redis://host/1.5', 'redis://host?db=abc'])
+    expect(of(url)).toEqual(['1:8: `queue`: the database at the end of the URL is no number; write redis://host:6379/0'])
 })
 
 test('port 0 is for this machine alone', () => {

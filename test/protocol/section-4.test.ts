@@ -180,7 +180,7 @@ describe('a collection has one writer of its content', () => {
     const world = await afterPut()
     const row = await world.registry.watchRow('mnist')
     expect([row?.state, row?.reason, row?.action, (await world.versions()).length]).toEqual([
-      'held', 'the head of vision/mnist was recorded from another location than s3://bucket/p/', expect.stringContaining('varve accept mnist'), 1,
+      'held', 'the head of local/vision/mnist was recorded from another location than s3://bucket/p/', expect.stringContaining('varve accept mnist'), 1,
     ])
     await world.registry.accept('mnist', world.clock.now())
     await world.clock.pass(60_000)
@@ -195,7 +195,7 @@ describe('a collection has one writer of its content', () => {
     await world.clock.pass(60_000)
     const putting = (location: Location) =>
       putOnce(lookPartsOf(world.registry, world.clock, async () => world.memory.open()), orderOf({ location }), { ...world.watch, locations: [location] }, new AbortController().signal)
-    expect(await failure(putting(elsewhere))).toMatchObject({ code: 'CONFLICT', message: 'vision/mnist is kept by the watch mnist at s3://bucket/p/, not at s3://bucket/elsewhere/' })
+    expect(await failure(putting(elsewhere))).toMatchObject({ code: 'CONFLICT', message: 'local/vision/mnist is kept by the watch mnist at s3://bucket/p/, not at s3://bucket/elsewhere/' })
     expect(await putting(world.watch.locations[0])).toMatchObject({ created: false, version: { version: 'v1' } })
     await world.stop()
   })

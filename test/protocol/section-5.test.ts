@@ -181,7 +181,7 @@ describe('`backoff` is where permanent errors stay, with code and what to do', (
     return { world, other }
   }
   const views = async (world: World): Promise<unknown[]> => (await world.registry.watchViews(world.clock.now())).map(({ watch, state, reason, action, head }) => [watch, state, reason, action, head])
-  const words = 'vision/mnist is a collection of type model, and this is of type dataset'
+  const words = 'local/vision/mnist is a collection of type model, and this is of type dataset'
 
   test('a type that clashes, of which no other watch suffers; once the configuration is right it is looked at at once', async () => {
     const { world, other } = await clash()

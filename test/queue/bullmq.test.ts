@@ -140,6 +140,31 @@ describe('many processes', () => {
     await until(() => looks.length === 1, 'the look of another', 40_000)
     await worker.end()
   }, 60_000)
+  test('what a killed worker left active is looked at as soon as the one process that works comes back, whatever its lock says; a wake that came meanwhile, too', async () => {
+    const id = fresh()
+    const queue = await opened(id)
+    const victim = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', join(import.meta.dirname, 'victim.ts'), redis.url, id], { stdio: ['ignore', 'pipe', 'inherit'] })
+    await queue.wake('it', 0)
+    await once(victim.stdout, 'data')
+    victim.kill('SIGKILL')
+    await once(victim, 'exit')
+    const admin = new Redis(redis.url)
+    const [lock = ''] = await admin.keys(`*${id}:*:lock`)
+    // No lock of the dead expires while this runs.
+    expect(await admin.pexpire(lock, 3_600_000)).toBe(1)
+    await queue.wake('it', 0)
+    const looks: string[] = []
+    const next = await bullmqQueue({ url: redis.url, registryId: id, alone: true, log: { warn: () => undefined } })
+    open.push(next)
+    const worker = working(next, looks)
+    await until(() => looks.length === 2, 'a look for each wake', 30_000)
+    // Once only: what is active later is its own.
+    await next.wake('it', 0)
+    await until(() => looks.length === 3, 'it goes on', 30_000)
+    await worker.end()
+    expect(await admin.exists(...['active', 'wait', 'delayed'].map((type) => `varve:${id}:${type}`))).toBe(0)
+    admin.disconnect()
+  }, 60_000)
   test('a look whose lock is lost is told to stop, and is looked at again', async () => {
     const id = fresh()
     const queue = await opened(id)

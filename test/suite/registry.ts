@@ -249,7 +249,7 @@ function verdicts(open: OpenRegistry): void {
     const registry = await open()
     await enrolled(registry)
     await registry.release(await begun(registry), { state: 'unavailable', reason: 'gone', action: 'mount it' }, NOW)
-    expect((await registry.watchViews(NOW))[0]).toMatchObject({ watch: 'mnist', artifact: 'vision/mnist', location: 'file:///data/mnist/', state: 'unavailable', reason: 'gone', action: 'mount it' })
+    expect((await registry.watchViews(NOW))[0]).toMatchObject({ watch: 'mnist', artifact: 'vision/mnist', entity: 'local', location: 'file:///data/mnist/', state: 'unavailable', reason: 'gone', action: 'mount it' })
     expect(await begun(registry)).toMatchObject({ whole: true, generation: 1 })
   })
   test('a look whose lease has expired does not go on for those who ask', async () => {
@@ -264,6 +264,9 @@ function verdicts(open: OpenRegistry): void {
     await enrolled(registry)
     expect(await finish(registry, await begun(registry), [], { state: 'empty' })).toEqual({ kind: 'same' })
     expect(await registry.watchRow('mnist')).toMatchObject({ state: 'empty', committedGeneration: 1, lastLook: { outcome: 'same' } })
+    // What was asked for since is not answered by that.
+    await registry.request([{ watch: 'mnist', path: 'a', cause: 'hint' }], NOW)
+    expect([(await registry.watchRow('mnist'))?.state, (await registry.watchViews(NOW))[0]?.state]).toEqual(['dirty', 'dirty'])
     expect(await lookAt(registry, [put('a', '')])).toMatchObject({ kind: 'recorded', version: { index: 0 } })
   })
   test('consent that comes while a look goes on is not used up by it, however it ends', async () => {

@@ -5,8 +5,20 @@ import type { Hint } from '../storage.ts'
 // EventBridge in SNS in SQS is two deep; whatever is deeper was not made by S3.
 const DEPTH_MOST = 3
 
-/** Where to look; `test` for the message that is sent when notifications are set up; undefined for what is no notification. */
-export type Told = readonly Hint[] | 'test' | undefined
+/** Where to look; `half` where only some records are understood; `test` for the message that is sent when notifications are set up; undefined for what is no notification. */
+export type Told = readonly Hint[] | Half | 'test' | undefined
+
+/** What is understood of a message that stays with its sender for the rest. */
+export interface Half {
+  readonly half: readonly Hint[]
+}
+
+/** What of a message is to be marked, and whether that is all of it. */
+export function heardOf(told: Told): { readonly hints: readonly Hint[]; readonly whole: boolean } {
+  if (told === undefined) return { hints: [], whole: false }
+  if (told === 'test') return { hints: [], whole: true }
+  return 'half' in told ? { hints: told.half, whole: false } : { hints: told, whole: true }
+}
 
 /** How S3 tells where an object is, in one dress of its messages. */
 interface Dress {
@@ -64,22 +76,24 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** All or nothing: a message that is only half understood stays in the queue. */
-function fromRecords(records: readonly unknown[], message: Message, dress: Dress): readonly Hint[] | undefined {
-  const hints: Hint[] = []
-  for (const record of records) {
-    if (!isObject(record) || !isObject(record['s3'])) return undefined
-    // AWS asks readers to compare the major version only; the minor one has moved six times.
-    const version = record['eventVersion'] ?? '2.0'
-    if (typeof version !== 'string' || !/^2(\.|$)/.test(version)) return undefined
-    const place = placeOf(record['s3'])
-    if (place === undefined || (place.key === '' && !dress.keyless)) return undefined
-    // Ceph may name a bucket with the tenant that it belongs to.
-    const bucket = place.bucket.replace(/^.*[/:]/s, '')
-    if (place.key === '') hints.push(wholeOf(bucket))
-    else hints.push(...dress.keys(place.key, place.bucket, message).map((key) => hintOf(bucket, key)))
-  }
-  return hints
+/** A record that is not understood takes nothing from the others: they are marked, and the message stays in the queue. */
+function fromRecords(records: readonly unknown[], message: Message, dress: Dress): readonly Hint[] | Half | undefined {
+  const read = records.map((record) => fromRecord(record, message, dress))
+  const hints = read.flatMap((one) => one ?? [])
+  if (read.every((one) => one !== undefined)) return hints
+  return hints.length === 0 ? undefined : { half: hints }
+}
+
+function fromRecord(record: unknown, message: Message, dress: Dress): readonly Hint[] | undefined {
+  if (!isObject(record) || !isObject(record['s3'])) return undefined
+  // AWS asks readers to compare the major version only; the minor one has moved six times.
+  const version = record['eventVersion'] ?? '2.0'
+  if (typeof version !== 'string' || !/^2(\.|$)/.test(version)) return undefined
+  const place = placeOf(record['s3'])
+  if (place === undefined || (place.key === '' && !dress.keyless)) return undefined
+  // Ceph may name a bucket with the tenant that it belongs to.
+  const bucket = place.bucket.replace(/^.*[/:]/s, '')
+  return place.key === '' ? [wholeOf(bucket)] : dress.keys(place.key, place.bucket, message).map((key) => hintOf(bucket, key))
 }
 
 /** AWS writes the key as it is, some imitations encode it: both are looked at, since a look too many is harmless. */

@@ -5,7 +5,7 @@ import type { Clock } from '../../model/clock.ts'
 import { describe, isFailure } from '../../model/errors.ts'
 import type { ChangeSource, Hint, Log } from '../storage.ts'
 import { awsFailure } from './failures.ts'
-import { parseNotification } from './notifications.ts'
+import { heardOf, parseNotification } from './notifications.ts'
 import { connectSqs } from './queue.ts'
 import type { QueueOrder } from './queue.ts'
 import { wholeOf } from '../ear.ts'
@@ -23,7 +23,7 @@ const OUTAGE_MS = 60_000
 const QUICK_MS = 1_000
 
 /**
- * Hears what S3 tells a queue. A message is deleted only after `emit` resolved for it; one that is not understood is left for the dead-letter
+ * Hears what S3 tells a queue. A message is deleted only after `emit` resolved for it; one that is not understood, or not all of it, is left for the dead-letter
  * queue, with one log line a minute. While the queue or `emit` fails nothing is deleted, and the waits grow. It begins with a whole hint for
  * each location, and again after an outage of more than a minute.
  */
@@ -54,7 +54,7 @@ class Listener {
     this.#with = hearing
     this.#client = client
     const { name, clock, log } = hearing
-    this.#poison = new Seldom(clock, (messages) => log.warn({ name, messages }, 'messages that are no S3 notifications are left to the dead-letter queue'))
+    this.#poison = new Seldom(clock, (messages) => log.warn({ name, messages }, 'messages that are no S3 notifications, or not whole ones, are left to the dead-letter queue'))
   }
 
   async hear(): Promise<void> {
@@ -114,10 +114,9 @@ class Listener {
     const hints: Hint[] = []
     const done: Message[] = []
     for (const message of messages) {
-      const parsed = parseNotification(message.Body ?? '')
-      if (parsed === undefined) continue
-      done.push(message)
-      if (parsed !== 'test') hints.push(...parsed)
+      const heard = heardOf(parseNotification(message.Body ?? ''))
+      if (heard.whole) done.push(message)
+      hints.push(...heard.hints)
     }
     this.#poison.happened(messages.length - done.length)
     if (hints.length > 0) await this.#with.emit(hints)

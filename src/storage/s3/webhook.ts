@@ -4,7 +4,7 @@ import { describe, VarveError } from '../../model/errors.ts'
 import type { Location } from '../../model/location.ts'
 import type { Hearing, Hint, Log, ToldSource } from '../storage.ts'
 import { wholeOf } from '../ear.ts'
-import { parsePost } from './notifications.ts'
+import { heardOf, parsePost } from './notifications.ts'
 import { Seldom } from '../seldom.ts'
 import { Token } from './token.ts'
 
@@ -61,7 +61,7 @@ class Webhook implements ToldSource {
       const hint = `give the store the token that ${order.tokenFile} holds`
       this.#tell?.({ trouble: new VarveError('LOCATION_DENIED', 'posts are refused: they do not show the token', { hint }) })
     })
-    this.#poison = new Seldom(clock, (posts) => log.warn({ name, posts }, 'posts that are no S3 notifications were refused'))
+    this.#poison = new Seldom(clock, (posts) => log.warn({ name, posts }, 'posts that are no S3 notifications, or not whole ones, were refused'))
   }
 
   async listen(emit: Emit, signal: AbortSignal, tell?: (hearing: Hearing) => void): Promise<void> {
@@ -94,16 +94,14 @@ class Webhook implements ToldSource {
   }
 
   async tell(body: Uint8Array): Promise<200 | 400 | 503> {
-    const told = parsePost(textOf(body) ?? '')
-    if (told === undefined) {
-      this.#poison.happened()
-      return 400
-    }
-    if (told === 'test' || told.length === 0) return 200
+    const { hints, whole } = heardOf(parsePost(textOf(body) ?? ''))
+    if (!whole) this.#poison.happened()
+    const answer = whole ? 200 : 400
+    if (hints.length === 0) return answer
     try {
-      await this.#mark(told)
+      await this.#mark(hints)
       this.#over('mark')
-      return 200
+      return answer
     } catch (error) {
       this.#trouble('mark', describe(error), 'what was posted cannot be marked: its sender is asked to post it again')
       return 503

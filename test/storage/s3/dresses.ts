@@ -17,7 +17,7 @@ function dressed(bucket: string, key: string): readonly string[] {
 function posted(bucket: string, key: string): readonly Hint[] {
   return [key, form(key)].flatMap((text) => {
     const told = parsePost(JSON.stringify({ Records: [{ eventVersion: '2.2', s3: { bucket: { name: bucket }, object: { key: text } } }] }))
-    if (told === undefined || told === 'test') throw new Error(`not understood: ${text}`)
+    if (!Array.isArray(told)) throw new Error(`not understood: ${text}`)
     return told
   })
 }
@@ -26,7 +26,7 @@ function posted(bucket: string, key: string): readonly Hint[] {
 export function told(bucket: string, key: string): readonly Hint[] {
   const hints = dressed(bucket, key).flatMap((body) => {
     const heard = parseNotification(body)
-    if (heard === undefined || heard === 'test') throw new Error(`not understood: ${body}`)
+    if (!Array.isArray(heard)) throw new Error(`not understood: ${body}`)
     return heard
   })
   return [...hints, ...posted(bucket, key)]

@@ -123,6 +123,16 @@ test('poison stays for the dead-letter queue, with one line; what came with it i
   expect(logged.filter((line) => line.includes('dead-letter')).length).toBe(1)
 })
 
+test('of a message that is half understood that half is heard, and the message stays for the dead-letter queue', async () => {
+  const half = JSON.stringify({ Records: [{ s3: {} }, { eventVersion: '2.1', s3: { bucket: { name: 'b' }, object: { key: 'x/a' } } }] })
+  queue.send(half, record('x/b'))
+  listen()
+  await until(() => keys().length === 2)
+  await until(() => queue.left().length === 1)
+  expect([keys(), queue.left()]).toEqual([['x/a', 'x/b'], [half]])
+  expect(logged.filter((line) => line.includes('dead-letter')).length).toBe(1)
+})
+
 test('the test message is deleted without a word, bare or in an envelope', async () => {
   const bare = JSON.stringify({ Service: 'Amazon S3', Event: 's3:TestEvent', Bucket: 'b' })
   queue.send(bare, JSON.stringify({ Type: 'Notification', Message: bare }))

@@ -167,13 +167,20 @@ describe('a post', () => {
     expect(logged).toEqual([expect.stringMatching(/cannot be marked.*the disk is full/), 'posts are taken again'])
   })
 
+  test('of which only some records are understood is marked as far as that, and answered 400', async () => {
+    const source = await begun()
+    expect(await source.tell(bytes('{"Records":[{"s3":{}},{"s3":{"bucket":{"name":"b"},"object":{"key":"x/a"}}},5]}'))).toBe(400)
+    expect(heard.slice(1)).toEqual([[{ scheme: 's3', bucket: 'b', key: 'x/a', whole: false }]])
+    emit = async () => Promise.reject(new Error('the disk is full'))
+    expect(await source.tell(bytes('{"Records":[{"s3":{}},{"s3":{"bucket":{"name":"b"},"object":{"key":"x/a"}}}]}'))).toBe(503)
+  })
   test('that is no notification is answered 400, with a line a minute', async () => {
     const source = await begun()
     for (const body of ['', 'no JSON', '{}', '[]', '{"Records":[{}]}', '{"Records":[{"s3":{}}]}']) expect([body, await source.tell(bytes(body))]).toEqual([body, 400])
     expect(await source.tell(Uint8Array.of(0x22, 0xff, 0x22))).toBe(400)
     nowMs += 60_000
     await source.tell(bytes('{}'))
-    expect(logged).toEqual([1, 7].map((posts) => `posts that are no S3 notifications were refused {"name":"webhook /hooks/minio","posts":${posts}}`))
+    expect(logged).toEqual([1, 7].map((posts) => `posts that are no S3 notifications, or not whole ones, were refused {"name":"webhook /hooks/minio","posts":${posts}}`))
   })
 
   test('that only tests, or tells nothing, is answered 200 without a mark', async () => {
