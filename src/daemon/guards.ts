@@ -66,17 +66,23 @@ export function checkRoot(looking: Looking, root: Root, watch: Watch): void {
   if (looking.root === undefined) return
   const accepted = looking.accepted?.root === undefined ? undefined : rootIn(looking.accepted.root)
   if (accepted?.mount === root.mount && isSameRoot(accepted, root)) return
-  const before = rootIn(looking.root)
-  if (isSameRoot(before, root)) return
+  const away = elsewhere(looking, root)
+  if (away === undefined) return
+  if (away.isGone) throw new VarveError('LOCATION_MISSING', away.words, { hint: remount(watch), cause: new Held('another root', '', { root: rootText(root) }) })
+  throw new Held(away.words, `if that is meant, run: varve accept ${watch.name}`, { root: rootText(root) })
+}
+
+/** How the root differs from the one that was last recorded; undefined where it does not. `isGone`: nothing is mounted where that one was. */
+function elsewhere(looking: Looking, root: Root): { readonly words: string; readonly isGone: boolean } | undefined {
+  const before = looking.root === undefined ? undefined : rootIn(looking.root)
+  if (before === undefined || isSameRoot(before, root)) return undefined
   const [was, is] = tellApart(before, root)
-  if (before.mount !== root.mount)
-    throw new VarveError('LOCATION_MISSING', `the root is gone: it was ${was}, what lies there now is ${is}`, {
-      hint: `mount it again; if the data moved for good, run: varve accept ${watch.name}`,
-      cause: new Held('another root', '', { root: rootText(root) }),
-    })
-  throw new Held(`another root is in its place: it was ${was}, now it is ${is}`, `if that is meant, run: varve accept ${watch.name}`, {
-    root: rootText(root),
-  })
+  const isGone = before.mount !== root.mount
+  return { words: isGone ? `the root is gone: it was ${was}, what lies there now is ${is}` : `another root is in its place: it was ${was}, now it is ${is}`, isGone }
+}
+
+function remount({ name }: Watch): string {
+  return `mount it again; if the data moved for good, run: varve accept ${name}`
 }
 
 // Of what was left out so many are named in a line; `skipped` has them all.
@@ -107,7 +113,8 @@ export async function checkTally(staging: Staging, tally: Tally, root: Root, unr
   // Who was asked whether most may be gone was not asked whether all may: beside what was gone then, something new lay there.
   const asked = looking.accepted !== undefined && !(tally.entries === 0 && looking.accepted.foundNew === true)
   if (asked && (await staging.parts.registry.removedBeyondAccepted(looking, 1)).length === 0) return
-  throw new Held(unread === undefined ? words : `${words}; not gone, but not to be read: ${unread}`, accepts, seen)
+  const away = elsewhere(looking, root)
+  throw new Held([...(away === undefined ? [] : [away.words]), unread === undefined ? words : `${words}; not gone, but not to be read: ${unread}`].join(', and '), away?.isGone === true ? remount(watch) : accepts, seen)
 }
 
 /** Law 5 for disks that are mounted below the root: what is gone with its mount is not known to be gone. Throws LOCATION_MISSING, or Held where another is in its place. */
@@ -120,7 +127,7 @@ async function checkBelow({ looking, watch, parts }: Staging, tally: Tally, root
     const seen = { digest: tally.digest, root: rootText(root) }
     if (is !== undefined) throw new Held(`another disk is mounted at ${path}: it was ${was}, now it is ${is}`, `if that is meant, run: varve accept ${watch.name}`, seen)
     throw new VarveError('LOCATION_MISSING', `${path} is not mounted: it was ${was}, and what it held is not there`, {
-      hint: `mount it again; if the data moved for good, run: varve accept ${watch.name}`,
+      hint: remount(watch),
       cause: new Held('a mount is gone', '', seen),
     })
   }

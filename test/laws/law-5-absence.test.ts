@@ -161,6 +161,22 @@ test('another root with most of it gone: who says so twice, in between looks by 
   expect(await site.look()).toMatchObject({ versions: 2, state: 'clean' })
 })
 
+test('a disk that is not mounted stays what the words say, whatever was accepted meanwhile', async () => {
+  const { root, data } = disks()
+  const site = await fileSite(data)
+  await site.look()
+  unmount(`${root}mnt`)
+  unlinkSync(`${data}README`)
+  expect(await site.look()).toMatchObject({ versions: 1, state: 'unavailable', reason: expect.stringMatching(/^the root is gone: it was .*varve-disk-one/) })
+  await site.accept()
+  for (let looks = 0; looks < 2; looks++)
+    expect(await site.look()).toMatchObject({
+      versions: 1, state: 'held', reason: expect.stringMatching(/^the root is gone: it was .*varve-disk-one.*, what lies there now is .*, and all 3 entries are gone$/), action: expect.stringMatching(/^mount it again; .*varve accept mnist$/),
+    })
+  mount(`${root}mnt`, '--bind', `${root}one`)
+  expect(await site.look()).toMatchObject({ versions: 1, state: 'clean', reason: undefined })
+})
+
 test('another disk in its place is taken when a person says so', async () => {
   const { root, data } = disks()
   const site = await fileSite(data)
