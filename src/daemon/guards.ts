@@ -1,6 +1,6 @@
 import { isUnreadable } from '../model/entry.ts'
 import { isFailure, VarveError } from '../model/errors.ts'
-import { locationAt } from '../model/location.ts'
+import { formatLocation, locationAt, lonePath } from '../model/location.ts'
 import type { Watch } from '../model/watch.ts'
 import type { Looking, Tally } from '../registry/registry.ts'
 import type { Found, Root } from '../storage/storage.ts'
@@ -103,6 +103,7 @@ export async function checkTally(staging: Staging, tally: Tally, root: Root, unr
   const accepts = `look at what is missing; if that is meant, run: varve accept ${watch.name}`
   const seen = { digest: tally.digest, root: rootText(root) }
   if (base === undefined || (tally.changes.removed + tally.changes.moved === 0 && tally.entries > 0)) return
+  await checkBeside(staging, tally, seen)
   await checkBelow(staging, tally, root)
   if (tally.changes.removed === 0 && tally.entries > 0) return
   let words: string | undefined
@@ -115,6 +116,17 @@ export async function checkTally(staging: Staging, tally: Tally, root: Root, unr
   if (asked && (await staging.parts.registry.removedBeyondAccepted(looking, 1)).length === 0) return
   const away = elsewhere(looking, root)
   throw new Held([...(away === undefined ? [] : [away.words]), unread === undefined ? words : `${words}; not gone, but not to be read: ${unread}`].join(', and '), away?.isGone === true ? remount(watch) : accepts, seen)
+}
+
+/** Law 5 for a location of a bucket without a slash that was a prefix, and is an object now: what lies under the prefix is none of its entries, and yet not known to be gone. Throws Held at any number. */
+async function checkBeside({ looking, watch, lone, parts }: Staging, { changes }: Tally, seen: Held['seen']): Promise<void> {
+  const location = watch.locations.find((one) => ['s3', 'gs'].includes(one.scheme) && one.object !== undefined && lone.includes(lonePath(one)))
+  if (location === undefined || (location.at !== undefined && !(await parts.registry.removes(looking, location.at)))) return
+  if (looking.accepted !== undefined && (await parts.registry.removedBeyondAccepted(looking, 1)).length === 0) return
+  const [place, count] = [formatLocation(location), changes.removed + changes.moved]
+  const leave = count === 1 ? '1 recorded entry under it is none of it then' : `${count} recorded entries under it are none of it then`
+  throw new Held(`an object ${place} stands beside ${place}/ now, and a location without / at its end means the object: ${leave}, gone or not`,
+    `write the location as ${place}/ to go on with what lies under it, or delete the object; to have them leave the artifact, and the object alone in it, run: varve accept ${watch.name}`, seen)
 }
 
 /** Law 5 for disks that are mounted below the root: what is gone with its mount is not known to be gone. Throws LOCATION_MISSING, or Held where another is in its place. */
