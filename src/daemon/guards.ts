@@ -1,6 +1,6 @@
 import { isUnreadable } from '../model/entry.ts'
 import { isFailure, VarveError } from '../model/errors.ts'
-import { locationAt } from '../model/location.ts'
+import { formatLocation, locationAt, lonePath } from '../model/location.ts'
 import type { Watch } from '../model/watch.ts'
 import type { Looking, Tally } from '../registry/registry.ts'
 import type { Found, Root } from '../storage/storage.ts'
@@ -66,17 +66,23 @@ export function checkRoot(looking: Looking, root: Root, watch: Watch): void {
   if (looking.root === undefined) return
   const accepted = looking.accepted?.root === undefined ? undefined : rootIn(looking.accepted.root)
   if (accepted?.mount === root.mount && isSameRoot(accepted, root)) return
-  const before = rootIn(looking.root)
-  if (isSameRoot(before, root)) return
+  const away = elsewhere(looking, root)
+  if (away === undefined) return
+  if (away.isGone) throw new VarveError('LOCATION_MISSING', away.words, { hint: remount(watch), cause: new Held('another root', '', { root: rootText(root) }) })
+  throw new Held(away.words, `if that is meant, run: varve accept ${watch.name}`, { root: rootText(root) })
+}
+
+/** How the root differs from the one that was last recorded; undefined where it does not. `isGone`: nothing is mounted where that one was. */
+function elsewhere(looking: Looking, root: Root): { readonly words: string; readonly isGone: boolean } | undefined {
+  const before = looking.root === undefined ? undefined : rootIn(looking.root)
+  if (before === undefined || isSameRoot(before, root)) return undefined
   const [was, is] = tellApart(before, root)
-  if (before.mount !== root.mount)
-    throw new VarveError('LOCATION_MISSING', `the root is gone: it was ${was}, what lies there now is ${is}`, {
-      hint: `mount it again; if the data moved for good, run: varve accept ${watch.name}`,
-      cause: new Held('another root', '', { root: rootText(root) }),
-    })
-  throw new Held(`another root is in its place: it was ${was}, now it is ${is}`, `if that is meant, run: varve accept ${watch.name}`, {
-    root: rootText(root),
-  })
+  const isGone = before.mount !== root.mount
+  return { words: isGone ? `the root is gone: it was ${was}, what lies there now is ${is}` : `another root is in its place: it was ${was}, now it is ${is}`, isGone }
+}
+
+function remount({ name }: Watch): string {
+  return `mount it again; if the data moved for good, run: varve accept ${name}`
 }
 
 // Of what was left out so many are named in a line; `skipped` has them all.
@@ -97,6 +103,7 @@ export async function checkTally(staging: Staging, tally: Tally, root: Root, unr
   const accepts = `look at what is missing; if that is meant, run: varve accept ${watch.name}`
   const seen = { digest: tally.digest, root: rootText(root) }
   if (base === undefined || (tally.changes.removed + tally.changes.moved === 0 && tally.entries > 0)) return
+  await checkBeside(staging, tally, seen)
   await checkBelow(staging, tally, root)
   if (tally.changes.removed === 0 && tally.entries > 0) return
   let words: string | undefined
@@ -104,8 +111,22 @@ export async function checkTally(staging: Staging, tally: Tally, root: Root, unr
   else if (base.entries >= SHARE_FROM_ENTRIES && tally.changes.removed / base.entries > watch.guard.removedShareMax)
     words = `${tally.changes.removed} of ${base.entries} entries ${tally.changes.removed === 1 ? 'is' : 'are'} gone, more than guard.max_removed (${Math.round(watch.guard.removedShareMax * 100)} %)`
   if (words === undefined) return
-  if (looking.accepted !== undefined && (await staging.parts.registry.removedBeyondAccepted(looking, 1)).length === 0) return
-  throw new Held(unread === undefined ? words : `${words}; not gone, but not to be read: ${unread}`, accepts, seen)
+  // Who was asked whether most may be gone was not asked whether all may: beside what was gone then, something new lay there.
+  const asked = looking.accepted !== undefined && !(tally.entries === 0 && looking.accepted.foundNew === true)
+  if (asked && (await staging.parts.registry.removedBeyondAccepted(looking, 1)).length === 0) return
+  const away = elsewhere(looking, root)
+  throw new Held([...(away === undefined ? [] : [away.words]), unread === undefined ? words : `${words}; not gone, but not to be read: ${unread}`].join(', and '), away?.isGone === true ? remount(watch) : accepts, seen)
+}
+
+/** Law 5 for a location of a bucket without a slash that was a prefix, and is an object now: what lies under the prefix is none of its entries, and yet not known to be gone. Throws Held at any number. */
+async function checkBeside({ looking, watch, lone, parts }: Staging, { changes }: Tally, seen: Held['seen']): Promise<void> {
+  const location = watch.locations.find((one) => ['s3', 'gs'].includes(one.scheme) && one.object !== undefined && lone.includes(lonePath(one)))
+  if (location === undefined || (location.at !== undefined && !(await parts.registry.removes(looking, location.at)))) return
+  if (looking.accepted !== undefined && (await parts.registry.removedBeyondAccepted(looking, 1)).length === 0) return
+  const [place, count] = [formatLocation(location), changes.removed + changes.moved]
+  const leave = count === 1 ? '1 recorded entry under it is none of it then' : `${count} recorded entries under it are none of it then`
+  throw new Held(`an object ${place} stands beside ${place}/ now, and a location without / at its end means the object: ${leave}, gone or not`,
+    `write the location as ${place}/ to go on with what lies under it, or delete the object; to have them leave the artifact, and the object alone in it, run: varve accept ${watch.name}`, seen)
 }
 
 /** Law 5 for disks that are mounted below the root: what is gone with its mount is not known to be gone. Throws LOCATION_MISSING, or Held where another is in its place. */
@@ -118,7 +139,7 @@ async function checkBelow({ looking, watch, parts }: Staging, tally: Tally, root
     const seen = { digest: tally.digest, root: rootText(root) }
     if (is !== undefined) throw new Held(`another disk is mounted at ${path}: it was ${was}, now it is ${is}`, `if that is meant, run: varve accept ${watch.name}`, seen)
     throw new VarveError('LOCATION_MISSING', `${path} is not mounted: it was ${was}, and what it held is not there`, {
-      hint: `mount it again; if the data moved for good, run: varve accept ${watch.name}`,
+      hint: remount(watch),
       cause: new Held('a mount is gone', '', seen),
     })
   }

@@ -1,5 +1,5 @@
 import type { Row } from '../model/entry.ts'
-import { directoryOf, lonePath } from '../model/location.ts'
+import { directoryOf, locationAt, lonePath } from '../model/location.ts'
 import { drain, foundOne, isFileAt, refuseDenied, removed, stage } from './staging.ts'
 import type { Staging } from './staging.ts'
 
@@ -25,6 +25,8 @@ export async function touchUp(staging: Staging, paths: readonly string[]): Promi
     if (found.kind === 'directory') return false
     const path = found.kind === 'entry' ? found.listed.path : found.kind === 'skipped' ? found.skip.path : found.path
     const row = rows.get(path)
+    // An object may have taken the place of the prefix: then nothing under it is ours any more, and only a scan says so.
+    if (found.kind === 'absent' && row !== undefined && mayBeObject(staging, path)) return false
     if (found.kind !== 'absent') await foundOne(staging, found, row)
     else {
       if (row !== undefined) await removed(staging, row)
@@ -36,6 +38,12 @@ export async function touchUp(staging: Staging, paths: readonly string[]): Promi
   await drain(staging)
   refuseDenied(staging)
   return true
+}
+
+/** True where a location that names no slash may have become an object. A file and a folder never have one name. */
+function mayBeObject({ watch }: Staging, path: string): boolean {
+  const location = locationAt(watch.locations, path)
+  return location?.object !== undefined && location.scheme !== 'file'
 }
 
 /** True where to ask for each path by name costs more than to list all that is known to lie there. */

@@ -21,6 +21,7 @@ interface Begun {
   readonly memo: string | null
   readonly accepted_look: number | null
   readonly accepted_root: string | null
+  readonly accepted_new: number
   readonly config: string
   readonly type: string
   readonly signed_by: string | null
@@ -39,7 +40,7 @@ export async function begin(db: Database, watch: string, owner: string, leaseMs:
   return db.transaction(async (tx) => {
     const row = await tx.one<Begun>(
       `SELECT w.*, c.type, c.signed_by, c.head, c.entries, c.size, c.location NOT IN (w.location, coalesce(w.former, w.location)) AS foreign_head,
-         EXISTS (SELECT 1 FROM place WHERE whole = w.location) AS several, ${SKIPS}
+         EXISTS (SELECT 1 FROM place WHERE whole = w.location) AS several, EXISTS (SELECT 1 FROM scratch WHERE look = w.accepted_look AND op = 'add') AS accepted_new, ${SKIPS}
        FROM watch w JOIN collection c ON c.id = w.collection WHERE w.name = :watch AND w.enrolled`,
       { watch },
     )
@@ -62,7 +63,7 @@ export async function begin(db: Database, watch: string, owner: string, leaseMs:
        FROM watch w JOIN collection c ON c.id = w.collection WHERE w.id = :id RETURNING id`,
       { id: row.id, nowMs },
     )
-    const accepted = row.accepted_look === null && row.accepted_root === null ? null : present({ root: row.accepted_root })
+    const accepted = row.accepted_look === null && row.accepted_root === null ? null : present({ root: row.accepted_root, foundNew: row.accepted_new === 1 ? (true as const) : null })
     return present({
       id: look?.id ?? 0,
       watch,
@@ -226,10 +227,10 @@ export async function release(db: Database, looking: Looking, verdict: Verdict):
     const { held } = verdict
     if (looking.watch === undefined) await forgetPut(tx, looking.id)
     if (row === undefined || row.watch === null) return
-    // Of a held look stays what it would have removed, so that `accept` can bound what it lets through. Held anew, an earlier consent is used up, but for the root
+    // Of a held look stays what it would have removed, and one of what it would have added, so that `accept` can bound what it lets through. Held anew, an earlier consent is used up, but for the root
     // while that is the same: else who accepts one doubt after the other would never come to an end.
     if (held === undefined) await forget(tx, 'id = :id', { id: looking.id })
-    else await tx.all(`DELETE FROM scratch WHERE look = :id AND op <> 'remove'`, { id: looking.id })
+    else await tx.all(`DELETE FROM scratch WHERE look = :id AND op <> 'remove' AND path IS NOT (SELECT min(path) FROM scratch WHERE look = :id AND op = 'add')`, { id: looking.id })
     await tx.all(
       `UPDATE watch SET owner = NULL, lease_until = NULL, state = :state, reason = :reason, action = :action, attempts = attempts + :failed,
          retry_at = iif(EXISTS (SELECT 1 FROM request r WHERE r.watch = :watch AND r.generation > :generation AND r.strength >= :asked), NULL, :retryAt),

@@ -198,8 +198,8 @@ export interface Looking {
   readonly foreign: boolean
   readonly root?: string
   readonly memo?: string
-  /** Set by `accept`: the root that the held look saw; consumed by the next record. */
-  readonly accepted?: { readonly root?: string }
+  /** Set by `accept`: the root that the held look saw, and whether it found anything new; consumed by the next record. */
+  readonly accepted?: { readonly root?: string; readonly foundNew?: true }
   readonly firstHintAt?: number
 }
 

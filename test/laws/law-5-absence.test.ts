@@ -161,6 +161,22 @@ test('another root with most of it gone: who says so twice, in between looks by 
   expect(await site.look()).toMatchObject({ versions: 2, state: 'clean' })
 })
 
+test('a disk that is not mounted stays what the words say, whatever was accepted meanwhile', async () => {
+  const { root, data } = disks()
+  const site = await fileSite(data)
+  await site.look()
+  unmount(`${root}mnt`)
+  unlinkSync(`${data}README`)
+  expect(await site.look()).toMatchObject({ versions: 1, state: 'unavailable', reason: expect.stringMatching(/^the root is gone: it was .*varve-disk-one/) })
+  await site.accept()
+  for (let looks = 0; looks < 2; looks++)
+    expect(await site.look()).toMatchObject({
+      versions: 1, state: 'held', reason: expect.stringMatching(/^the root is gone: it was .*varve-disk-one.*, what lies there now is .*, and all 3 entries are gone$/), action: expect.stringMatching(/^mount it again; .*varve accept mnist$/),
+    })
+  mount(`${root}mnt`, '--bind', `${root}one`)
+  expect(await site.look()).toMatchObject({ versions: 1, state: 'clean', reason: undefined })
+})
+
 test('another disk in its place is taken when a person says so', async () => {
   const { root, data } = disks()
   const site = await fileSite(data)
@@ -455,6 +471,30 @@ describe('S3', () => {
     await site.look()
     Object.assign(site.watch, { exclude: ['t/mp/**'] })
     expect(await site.look()).toMatchObject({ versions: 2, state: 'clean' })
+  })
+
+  test('a location without a slash that becomes an object lets go of nothing under it, until a person says so', async () => {
+    for (const [count, hides] of [[5, false], [30, false], [30, true]] as const) {
+      const plain = await another(hides)
+      for (let i = 0; i < count; i++) plain.put(`data/${i}`, 'x')
+      const site = await s3Site(plain.url, 'data')
+      expect(await site.look()).toMatchObject({ versions: 1, state: 'clean' })
+      plain.put('data', 'an object')
+      const held = {
+        versions: 1, state: 'held', reason: expect.stringMatching(new RegExp(`^an object s3://fake/data stands beside s3://fake/data/ now.*: ${count} recorded entries under it`)),
+        action: expect.stringMatching(/^write the location as s3:\/\/fake\/data\/ to go on .*varve accept mnist$/),
+      }
+      expect(await site.look()).toMatchObject(held)
+      // A hint of what lies under it is no way round.
+      expect(await site.look('3')).toMatchObject(held)
+      plain.erase('data')
+      expect(await site.look()).toMatchObject({ versions: 1, state: 'clean', reason: undefined })
+      plain.put('data', 'an object')
+      expect(await site.look()).toMatchObject(held)
+      await site.accept()
+      expect(await site.look()).toMatchObject({ versions: 2, state: 'clean' })
+      expect((await entriesOf(site.registry)).map(({ path }) => path)).toEqual(['data'])
+    }
   })
 
   test('a bucket that is gone is no version', async () => {

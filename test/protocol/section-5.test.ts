@@ -102,6 +102,35 @@ test('what is gone beyond what `accept` was given for is held anew, with what is
   await world.stop()
 })
 
+test('who lets through that all that was recorded is gone, beside something new, was not asked whether nothing may be left', async () => {
+  const world = await recorded(30)
+  const seen = async (): Promise<unknown> => [await world.registry.watchRow('mnist'), (await world.versions()).length]
+  removeMany(world, 0, 30)
+  for (const path of ['new/1', 'new/2']) world.memory.put(path, path)
+  expect(await lookAgain(world)).toMatchObject({ state: 'held', reason: expect.stringMatching(/^30 of 30 entries are gone/) })
+  for (const path of ['new/1', 'new/2']) world.memory.remove(path)
+  await world.registry.accept('mnist', world.clock.now())
+  await world.clock.pass(2_000)
+  expect(await seen()).toMatchObject([{ state: 'held', reason: 'all 30 entries are gone' }, 1])
+  // That is another question, with a consent of its own.
+  await world.registry.accept('mnist', world.clock.now())
+  await world.clock.pass(2_000)
+  expect(await seen()).toMatchObject([{ state: 'clean' }, 2])
+  await world.stop()
+})
+
+test('what was new is no hindrance to who lets through that all else is gone', async () => {
+  const world = await recorded(30)
+  removeMany(world, 0, 30)
+  world.memory.put('new', 'new')
+  await lookAgain(world)
+  world.memory.put('new', 'newer')
+  await world.registry.accept('mnist', world.clock.now())
+  await world.clock.pass(2_000)
+  expect((await world.versions())[1]).toMatchObject({ entries: 1, changes: { removed: 30, added: 1 } })
+  await world.stop()
+})
+
 test('a held watch keeps looking, and leaves `held` by itself when no guard trips', async () => {
   const world = await recorded(30)
   removeMany(world, 0, 29)
