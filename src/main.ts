@@ -1,6 +1,7 @@
 #!/usr/bin/env -S node --max-semi-space-size=4
 // Argv in, exit code out. The first line keeps the young generation of the heap from growing with each look, to 100 MB for nothing; once it runs, that costs a tenth of a second.
-// Nothing is imported before this line: an older Node must be refused in words, not by a syntax error.
+import type { ChildProcess } from 'node:child_process'
+// Nothing but types is imported before this line: an older Node must be refused in words, not by a syntax error.
 if (Number(process.versions.node.split('.', 1)[0]) < 24) {
   process.stderr.write(`varve: Node 24 or newer is needed, this is ${process.versions.node}; install it from https://nodejs.org\n`)
   process.exit(1)
@@ -31,7 +32,7 @@ const stop = (reason: 'SIGINT' | 'SIGTERM' | 'EPIPE'): void => {
   stopping.abort(reason)
 }
 // Asked twice: at once.
-const hear = (name: 'SIGINT' | 'SIGTERM'): void => (stopping.signal.aborted ? process.exit(exitWhenStopped(running, name)) : stop(name))
+const hear = (name: 'SIGINT' | 'SIGTERM' | 'EPIPE'): void => (stopping.signal.aborted ? process.exit(exitWhenStopped(running, name)) : stop(name))
 for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => (isApart ? undefined : hear(name)))
 if (isApart) {
   process.on('message', hear)
@@ -48,6 +49,15 @@ for (const stream of [process.stdout, process.stderr])
     if (!stopping.signal.aborted) stop('EPIPE')
   })
 
+/** A terminal is its own, too. What else reads us waits for the last who can write there, and that must not be one who may never end. */
+const apart = (): ChildProcess => {
+  const [stdout, stderr] = [process.stdout, process.stderr].map(({ isTTY }) => (isTTY ? 'inherit' : 'pipe')) as ['inherit' | 'pipe', 'inherit' | 'pipe']
+  const child = fork(fileURLToPath(import.meta.url), [APART, ...words], { stdio: ['ignore', stdout, stderr, 'ipc'] })
+  child.stdout?.pipe(process.stdout, { end: false })
+  child.stderr?.pipe(process.stderr, { end: false })
+  return child
+}
+
 const surroundings = environment()
 const screen = screenOn(process.stdout, process.stderr, surroundings, systemClock.monotonic, stopping.signal)
 process.exitCode = await execute(words, {
@@ -57,7 +67,7 @@ process.exitCode = await execute(words, {
   input: () => process.stdin,
   signal: stopping.signal,
   opener: compose(systemClock, surroundings, screen),
-  ...(!isApart && { apart: () => fork(fileURLToPath(import.meta.url), [APART, ...words], { stdio: ['inherit', 'inherit', 'inherit', 'ipc'] }) }),
+  ...(!isApart && { apart }),
   self: import.meta.url.endsWith('.ts') ? 'npm run -s varve --' : 'varve',
 }, running)
 setTimeout(() => process.exit(), LINGER_MOST_MS).unref()

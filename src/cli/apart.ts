@@ -14,7 +14,7 @@ export async function waitFor(child: ChildProcess, destination: string, shore: S
   const over = new AbortController()
   const kill = (): void => void child.kill('SIGKILL')
   process.on('exit', kill)
-  const end = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>
+  const end = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>
   const ended = async (): Promise<number> => {
     const [exit, by] = await end
     if (exit !== null) return exit
@@ -44,6 +44,7 @@ export async function waitFor(child: ChildProcess, destination: string, shore: S
     kill()
     if (child.connected) child.disconnect()
     child.unref()
+    for (const stream of [child.stdout, child.stderr]) stream?.destroy()
     await shore.close()
   }
 }
