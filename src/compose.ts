@@ -54,6 +54,7 @@ export function compose(clock: Clock, surroundings: Environment, screen: Screen)
     warm: async (watch) => (await import('./storage/open.ts')).warm(watch),
     lookParts: (registry, tell, verbose) => lookParts(registry, tell, verbose ? spoken(screen) : SILENT),
     restoreParts: (registry, folder, accessOf, progress) => restoreParts(registry, folder, accessOf, progress, clock),
+    shore: async (folder) => (await shores()).openShore(folder),
     openInventory: async (location, access) => (await import('./storage/open.ts')).openInventory(location, access),
     filter: async (include, exclude) => (await import('./daemon/filter.ts')).filterOf({ include, exclude }).takes,
     async wake(config, registry, watch) {
@@ -73,15 +74,19 @@ export function compose(clock: Clock, surroundings: Environment, screen: Screen)
   }
 }
 
+const shores = async (): Promise<Awaited<ReturnType<typeof import('./storage/open.ts').shores>>> => (await import('./storage/open.ts')).shores()
+
 function restoreParts(registry: Registry, folder: string, accessOf: (location: Location) => Access, progress: (done: Progress) => void, clock: Clock): RestoreParts {
   // Pages of entries live just long enough for V8 to think that its nursery is too small: it would grow to 128 MB, and gain nothing.
   setFlagsFromString('--semi-space-growth-factor=1')
+  let far: ((path: string) => string | undefined) | undefined
   return {
     registry, clock, progress,
     memory: join(folder, 'restored'),
     data: folder,
     openReader: async (location) => (await import('./storage/open.ts')).openReader(location, accessOf(location)),
-    isLocal: async (location) => (await (await import('./storage/open.ts')).lagOf({ locations: [location] })) === undefined,
+    farOf: async (path) => (far ??= (await shores()).farFinder())(path),
+    realFar: async (path) => (await shores()).realFar(path),
     async *walk(root, startMs, signal) {
       const { openFileStore } = await import('./storage/file/store.ts')
       const store = await openFileStore({ scheme: 'file', bucket: '', prefix: root.replace(/\/*$/, '/') }, { clockSlackMs: 0 })

@@ -1,3 +1,4 @@
+import type { ChildProcess } from 'node:child_process'
 import type { Config, Environment } from '../config.ts'
 import type { LookParts, Tell } from '../daemon/daemon.ts'
 import type { Clock } from '../model/clock.ts'
@@ -19,6 +20,8 @@ export interface Context {
   /** Aborts at SIGINT, SIGTERM, or when nobody reads stdout any more (EPIPE); the reason is that name. */
   readonly signal: AbortSignal
   readonly opener: Opener
+  /** Starts this very command in a process of its own, which is sent the name of each signal (main.ts); undefined in such a one. */
+  readonly apart?: () => ChildProcess
   /** How to call Varve again from here: `varve`, or what works in a checkout. */
   readonly self: string
 }
@@ -45,6 +48,8 @@ export interface Opener {
   lookParts(registry: Registry, tell: Tell, verbose: boolean): LookParts
   /** What a restore in this process works with; `folder` is that of the registry. */
   restoreParts(registry: Registry, folder: string, accessOf: (location: Location) => Access, progress: (done: Progress) => void): Parts
+  /** What tells whether the mount answers on which a folder lies, is to be made, or has some below it; undefined for local disks. Asks nothing that may hang. */
+  shore(folder: string): Promise<Shore | undefined>
   /** What a place keeps of older object versions; undefined where it keeps none. */
   openInventory(location: Location, access: Access): Promise<Inventory | undefined>
   /** What globs let through, as those of a watch do. */
@@ -57,6 +62,13 @@ export interface Opener {
   examinations(config: Config, watches: readonly Watch[]): Promise<readonly Examination[]>
   /** The least that providers must allow for these watches. */
   policies(watches: readonly Watch[]): Promise<readonly Policy[]>
+}
+
+/** A mount that may hang. */
+export interface Shore {
+  /** Resolves when it has answered. Throws STORAGE_UNAVAILABLE when it was silent for too long. */
+  ask(): Promise<void>
+  close(): Promise<void>
 }
 
 /** An opened daemon. */

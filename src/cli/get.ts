@@ -2,12 +2,14 @@ import { resolve } from 'node:path'
 import { isFailure, VarveError } from '../model/errors.ts'
 import { get as restore } from '../restore/restore.ts'
 import type { GetWish, Report, Step, Way, Wish } from '../restore/restore.ts'
+import { waitFor } from './apart.ts'
 import type { Context, Options } from './context.ts'
 import { parseVersion } from './names.ts'
 import { placeOf, reading } from './place.ts'
 import { accessTo } from './reach.ts'
 import { formatCount, formatSize, plural, visible } from './words.ts'
 
+const DESTINATIONS = 'artifacts'
 const WAYS: readonly Way[] = ['copy', 'reflink', 'hardlink', 'symlink']
 
 /** What narrows a restore or a check down. */
@@ -26,8 +28,8 @@ export interface GetOptions extends WishOptions {
   readonly partial?: boolean
 }
 
-/** Makes a folder hold a version, exactly, and prints what was done. */
-export async function get(context: Context, name: string, destination: string | undefined, options: GetOptions): Promise<void> {
+/** Makes a folder hold a version, exactly, and prints what was done. Answers the exit code. */
+export async function get(context: Context, name: string, destination: string | undefined, options: GetOptions): Promise<number> {
   const place = await placeOf(context, options)
   const { collection, version } = parseVersion(name, place.defaultEntity)
   const way = WAYS.find((one) => one === (options.as ?? 'copy'))
@@ -36,11 +38,13 @@ export async function get(context: Context, name: string, destination: string | 
   if (options.delete === true && narrowed)
     throw new VarveError('USAGE', '--delete makes the destination exactly the version, and --path, --include and --exclude take a part of it', { hint: 'leave out one or the other' })
   if (destination === '') throw new VarveError('USAGE', 'the destination is empty', { hint: 'name a folder, or leave it out' })
-  await reading(context, place, async (registry) => {
+  const shore = context.apart === undefined ? undefined : await context.opener.shore(resolve(destination ?? DESTINATIONS))
+  if (context.apart !== undefined && shore !== undefined) return waitFor(context.apart(), resolve(destination ?? DESTINATIONS), shore, context)
+  return reading(context, place, async (registry) => {
     const view = await registry.version(collection, version)
     const wish: GetWish = {
       ...(await wishOf(context, { collection, version: view.version }, options)),
-      destination: resolve(destination ?? `artifacts/${collection.collection}:${view.version}`), as: way,
+      destination: resolve(destination ?? `${DESTINATIONS}/${collection.collection}:${view.version}`), as: way,
       force: options.force === true, delete: options.delete === true, partial: options.partial === true, dryRun: options.dryRun === true,
     }
     const parts = context.opener.restoreParts(registry, place.dataFolder, (location) => accessTo(place.config, location), ({ entries, bytes, of }) =>
@@ -50,6 +54,7 @@ export async function get(context: Context, name: string, destination: string | 
       const tell = options.json === true ? context.screen.json : wish.dryRun ? (steps: readonly Step[]) => context.screen.print(...steps.map(line)) : undefined
       const report = await restore(parts, wish, tell, context.signal)
       if (options.json !== true) await context.screen.print(summary(report, wish))
+      return 0
     } catch (error) {
       if (options.json !== true && !wish.dryRun && isFailure(error, 'LOST')) await context.screen.print(...error.losses.map((loss) => line({ ...loss, action: 'lost' })))
       throw error

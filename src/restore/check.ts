@@ -55,7 +55,7 @@ class Checking {
     this.#wish = wish
     this.#tell = tell
     this.#signal = signal
-    this.#readers = new Readers(parts.openReader, parts.isLocal)
+    this.#readers = new Readers(parts.openReader, parts.farOf)
     this.#planner = new Planner(this.#readers, this.#threads, parts.registry, parts.clock)
     this.#fetcher = new Fetcher(this.#readers, parts.clock, signal, (bytes) => this.#progress(0, bytes))
   }
@@ -132,7 +132,7 @@ class Checking {
     const found = new Map<number, Missing | Step>()
     const files: number[] = []
     const objects: number[] = []
-    for (const [at, holding] of holdings.entries()) ((await this.#readers.isLocal(holding.location)) && sealOf(holding) !== undefined ? files : objects).push(at)
+    for (const [at, holding] of holdings.entries()) ((await this.#readers.isLocal(holding)) && sealOf(holding) !== undefined ? files : objects).push(at)
     const batches = Array.from({ length: Math.ceil(files.length / FILES_AT_ONCE) }, (_, i) => files.slice(i * FILES_AT_ONCE, (i + 1) * FILES_AT_ONCE))
     await inParallel(batches, this.#threads.width, async (batch) => {
       const of = batch.map((at) => holdings[at] as Holding)

@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { digestOf } from '../model/digest.ts'
 import { identityOf } from '../model/entry.ts'
 import type { Holding } from '../model/entry.ts'
-import { isFailure, VarveError } from '../model/errors.ts'
+import { describe, isFailure, VarveError } from '../model/errors.ts'
 import type { Loss } from '../model/errors.ts'
 import { comparePaths, formatLocation } from '../model/location.ts'
 import type { Location } from '../model/location.ts'
@@ -16,6 +17,7 @@ import type { Extra } from './extras.ts'
 import { Fetcher, Unfetched } from './fetch.ts'
 import { clearanceOf } from './obstacles.ts'
 import type { Clearance } from './obstacles.ts'
+import { ROOM } from './names.ts'
 import { Pages } from './pages.ts'
 import type { Page } from './pages.ts'
 import { Planner } from './plan.ts'
@@ -77,7 +79,7 @@ class Getting {
     this.#view = view
     this.#tell = tell
     this.#signal = AbortSignal.any([signal, this.#stop.signal])
-    this.#readers = new Readers(parts.openReader, parts.isLocal)
+    this.#readers = new Readers(parts.openReader, parts.farOf)
     this.#planner = new Planner(this.#readers, this.#threads, parts.registry, parts.clock)
     this.#pages = new Pages(parts, wish, view.version, view.entries)
     this.#receipt = new Receipt(parts.memory, realOf(wish.destination))
@@ -139,9 +141,20 @@ class Getting {
       for (const { location } of holdings) {
         if (known.has(location)) continue
         known.add(location)
-        const source = `${realOf((location.object ?? location.prefix).replace(/(?<=.)\/$/, ''))}/`
-        if (location.scheme === 'file' && (to.startsWith(source) || source.startsWith(to))) refuse(`and ${formatLocation(location)}, which the version was recorded from, lie one in the other`)
+        if (location.scheme !== 'file') continue
+        const source = `${await this.#realOf((location.object ?? location.prefix).replace(/(?<=.)\/$/, ''))}/`
+        if (to.startsWith(source) || source.startsWith(to)) refuse(`and ${formatLocation(location)}, which the version was recorded from, lie one in the other`)
       }
+  }
+
+  /** That of a source. Throws DESTINATION_REFUSED where a mount that may hang does not tell. */
+  async #realOf(path: string): Promise<string> {
+    if ((await this.#parts.farOf(path)) === undefined && (await this.#parts.farOf(join(path, ROOM))) === undefined) return realOf(path)
+    return this.#parts.realFar(path).catch((error: unknown) => {
+      if (isFailure(error, 'LOCATION_MISSING')) return path
+      const words = `whether ${this.#wish.destination} and ${path}, which the version was recorded from, lie one in the other cannot be told: ${describe(error)}`
+      throw new VarveError('DESTINATION_REFUSED', words, { cause: error, hint: 'nothing was written: bring it back, or restore to a fresh folder without --force, --delete and links' })
+    })
   }
 
   async close(): Promise<void> {
@@ -180,7 +193,7 @@ class Getting {
     const found = this.#wish.delete && !known.fresh ? await extrasOf(root, this.#pages, this.#receipt, folding) : []
     const weighed = await weigh({
       ...known, pages: this.#pages, planner: this.#planner, threads: this.#threads, wish: this.#wish, root, receipt: this.#receipt, folding,
-      keep: (at, fingerprint) => this.#shelf.put(at, fingerprint), progress: this.#parts.progress, prove: (holding, sources) => this.#prove(holding, sources),
+      keep: (at, fingerprint) => this.#shelf.put(at, fingerprint), farOf: this.#parts.farOf, progress: this.#parts.progress, prove: (holding, sources) => this.#prove(holding, sources),
     }, this.#signal)
     refuseRemote(weighed.remote, this.#wish.as)
     this.#refuseOwn(root, weighed)

@@ -29,6 +29,8 @@ export interface LookTask {
   readonly way?: Way
   /** Where each was recorded from; empty where that is no file of this machine. */
   readonly sources?: readonly string[]
+  /** Those whose source, or what a link in their place leads to, may hang whoever asks for it: it is not asked for. */
+  readonly far?: readonly boolean[]
   /** Those that are hard links to something as long as their fingerprint holds. */
   readonly hard?: readonly boolean[]
 }
@@ -216,7 +218,7 @@ async function lookAtFile(task: LookTask, at: number, path: string, seen: BigInt
 /** A symbolic link at a destination: its fingerprint is that of what it leads to. */
 async function lookAtLink(task: LookTask, at: number, path: string): Promise<readonly [Look, string]> {
   const own = readlinkSync(path) === task.sources?.[at]
-  const seen = followed(path)
+  const seen = task.far?.[at] === true ? undefined : followed(path)
   if (seen?.isFile() !== true) return [own ? 'otherwise' : 'wrong', '']
   const fingerprint = fingerprintOf(seen)
   if (task.way === 'symlink' && (own || task.fingerprints[at] === fingerprint)) {
@@ -229,7 +231,7 @@ async function lookAtLink(task: LookTask, at: number, path: string): Promise<rea
 /** What was found of a file's bytes, in the light of the way in which they are to be there. A reflink is a copy to whoever looks at it. */
 function asAsked(task: LookTask, at: number, seen: BigIntStats, outcome: Look): Look {
   if (task.way === undefined || (outcome !== 'same' && outcome !== 'right' && outcome !== 'wrong')) return outcome
-  const kin = seen.nlink === 1n && (task.way === 'copy' || task.way === 'reflink') ? 'stranger' : outcome === 'same' && task.hard?.[at] === true ? 'link' : kinOf(seen, task.base + (task.paths[at] as string), task.sources?.[at] ?? '')
+  const kin = seen.nlink === 1n && (task.way === 'copy' || task.way === 'reflink') ? 'stranger' : outcome === 'same' && task.hard?.[at] === true ? 'link' : kinOf(seen, task.base + (task.paths[at] as string), task.far?.[at] === true ? '' : (task.sources?.[at] ?? ''))
   const right = outcome !== 'wrong'
   if (kin === 'itself' || (right && task.way !== 'symlink' && (kin === 'link') === (task.way === 'hardlink'))) return outcome
   return right || kin === 'link' ? 'otherwise' : 'wrong'

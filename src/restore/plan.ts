@@ -51,12 +51,13 @@ export class Planner {
   /** Of `holdings`, in path order, those that their own place does not surely have: the pin, `latestPin`, or without them what stands there. By their position. */
   async missing(holdings: readonly Holding[], signal: AbortSignal): Promise<ReadonlyMap<number, Missing>> {
     const missing = new Map<number, Missing>()
-    const positions = [...holdings.keys()]
-    for (const group of Map.groupBy(positions, (at) => placeOf((holdings[at] as Holding).location)).values()) {
-      const { location } = holdings[group[0] as number] as Holding
+    const local = await Promise.all(holdings.map((holding) => this.#readers.isLocal(holding)))
+    for (const group of Map.groupBy(holdings.keys(), (at) => `${local[at]} ${placeOf((holdings[at] as Holding).location)}`).values()) {
+      const first = group[0] as number
+      const { location } = holdings[first] as Holding
       const asked = group.map((at) => ({ at, holding: holdings[at] as Holding }))
       try {
-        if (await this.#readers.isLocal(location)) await this.#missingFiles(asked, missing)
+        if (local[first] === true) await this.#missingFiles(asked, missing)
         else await this.#missingObjects(location, asked, missing, signal)
       } catch (error) {
         const reason = storeReason(error)
@@ -106,7 +107,7 @@ export class Planner {
 
   /** The places of an entry's own, in their order. */
   async own({ content, latestPin, location, key }: Holding): Promise<readonly Source[]> {
-    const local = await this.#readers.isLocal(location)
+    const local = await this.#readers.isLocal({ location, key })
     const pins = [content.pin, latestPin].filter((pin) => pin !== undefined)
     const wanted = pins.length > 0 ? pins.map((pin) => ({ pin })) : [content.etag === undefined ? {} : { etag: content.etag }]
     return wanted.map((one) => ({ location, key, wanted: one, local }))

@@ -1,3 +1,4 @@
+import type { Holding } from '../model/entry.ts'
 import type { LossReason } from '../model/errors.ts'
 import { bucketIdentity, formatReference, isWeb, locationIdentity } from '../model/location.ts'
 import type { Location } from '../model/location.ts'
@@ -9,7 +10,7 @@ export interface Source {
   readonly location: Location
   readonly key: string
   readonly wanted: Omit<Wanted, 'range'>
-  /** A file of a local disk: our own threads read it. */
+  /** A file of a local disk, which nothing can hang: our own threads read it. */
   readonly local: boolean
 }
 
@@ -31,21 +32,21 @@ const FOUND: { readonly [found in Look | Put]?: readonly [LossReason, string] } 
 /** Readers by the place that they reach, opened when first needed. */
 export class Readers {
   readonly #open: (location: Location) => Promise<Reader>
-  readonly #isLocal: (location: Location) => Promise<boolean>
+  readonly #farOf: (path: string) => Promise<string | undefined>
   readonly #opened = new Map<string, Promise<Reader>>()
-  readonly #local = new Map<string, Promise<boolean>>()
 
-  constructor(open: (location: Location) => Promise<Reader>, isLocal: (location: Location) => Promise<boolean>) {
+  constructor(open: (location: Location) => Promise<Reader>, farOf: (path: string) => Promise<string | undefined>) {
     this.#open = open
-    this.#isLocal = isLocal
+    this.#farOf = farOf
   }
 
   of(location: Location): Promise<Reader> {
     return once(this.#opened, placeOf(location), () => this.#open(location))
   }
 
-  isLocal(location: Location): Promise<boolean> {
-    return location.scheme === 'file' ? once(this.#local, placeOf(location), () => this.#isLocal(location)) : Promise.resolve(false)
+  /** Asked of each file: a local folder may hold a link to where calls hang. */
+  async isLocal({ location, key }: Pick<Holding, 'location' | 'key'>): Promise<boolean> {
+    return location.scheme === 'file' && (await this.#farOf(key)) === undefined
   }
 
   async close(): Promise<void> {

@@ -14,8 +14,10 @@ export interface Parts {
   readonly clock: Clock
   /** Opened access to where recorded bytes lie, with the credentials that reach it. */
   openReader(location: Location): Promise<Reader>
-  /** True for files of a local disk, which nothing can hang. */
-  isLocal(location: Location): Promise<boolean>
+  /** The mount, in words, in which looking at the file of an absolute path may hang, also where symbolic links lead there; undefined on local disks. Asks nothing that may hang. */
+  farOf(path: string): Promise<string | undefined>
+  /** The real path of what lies on such a mount. Throws LOCATION_MISSING where nothing is there, STORAGE_UNAVAILABLE where that does not answer. */
+  realFar(path: string): Promise<string>
   /** Walks a local folder, as a look does: `startMs` is for its racy window. */
   walk(folder: string, startMs: number, signal: AbortSignal): AsyncIterable<Span>
   /** Where it is remembered what was put where; it is made when needed. Nothing is remembered where it cannot be written. */

@@ -5,7 +5,7 @@ import type { Loss } from '../model/errors.ts'
 import { directoryOf } from '../model/location.ts'
 import type { Unfetched } from './fetch.ts'
 import type { Look } from './local.ts'
-import { Names } from './names.ts'
+import { Names, ROOM } from './names.ts'
 import type { Folding } from './names.ts'
 import { obstacleTo } from './obstacles.ts'
 import type { Obstacle } from './obstacles.ts'
@@ -15,7 +15,7 @@ import type { Missing, Planner } from './plan.ts'
 import type { Source } from './readers.ts'
 import { isOurs, lyingBy, Remembered } from './receipt.ts'
 import type { Kept, Receipt } from './receipt.ts'
-import type { GetWish, Progress } from './terms.ts'
+import type { GetWish, Parts, Progress } from './terms.ts'
 import type { Threads } from './threads.ts'
 import { sealOf } from './verify.ts'
 
@@ -59,6 +59,7 @@ export interface Scales {
   readonly believed: boolean
   /** Told of each entry that is in place, in path order, with its fingerprint. */
   readonly keep: (at: number, fingerprint: string) => Promise<void>
+  readonly farOf: Parts['farOf']
   readonly progress: (done: Progress) => void
   /** Reads the bytes of an entry from where only they can tell whether they are the recorded ones; undefined when they are, else why not. */
   readonly prove: (holding: Holding, sources: readonly Source[]) => Promise<Unfetched | undefined>
@@ -167,7 +168,7 @@ class Weighing {
       kind: 'look', base: root, paths: of.map(({ path }) => path), sizes: of.map(({ sizeBytes }) => sizeBytes),
       fingerprints: batch.map(({ kept }, at) => (believed && kept !== undefined && holds(kept, of[at] as Holding) ? kept.fingerprint : '')),
       seals: of.map((holding) => sealOf(holding)), digest: wish.deep ? 'all' : 'differing', follow: false,
-      way: wish.as, sources: of.map(({ location, key }) => (location.scheme === 'file' ? key : '')), hard: batch.map(({ kept }) => kept?.way === 'hardlink'),
+      far: await this.#farOf(of), way: wish.as, sources: of.map(({ location, key }) => (location.scheme === 'file' ? key : '')), hard: batch.map(({ kept }) => kept?.way === 'hardlink'),
     })
     for (const [at, { i, kept }] of batch.entries()) {
       const [outcome, fingerprint, holding] = [outcomes[at] as Look, seen[at] as string, of[at] as Holding]
@@ -184,6 +185,14 @@ class Weighing {
         }
       }
     }
+  }
+
+  /** Those that lead to another mount that may hang than the destination does. */
+  async #farOf(holdings: readonly Holding[]): Promise<readonly boolean[]> {
+    const { root, farOf } = this.#scales
+    const home = await farOf(root + ROOM)
+    const isFar = async (path: string): Promise<boolean> => ![undefined, home].includes(await farOf(path))
+    return Promise.all(holdings.map(async ({ path, location, key }) => (location.scheme === 'file' && (await isFar(key))) || isFar(root + path)))
   }
 
   /** Many entries may have the same in their way. */

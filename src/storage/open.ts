@@ -71,6 +71,11 @@ export async function lagOf({ locations }: Pick<Watch, 'locations'>): Promise<nu
   return lags.length === 0 ? undefined : Math.max(...lags)
 }
 
+/** See `file/shore.ts`. */
+export async function shores(): Promise<typeof import('./file/shore.ts')> {
+  return import('./file/shore.ts')
+}
+
 /**
  * What hears for these watches: a watcher for each folder, and each queue, subscription and path of the listener once, whatever the number of watches that it serves.
  * `sqsEndpoint` goes before the host of the queues' URLs.

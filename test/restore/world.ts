@@ -51,7 +51,8 @@ export class RestoreWorld {
       registry: this.registry,
       clock: { ...realClock(), sleep: async (ms) => void this.waits.push(ms) },
       openReader: async (location) => (location.scheme === 'file' ? openReader(location, { s3: {}, gcs: {}, http: {} }) : this.memory.reader('p/')),
-      isLocal: async () => true,
+      farOf: async () => undefined,
+      realFar: async (path) => path,
       async *walk(root, startMs, stop) {
         const store = await openFileStore({ scheme: 'file', bucket: '', prefix: root.replace(/\/*$/, '/') }, { clockSlackMs: 0 })
         try {

@@ -19,6 +19,12 @@ export interface StatTask {
   readonly path: string
 }
 
+/** The real path of a file or folder is to be told. */
+export interface RealTask {
+  readonly kind: 'real'
+  readonly path: string
+}
+
 /** What lies there; `kind` is absent for a regular file. */
 export interface Stated {
   readonly kind?: SkipReason | 'directory'
@@ -48,4 +54,6 @@ export interface Hands {
 export interface FarHands extends Hands {
   /** Throws NOT_FOUND for what is no regular file. */
   piece(task: PieceTask): Promise<Piece>
+  /** Throws LOCATION_MISSING for what is not there. */
+  real(task: RealTask): Promise<string>
 }

@@ -1,6 +1,6 @@
 // The table of mounts, and where a path leads by it. No file system that could hang is ever asked: the table is the kernel's own, and symbolic links are read on
 // local disks alone.
-import { readFileSync, readlinkSync } from 'node:fs'
+import { lstatSync, readFileSync, readlinkSync } from 'node:fs'
 import { VarveError } from '../../model/errors.ts'
 
 // Where the kernel itself tells of every change. All else is a server's or a daemon's business, and other machines may write there unheard.
@@ -33,6 +33,8 @@ export interface Mount {
 /** Where a path leads. */
 export interface Held {
   readonly mount: Mount
+  /** The real path, as far as no far mount has to be asked for it; empty for the root. */
+  readonly real: string
   /** The mount that a server may hang: the one that holds the path, or one below it; absent on local disks. */
   readonly far?: Mount
 }
@@ -71,6 +73,7 @@ export class Mounts {
   readonly all: readonly Mount[] = readFileSync('/proc/self/mountinfo', 'utf8').split('\n').filter((line) => line !== '').map(readMount)
   /** True when any of them may hang. */
   readonly anyFar = this.all.some(isFar)
+  readonly #farPoints = new Set(this.all.filter(isFar).map(({ point }) => point))
   readonly #base: Mount
   /** By what each is mounted on, and where. */
   readonly #over = new Map(this.all.map((mount) => [`${mount.parent} ${mount.point}`, mount]))
@@ -105,7 +108,14 @@ export class Mounts {
       }
     }
     const far = isFar(mount) ? mount : this.all.find((one) => isFar(one) && one.point.startsWith(`${real}/`))
-    return far === undefined ? { mount } : { mount, far }
+    return far === undefined ? { mount, real } : { mount, real, far }
+  }
+
+  /** The mount that may hang when the file `path` is looked at, whose folder is `held`: with one question to that folder, where it is local. */
+  farOfFile(path: string, { mount, real }: Held): Mount | undefined {
+    if (isFar(mount)) return mount
+    const place = `${real}/${path.slice(path.lastIndexOf('/') + 1)}`
+    return this.#farPoints.has(place) || isLink(place) ? this.held(path).far : undefined
   }
 
   /** What lies uppermost at `real`, which has no symbolic links and no `/` at its end: from the root down, for what is mounted on a folder hides all mounts below it. */
@@ -121,9 +131,39 @@ export class Mounts {
   }
 }
 
+// What is mounted meanwhile is known a second later.
+const KEPT_MS = 1_000
+const FOLDERS_MOST = 10_000
+
+/** Tells of one file after the other where to look at it may hang: folders are followed once in a while, files each time. */
+export class Shores {
+  #mounts: { readonly table: Mounts; readonly readMs: number; readonly folders: Map<string, Held> } | undefined
+
+  /** The mount that may hang when the file of an absolute path is looked at, also where symbolic links lead there; undefined on local disks. Asks no file system that could hang. */
+  farOf(path: string): Mount | undefined {
+    if (this.#mounts === undefined || performance.now() - this.#mounts.readMs > KEPT_MS) this.#mounts = { table: new Mounts(), readMs: performance.now(), folders: new Map() }
+    const { table, folders } = this.#mounts
+    if (!table.anyFar) return undefined
+    const folder = path.slice(0, path.lastIndexOf('/') + 1)
+    const held = folders.get(folder) ?? table.held(folder)
+    if (folders.size >= FOLDERS_MOST) folders.clear()
+    folders.set(folder, held)
+    return table.farOfFile(path, held)
+  }
+}
+
 /** What holds the absolute `path` now. */
 export function heldBy(path: string): Held {
   return new Mounts().held(path)
+}
+
+function isLink(path: string): boolean {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true
+  } catch {
+    // Not to be looked at: whoever opens it will say so.
+    return false
+  }
 }
 
 /** What a symbolic link says; undefined when there is none. */

@@ -4,7 +4,7 @@ import { fileFailure } from './failures.ts'
 import type { Stated } from './hands.ts'
 import type { FarTask, Order, Report } from './outpost.ts'
 import type { Piece, Read, Walked } from './pack.ts'
-import { pieceWide, readWide, rootWide, standWide, statWide, walkWide, withPulse } from './wide.ts'
+import { pieceWide, readWide, realWide, rootWide, standWide, statWide, walkWide, withPulse } from './wide.ts'
 import type { Pulse } from './wide.ts'
 
 // Often enough that a long file is never taken for a hang.
@@ -36,11 +36,12 @@ setInterval(() => {
   if (alive.length > 0) report({ alive })
 }, SIGN_EVERY_MS)
 
-function perform(task: FarTask): Promise<Root | Stated | Walked | Read | Piece> {
+function perform(task: FarTask): Promise<Root | Stated | Walked | Read | Piece | string> {
   if (task.kind === 'walk') return walkWide(task)
   if (task.kind === 'read') return readWide(task)
   if (task.kind === 'stand') return standWide(task)
   if (task.kind === 'piece') return pieceWide(task)
+  if (task.kind === 'real') return realWide(task)
   return task.kind === 'stat' ? statWide(task) : rootWide(task)
 }
 

@@ -7,12 +7,12 @@ import { VarveError } from '../../model/errors.ts'
 import type { FailureCode } from '../../model/errors.ts'
 import { closed, fileFailure, silent, stuck } from './failures.ts'
 import { CALLS_AT_ONCE } from './hands.ts'
-import type { FarHands, RootTask, StatTask } from './hands.ts'
+import type { FarHands, RealTask, RootTask, StatTask } from './hands.ts'
 import { mountWords } from './mounts.ts'
 import type { Mount } from './mounts.ts'
 import type { PieceTask, ReadTask, StandTask, WalkTask } from './pack.ts'
 
-export type FarTask = RootTask | StatTask | WalkTask | ReadTask | StandTask | PieceTask
+export type FarTask = RootTask | StatTask | RealTask | WalkTask | ReadTask | StandTask | PieceTask
 
 /** What the process is told. */
 export interface Order {
@@ -78,6 +78,7 @@ export function handsIn(mount: Mount, patience: Patience): FarHands {
     read: (task) => run(task),
     stand: (task) => run(task),
     piece: (task) => run(task),
+    real: (task) => run(task),
     close: async () => outpost.leave(owner),
   }
 }

@@ -8,7 +8,7 @@ import type { Bytes, Held, Reader, Standing, Wanted } from '../storage.ts'
 import { FIELDS, kindOfStat, listedOf, OUTCOMES, racyFromNs } from './block.ts'
 import { closed, fileFailure, noFile, pieceFailure } from './failures.ts'
 import type { FarHands, Hands } from './hands.ts'
-import { Mounts, mountWords } from './mounts.ts'
+import { mountWords, Shores } from './mounts.ts'
 import type { Mount } from './mounts.ts'
 import { handsIn, PATIENCE } from './outpost.ts'
 import type { Patience } from './outpost.ts'
@@ -23,8 +23,6 @@ const PATHS_PER_TASK = 512
 const CHUNK_BYTES = 256 * 1024
 // Of a far file: beside it the four calls that open and close it anew for each piece do not count.
 const PIECE_BYTES = 1024 * 1024
-// What is mounted meanwhile is known a second later.
-const MOUNTS_KEPT_MS = 1_000
 // A FIFO that took the file's place a moment ago must not hang us.
 const READING = constants.O_RDONLY | constants.O_NONBLOCK
 
@@ -38,7 +36,7 @@ class FileReader implements Reader {
   readonly #pool: Pool
   readonly #far = new Map<string, FarHands>()
   readonly #closing = new AbortController()
-  #mounts: { readonly table: Mounts; readonly readMs: number } | undefined
+  readonly #shores = new Shores()
 
   constructor(patience: Patience) {
     this.#patience = patience
@@ -69,7 +67,7 @@ class FileReader implements Reader {
     either.throwIfAborted()
     const place = formatReference({ scheme: 'file', bucket: '', prefix: '/' }, key)
     if (key.includes('\0')) throw noFile(place)
-    const far = this.#farOf(key)
+    const far = this.#shores.farOf(key)
     const file = far === undefined ? await openNear(key) : await this.#openFar(far, key, range, either)
     const { from, upTo } = range ?? { from: 0, upTo: file.size }
     if (upTo > file.size) {
@@ -87,7 +85,7 @@ class FileReader implements Reader {
   /** What stands at some paths, in their order. Where a mount hangs, its own paths fail. */
   async #standing(paths: readonly string[], signal: AbortSignal): Promise<readonly Standing[]> {
     const answers = new Map<string, Standing>()
-    const groups = Map.groupBy(paths.filter((path) => !path.includes('\0')), (path) => this.#farOf(path))
+    const groups = Map.groupBy(paths.filter((path) => !path.includes('\0')), (path) => this.#shores.farOf(path))
     await Promise.all([...groups].map(async ([far, own]) => {
       const hands = far === undefined ? this.#pool : this.#handsIn(far)
       const racyFrom = racyFromNs(Date.now(), GUARD_MS)
@@ -109,13 +107,6 @@ class FileReader implements Reader {
     const piece = (at: number, length: number): Promise<Piece> => unlessAborted(hands.piece({ kind: 'piece', path, from: at, length }), signal)
     const first = await piece(from, Math.min(PIECE_BYTES, (range?.upTo ?? Infinity) - from))
     return beyond(first, from, piece, path)
-  }
-
-  /** The mount that may hang when `path` is looked at. */
-  #farOf(path: string): Mount | undefined {
-    if (this.#mounts === undefined || performance.now() - this.#mounts.readMs > MOUNTS_KEPT_MS) this.#mounts = { table: new Mounts(), readMs: performance.now() }
-    const { table } = this.#mounts
-    return table.anyFar ? table.held(path).far : undefined
   }
 
   #handsIn(mount: Mount): FarHands {

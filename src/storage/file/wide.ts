@@ -3,7 +3,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { isUtf8 } from 'node:buffer'
 import { createHash } from 'node:crypto'
-import { close, constants, fstat, lstat, open, read, readdir, stat } from 'node:fs'
+import { close, constants, fstat, lstat, open, read, readdir, realpath, stat } from 'node:fs'
 import type { BigIntStats } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
@@ -12,7 +12,7 @@ import { fingerprintOf, kindOfStat } from './block.ts'
 import type { Outcome } from './block.ts'
 import { fileFailure, isStale, noFile, pieceFailure } from './failures.ts'
 import { CALLS_AT_ONCE } from './hands.ts'
-import type { RootTask, Stated, StatTask } from './hands.ts'
+import type { RealTask, RootTask, Stated, StatTask } from './hands.ts'
 import { Answers, bar, isDenied, isLeftOut, lost, Packer, percented, targetOf, unseen, verdict, wayTo } from './pack.ts'
 import type { Looked, Piece, PieceTask, Read, ReadTask, StandTask, Walked, WalkTask } from './pack.ts'
 import { rootOf } from './root.ts'
@@ -30,7 +30,7 @@ const STALE_WAITS_MS = [20, 200]
 
 const BIG = { bigint: true } as const
 const calls = {
-  close: promisify(close), fstat: promisify(fstat), lstat: promisify(lstat), open: promisify(open), read: promisify(read), readdir: promisify(readdir), stat: promisify(stat),
+  close: promisify(close), fstat: promisify(fstat), lstat: promisify(lstat), open: promisify(open), read: promisify(read), readdir: promisify(readdir), realpath: promisify(realpath.native), stat: promisify(stat),
 }
 
 /** What was answered to one task so far: while it rises, the task does not hang. */
@@ -78,6 +78,15 @@ export async function statWide({ path }: StatTask): Promise<Stated> {
     const { size, mtimeNs, ctimeNs, ino } = seen
     const kind = kindOfStat(seen)
     return { size, mtimeNs, ctimeNs, ino, ...(kind === undefined ? {} : { kind }) }
+  } catch (error) {
+    throw fileFailure(error, path)
+  }
+}
+
+/** See `FarHands.real`. */
+export async function realWide({ path }: RealTask): Promise<string> {
+  try {
+    return await ask(() => calls.realpath(path))
   } catch (error) {
     throw fileFailure(error, path)
   }
