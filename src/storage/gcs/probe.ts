@@ -49,7 +49,7 @@ export async function probeGcs(watch: Watch, location: Location, means: Means, s
     }
     const key = page?.rows[0]?.key ?? location.object ?? `${location.prefix}${NOT_THERE}`
     const got = page === undefined ? [] : [await ask((late) => bucket.get(key, { requests: 0 }, late)).then(() => works('get'), (error: unknown) => missing(error, place))]
-    const kept = await ask((late) => aboutBucket(gate, location.bucket, gcs.project, late)).then(({ versioning }) => keeping(versioning?.enabled === true), (error: unknown) => unseen(error, place))
+    const kept = await ask((late) => aboutBucket(bucket, { requests: 0 }, late)).then(({ versioning }) => keeping(versioning?.enabled === true), (error: unknown) => unseen(error, place))
     signal.throwIfAborted()
     return [works('reach', gate.endpoint), credentials, list, ...got, kept]
   } finally {

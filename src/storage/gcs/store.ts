@@ -9,8 +9,8 @@ import { listPrefix } from './list.ts'
 import { explain, getAll, getOne } from './read.ts'
 
 /** Opens what `location` names of GCS, or of what speaks its JSON API. Asks the store nothing yet. */
-export async function openGcsStore(location: Location, access: GcsAccess, rootMarker?: string): Promise<Store> {
-  const bucket = new Bucket(await connectGcs(formatLocation(location), access), location.bucket, access.project)
+export async function openGcsStore(location: Location, access: GcsAccess, rootMarker?: string, silentMs?: number): Promise<Store> {
+  const bucket = new Bucket(await connectGcs(formatLocation(location), access), location.bucket, access.project, silentMs)
   return bucketStore({
     one: (path, lone, counter, signal) => getOne(bucket, location, path, lone, signal, counter),
     all: (paths, signal) => getAll(bucket, location, paths, signal),
