@@ -192,6 +192,8 @@ export interface Hint {
   /** A full key or absolute path; with `whole` a prefix: all that lies under it (or that it lies under) is to be looked at. */
   readonly key: string
   readonly whole: boolean
+  /** Where a bucket of that name may be: the endpoints of what its source serves, undefined for the provider's own. Absent: anywhere. */
+  readonly endpoints?: readonly (string | undefined)[]
 }
 
 /** How a source hears, as it changes. Neither: it hears all. */
