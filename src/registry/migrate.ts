@@ -4,9 +4,10 @@ import { FIRST } from './migrations/0001-first.ts'
 import { PLACES } from './migrations/0002-places.ts'
 import { LINEAGE } from './migrations/0003-lineage.ts'
 import { FATES } from './migrations/0004-fates.ts'
+import { KEEPING } from './migrations/0006-keeping.ts'
 
 /** In the order in which they were made. A migration that was released is never changed: the next one mends it. */
-const MIGRATIONS: readonly string[] = [FIRST, PLACES, LINEAGE, FATES]
+const MIGRATIONS: readonly string[] = [FIRST, PLACES, LINEAGE, FATES, KEEPING]
 
 /** The schema that this Varve works with. */
 export const SCHEMA = MIGRATIONS.length

@@ -79,5 +79,5 @@ function unseen(error: unknown, place: string): Diagnosis {
   const denied = error instanceof Refusal && error.status === 403
   const why = denied ? `${ABOUT} is not allowed` : gcsFailure(error, place, ABOUT).message
   const reason = `it is not known to be on (${why}); without it what is overwritten or removed cannot be brought back`
-  return degraded('versioning', { reason, ...(denied && { action: `allow ${ABOUT}, for this probe alone`, permission: ABOUT }) })
+  return degraded('versioning', { reason, ...(denied && { action: `allow ${ABOUT}: without it what is overwritten counts as restorable until an audit finds it gone`, permission: ABOUT }) })
 }
