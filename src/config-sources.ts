@@ -1,12 +1,15 @@
 // How each kind of location is reached and heard: what may stand in a watch for it, and what that means.
 import { z } from 'zod'
-import { count, flag, key, mapping, text, urlTrouble, webUrl } from './config-keys.ts'
+import { count, flag, key, mapping, text, urlTrouble } from './config-keys.ts'
 import { given, isOn, nameTrouble, plainEndpoint } from './config-terms.ts'
 import type { Environment } from './config-terms.ts'
 import { BYTES_MAX } from './storage/http/config.ts'
 import type { Events, GcsAccess, HttpAccess, S3Access } from './model/watch.ts'
 
-const endpoint = text('a URL', (value) => urlTrouble('https:', 'http:')(value) ?? (/^[^/]+\/\/[^/]*@/.test(value) ? 'the URL holds a user or password; take it out' : undefined))
+// What is recorded names them: nothing in them may be a secret.
+const plainUrl = (value: string): string | undefined => urlTrouble('https:', 'http:')(value) ?? (/^[^/]+\/\/[^/]*@/.test(value) ? 'the URL holds a user or password; take it out' : undefined)
+const endpoint = text('a URL', (value) => plainUrl(value) ?? (/[?#]/.test(value) ? 'the URL holds a query; take it out' : undefined))
+const queueUrl = text('a URL', (value) => plainUrl(value) ?? (/[^/]\/+$|\/\/[^/]*$/.test(value.replace(/[?#].*$/s, '')) ? 'the URL names no queue; write all of it, https://sqs.eu-west-1.amazonaws.com/123456789012/name' : undefined))
 
 const s3 = mapping({
   region: key(text('a region', nameTrouble), 'The region of the bucket; else the SDK finds it.'),
@@ -31,7 +34,7 @@ const http = mapping({
 })
 
 const events = mapping({
-  sqs: key(webUrl, 'S3: URL of the queue that the bucket notifies; watches may share it.'),
+  sqs: key(queueUrl, 'S3: URL of the queue that the bucket notifies; watches may share it.'),
   pubsub: key(text('a subscription', subscriptionTrouble), 'GCS: projects/P/subscriptions/S; watches may share it.'),
   webhook: key(
     mapping({

@@ -69,7 +69,8 @@ export const DEFAULTS = {
 
 /** An endpoint with and without slashes at its end is one place, so it is written without. */
 export function plainEndpoint(endpoint: string | undefined): string | undefined {
-  return endpoint?.replace(/\/+$/, '')
+  // That of the surroundings may hold what none may that is recorded.
+  return endpoint?.replace(/[?#].*$/s, '').replace(/^([^/]+\/\/)[^/]*@/, '$1').replace(/\/+$/, '')
 }
 
 /**

@@ -3,12 +3,12 @@ import type { Clock } from '../model/clock.ts'
 import { describe, isFailure } from '../model/errors.ts'
 import type { Audited, AuditPoint, AuditRow, Question } from '../model/fate.ts'
 import { takesCurrent } from '../model/lifecycle.ts'
-import type { Terms } from '../model/lifecycle.ts'
+import type { Keeping, Terms } from '../model/lifecycle.ts'
 import { bucketIdentity, comparePaths, directoryOf } from '../model/location.ts'
 import type { Location } from '../model/location.ts'
 import type { Watch } from '../model/watch.ts'
 import type { Auditing, AuditTurn } from '../registry/registry.ts'
-import type { Access, Inventory, Spend } from '../storage/storage.ts'
+import type { Access, Inventory, KeptVersion, Spend } from '../storage/storage.ts'
 import type { AuditOrder, Log, Tell } from './parts.ts'
 import { differing, REST, tellTurned, withRefuges } from './refuges.ts'
 import type { Said } from './refuges.ts'
@@ -60,13 +60,27 @@ export async function askAnew(parts: AuditParts, openInventory: AuditOrder['open
     let first = Infinity
     let asked: Audited | undefined
     let stayed = false
+    let forgets = false
     for await (const { of, rows, first: least, lost } of questions) {
       asked = of
       first = Math.min(first, least)
       const told = await judge(rows, stores, spend, signal)
       stayed ||= told.some(([, said]) => said === 'unasked')
+      for (const [row, said] of told) forgets ||= said === 'missing' && row.fate === undefined && (await stores.mayForget(row))
       await registry.recordFates(of, differing(await withRefuges(registry, of, told, lost)))
     }
+    // Where what was overwritten is gone, so may be what other versions have and nobody asked about.
+    for (let after: AuditPoint | undefined; asked !== undefined && forgets; ) {
+      first = 0
+      const rows = await registry.auditRows(asked, after, false, ROWS)
+      const unsaid: AuditRow[] = []
+      for (const row of rows) if (row.fate === undefined && (await stores.mayForget(row))) unsaid.push(row)
+      if (unsaid.length > 0) await registry.recordFates(asked, differing(await withRefuges(registry, asked, await judge(unsaid, stores, spend, signal))))
+      const last = rows.at(-1)
+      if (last === undefined) break
+      after = { path: last.holding.path, since: last.since }
+    }
+    await registry.learn(stores.keeping())
     if (asked !== undefined) tellTurned(parts, asked, await registry.turned(asked, first))
     return stayed ? [...stores.notes] : []
   } finally {
@@ -79,13 +93,10 @@ async function pass(parts: AuditParts, { everyMs, openInventory }: AuditOrder, t
   const stores = new Stores(parts, openInventory, spend, signal)
   try {
     let heads = turn.unseen
-    let unkept = false
     for (const location of turn.locations) {
       const store = await stores.of(location)
       if (store === undefined || store === 'none') continue
       heads ||= takesCurrent(store.terms)
-      // A generation pins every object of GCS, and where no older ones are kept it protects nothing.
-      unkept ||= location.scheme === 'gs' && store.terms.keepsVersions === false
     }
     for (let after: AuditPoint | undefined = turn.after; ; ) {
       const startedMs = clock.monotonic()
@@ -103,7 +114,8 @@ async function pass(parts: AuditParts, { everyMs, openInventory }: AuditOrder, t
     }
     const retry = stores.trouble ? { retryAt: clock.now() + Math.min(everyMs, RETRY_MS) } : {}
     if (stores.archived > 0) stores.notes.add(`of what was replaced since, ${stores.archived} lie in an archive class: they must be thawed before they can be restored`)
-    const changes = await registry.endAudit(turn, { notes: [...stores.notes], unkept, heads, ...retry })
+    await registry.learn(stores.keeping())
+    const changes = await registry.endAudit(turn, { notes: [...stores.notes], heads, ...retry })
     tellTurned(parts, turn, changes)
   } finally {
     await stores.close()
@@ -133,11 +145,15 @@ async function judgeAt(rows: readonly AuditRow[], { inventory, terms }: Store, s
     for await (const { key, versions } of inventory.kept([...byKey.keys()].sort(comparePaths), spend, signal))
       for (const row of byKey.get(key) ?? []) {
         const verdict = verdictOf(row, versions, terms)
-        if (isArchived(row, versions)) stores.archived++
+        stores.met(row, versions)
+        if (isArchived(row, versions, terms)) stores.archived++
         if (verdict === 'missing') missing.push(row)
         else said.set(row, verdict)
       }
-    for (const row of await believed(missing, inventory, stores, spend, signal)) said.set(row, 'missing')
+    for (const row of await believed(missing, inventory, stores, spend, signal)) {
+      said.set(row, 'missing')
+      stores.missed(row)
+    }
   } catch (error) {
     stores.failed(error, rows[0]?.holding.location as Location)
   }
@@ -171,6 +187,10 @@ class Stores {
   readonly #spend: Spend
   readonly #signal: AbortSignal
   readonly #opened = new Map<string, Store | 'none' | undefined>()
+  /** Of buckets of GCS that do not say whether they keep older generations: whether any was met, or else what was replaced there is gone. */
+  readonly #signs = new Map<string, Keeping>()
+  /** What buckets of GCS say themselves. */
+  readonly #said = new Map<string, Keeping>()
 
   constructor(parts: AuditParts, open: AuditOrder['openInventory'], spend: Spend, signal: AbortSignal) {
     this.#parts = parts
@@ -184,6 +204,29 @@ class Stores {
     const place = bucketIdentity(location)
     if (!this.#opened.has(place)) this.#opened.set(place, await this.#opening(location))
     return this.#opened.get(place)
+  }
+
+  /** What these versions of the key of `row` say of its bucket. */
+  met({ holding: { location } }: AuditRow, versions: readonly KeptVersion[]): void {
+    if (location.scheme === 'gs' && versions.some(({ marker }, index) => index > 0 && !marker)) this.#signs.set(bucketIdentity(location), { location, keepsVersions: true })
+  }
+
+  /** What `row` lost was replaced there, and is gone. */
+  missed({ holding: { location, content }, waits }: AuditRow): void {
+    const place = bucketIdentity(location)
+    if (location.scheme === 'gs' && !waits && content.pin !== undefined && !this.#signs.has(place)) this.#signs.set(place, { location, keepsVersions: false })
+  }
+
+  /** True where the bucket of `row` is not known to keep what is overwritten though its pin could be asked for. */
+  async mayForget({ holding: { location, content } }: AuditRow): Promise<boolean> {
+    if (location.scheme !== 'gs' || content.pin === undefined) return false
+    const store = await this.of(location)
+    return store !== undefined && store !== 'none' && store.terms.keepsVersions !== true
+  }
+
+  /** What is known of the buckets of GCS by now: by their own word, else by what was met. */
+  keeping(): readonly Keeping[] {
+    return [...new Map([...this.#signs, ...this.#said]).values()]
   }
 
   failed(error: unknown, location: Location): void {
@@ -211,6 +254,7 @@ class Stores {
       if (inventory === undefined) return 'none'
       const terms = await inventory.terms(this.#spend, this.#signal)
       for (const note of terms.notes) this.notes.add(note)
+      if (location.scheme === 'gs' && terms.keepsVersions !== undefined) this.#said.set(bucketIdentity(location), { location, keepsVersions: terms.keepsVersions })
       return { inventory, terms }
     } catch (error) {
       await inventory?.close()

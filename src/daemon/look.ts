@@ -160,6 +160,7 @@ async function record(staging: Staging, root: Root, seen: Seen & { startedAt: nu
   const { parts, watch, foretold, batches } = staging
   // A directory that was read keeps its row, so that it is missed when it goes, but without signature: it is read again.
   for (const directory of seen.restless.map(directoryOf)) if (staging.signatures.has(directory)) staging.signatures.set(directory, undefined)
+  const keeping = seen.whole ? ((await staging.store.keeping?.(staging, staging.signal)) ?? []) : []
   for (const [path, signature] of staging.signatures) await stage(staging, signature === undefined ? { op: 'directory', path } : { op: 'directory', path, signature })
   await flush(staging)
   // Directories are not counted.
@@ -187,6 +188,7 @@ async function record(staging: Staging, root: Root, seen: Seen & { startedAt: nu
     changedUnderLook: seen.restless.length >= NAMED_MOST ? [WHOLE] : seen.restless,
     root: rootToKeep(staging.looking, root),
     ...(staging.memo === undefined ? {} : { memo: staging.memo }),
+    ...(keeping.length > 0 && { keeping }),
     foundByReconcile: changes > 0 && (await unheard(staging, root, seen.startedAt)) ? changes : 0,
     state: nothing ? 'empty' : 'clean',
     durationMs: Math.round(parts.clock.monotonic() - seen.startedMs - staging.restedMs),

@@ -89,6 +89,7 @@ function observed(store: Store, during: During): Store {
     scan: (startMs, signal) => eachDuring(store.scan(startMs, signal), during),
     find: (paths, startMs, signal) => eachDuring(store.find(paths, startMs, signal), during),
     inspect: (listed, startMs, signal) => eachDuring(store.inspect(listed, startMs, signal), during),
+    ...(store.keeping !== undefined && { keeping: async (counter, signal) => during(store.keeping?.(counter, signal) ?? Promise.resolve([])) }),
     ...(store.whyEmpty !== undefined && { whyEmpty: async (signal: AbortSignal) => during(store.whyEmpty?.(signal) ?? Promise.resolve([])) }),
     close: () => store.close(),
   }

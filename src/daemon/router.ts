@@ -19,7 +19,7 @@ export function router(parts: Pick<Parts, 'registry' | 'queue' | 'clock' | 'log'
     let covered = false
     for (const { watch, filter } of routes) {
       for (const location of watch.locations) {
-        if (location.scheme !== hint.scheme) continue
+        if (location.scheme !== hint.scheme || hint.endpoints?.includes(location.endpoint) === false) continue
         if (hint.whole) {
           if (!overlaps(location, hint.bucket, hint.key)) continue
           covered = true

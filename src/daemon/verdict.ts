@@ -5,8 +5,8 @@ import type { Terms } from '../model/lifecycle.ts'
 import type { KeptVersion } from '../storage/storage.ts'
 
 /** True when what is left of a row must be thawed before it can be read. */
-export function isArchived(row: AuditRow, versions: readonly KeptVersion[]): boolean {
-  const holds = holdsOf(row, versions)
+export function isArchived(row: AuditRow, versions: readonly KeptVersion[], terms: Terms): boolean {
+  const holds = holdsOf(row, versions, terms)
   return holds.length > 0 && holds.every(({ archived }) => archived)
 }
 
@@ -20,15 +20,15 @@ interface Hold {
 }
 
 /** The versions at its own key that have its bytes. */
-function holdsOf({ holding, waits, proof }: AuditRow, versions: readonly KeptVersion[]): readonly Hold[] {
+function holdsOf({ holding, waits, proof }: AuditRow, versions: readonly KeptVersion[], { keepsVersions }: Terms): readonly Hold[] {
   const pins = [holding.content.pin, holding.latestPin].filter((pin) => pin !== undefined)
   const recorded = { ...holding, identity: identityOf(holding.content, holding.sizeBytes), here: true }
   return versions.flatMap(({ archived, content, sizeBytes }, index) => {
     if (content === undefined) return []
     const named = content.pin !== undefined && pins.includes(content.pin)
     const proven = content.pin !== undefined && content.pin === proof
-    // The current object without a pin is the head's: the next write destroys it.
-    const lasts = waits || content.pin !== undefined || index > 0
+    // The current object is the head's where nothing pins it, and a generation does so only where older ones are kept: the next write destroys it.
+    const lasts = waits || index > 0 || (content.pin !== undefined && !(holding.location.scheme === 'gs' && keepsVersions === false))
     return named || proven || (lasts && sameContent(recorded, content, sizeBytes)) ? [{ index, named, proven, archived }] : []
   })
 }
@@ -39,7 +39,7 @@ function holdsOf({ holding, waits, proof }: AuditRow, versions: readonly KeptVer
  */
 export function verdictOf(row: AuditRow, versions: readonly KeptVersion[], terms: Terms): Fate | undefined | 'missing' {
   const { holding, waits } = row
-  const holds = holdsOf(row, versions)
+  const holds = holdsOf(row, versions, terms)
   if (holds.length === 0) return waits ? row.fate : 'missing'
   const proof = row.proof !== undefined && holds.some(({ proven }) => proven) ? { proof: row.proof } : {}
   const dates = holds.flatMap(({ index }) => goneAt(terms, holding.key, versions, index) ?? [])

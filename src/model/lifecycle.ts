@@ -1,4 +1,5 @@
 // What the rules of a bucket will take, and when: pure arithmetic over what the store tells.
+import type { Location } from './location.ts'
 
 /** An object version as a listing of all versions shows it, or a delete marker. */
 export interface Kept {
@@ -41,6 +42,12 @@ export interface Terms {
   readonly keepsVersions?: boolean
   /** What could not be read, in words. */
   readonly notes: readonly string[]
+}
+
+/** What is known of the bucket of a location whose pins hold only where older versions are kept (GCS). */
+export interface Keeping {
+  readonly location: Location
+  readonly keepsVersions: boolean
 }
 
 const DAY_MS = 86_400_000

@@ -37,10 +37,12 @@ function parseBucket(scheme: 's3' | 'gs', text: string): Location {
   const key = slash < 0 ? '' : rest.slice(slash + 1)
   if (!BUCKETS[scheme].test(bucket))
     throw new VarveError('USAGE', `${text} names no valid bucket`, { hint: `write ${scheme}://bucket/prefix/, a bucket of 3 to 63 letters, digits, dots, hyphens, underscores` })
+  if (Buffer.byteLength(key) > KEY_BYTES_MOST) throw new VarveError('USAGE', `the key of ${text.slice(0, 80)}… has ${Buffer.byteLength(key)} bytes`, { hint: `no key has more than ${KEY_BYTES_MOST}` })
   if (key === '' || key.endsWith('/')) return { scheme, bucket, prefix: key }
   return { scheme, bucket, prefix: `${key}/`, object: key }
 }
 
+const KEY_BYTES_MOST = 1_024
 // A bucket of GCS that is named like a domain may have 222 characters.
 const BUCKETS = { s3: /^[a-zA-Z0-9][a-zA-Z0-9._-]{1,61}[a-zA-Z0-9]$/, gs: /^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$/ }
 
@@ -67,6 +69,7 @@ function decodeFileUri(text: string): string {
   const path = rest.startsWith('localhost/') ? rest.slice('localhost'.length) : rest
   if (!path.startsWith('/'))
     throw new VarveError('USAGE', `${text} is not a local file URI`, { hint: 'three slashes: file:///absolute/folder/' })
+  if (/%2f/i.test(path)) throw new VarveError('USAGE', `${text} holds %2F`, { hint: 'no name of a file has a slash in it: write / where a folder ends' })
   try {
     return decodeURIComponent(path)
   } catch {

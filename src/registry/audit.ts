@@ -6,6 +6,7 @@ import { CARRIES, HOLDING_COLUMNS, HOLDING_TUPLE, Holdings, namesOf, PAST_COLUMN
 import type { HoldingTuple } from './holdings.ts'
 import { present } from './present.ts'
 import { rowsOf, WAITS } from './audit-rows.ts'
+import { learn, UNKEPT } from './keeping.ts'
 import { inQuestion, rowsToAsk } from './fallout.ts'
 import type { AuditEnd, Auditing, AuditTurn } from './registry.ts'
 import { restorabilities, toldOf, UNPINNED } from './restorability.ts'
@@ -15,9 +16,10 @@ export function auditing(db: Database): Auditing {
   const held = new Holdings(db.read)
   return {
     nextAudit: (everyMs, nowMs) => nextAudit(db, everyMs, nowMs),
-    auditRows: (turn, after, heads, limit) => auditRows(db, held, turn, after, heads, limit),
+    auditRows: (of, after, heads, limit) => auditRows(db, held, of, after, heads, limit),
     refuges: (turn, rows) => refuges(db, held, turn, rows),
     recordFates: (of, fates, pass) => recordFates(db, of, fates, pass),
+    learn: (known) => (known.length === 0 ? Promise.resolve() : db.transaction((tx) => learn(tx, known))),
     endAudit: (turn, told) => endAudit(db, turn, told),
     inQuestion: (fallouts) => inQuestion(db.read, held, fallouts),
     rowsToAsk: (name, version, paths) => rowsToAsk(db.read, held, name, version, paths),
@@ -62,7 +64,7 @@ async function nextAudit(db: Database, everyMs: number, nowMs: number): Promise<
   return { ...rest, begunAt, locations: JSON.parse(locations) as Location[], unseen: unseen === 1, ...(under !== undefined && { after: under }) }
 }
 
-async function auditRows(db: Database, held: Holdings, { collection }: AuditTurn, after: AuditPoint | undefined, heads: boolean, limit: number): Promise<readonly AuditRow[]> {
+async function auditRows(db: Database, held: Holdings, { collection }: Audited, after: AuditPoint | undefined, heads: boolean, limit: number): Promise<readonly AuditRow[]> {
   const behind = 'collection = :collection AND (path, since) > (:path, :since)'
   const open = heads ? `UNION ALL SELECT ${HOLDING_COLUMNS}, since, ${WAITS} AS waits FROM head WHERE ${behind} AND path >= :path` : ''
   return rowsOf(db.read, held, `SELECT ${PAST_COLUMNS}, since, 0 AS waits FROM past WHERE ${behind} ${open} ORDER BY path, since LIMIT :limit`, {
@@ -82,9 +84,9 @@ async function refuges(db: Database, held: Holdings, of: Audited, rows: readonly
     for await (const found of carriers(db, table, textsOf([...wanted.keys()]))) {
       const holdings = await held.made(found.map(({ tuple }) => JSON.parse(tuple) as HoldingTuple))
       holdings.forEach((holding, i) => {
-        const { collection, since, risk } = found[i] as Found
+        const { collection, since, unkept, risk } = found[i] as Found
         if (collection === of.collection && own.has(`${since} ${holding.path}`)) return
-        const pinned = (holding.content.pin ?? holding.latestPin) !== undefined
+        const pinned = unkept === 0 && (holding.content.pin ?? holding.latestPin) !== undefined
         const [goneAtMs] = risk === null ? [] : (JSON.parse(risk) as [number | null])
         const refuge: Refuge = { pinned, ...(pinned && goneAtMs !== undefined && { goneAtMs }), collection, path: holding.path, since }
         for (const at of new Set(namesOf(holding).flatMap((name) => wanted.get(name) ?? []))) {
@@ -104,13 +106,13 @@ const CARRIERS_PAGE = 5_000
 
 /** Pages of the rows of `table` that carry one of `texts` and are believed to be there: the table is read once, in its own order. */
 async function* carriers(db: Database, table: 'head' | 'past', texts: string): AsyncGenerator<readonly Found[]> {
-  const [columns, kept] = table === 'head' ? [HOLDING_COLUMNS, 'true'] : [PAST_COLUMNS, `NOT (${UNPINNED})`]
+  const [columns, kept, unkept] = table === 'head' ? [HOLDING_COLUMNS, 'true', `location IN (${UNKEPT})`] : [PAST_COLUMNS, `NOT (${UNPINNED})`, '0']
   const point = table === 'head' ? ['collection', 'path'] : ['collection', 'path', 'since']
   for (let after: Pick<Found, 'collection' | 'path' | 'since'> | undefined = { collection: -1, path: '', since: -1 }; after !== undefined; ) {
     const found: readonly Found[] = await db.read.all(
-      `${WANTED} SELECT ${HOLDING_TUPLE} AS tuple, collection, path, since, (SELECT json_array(f.gone_at) FROM fate f WHERE f.collection = r.collection AND f.path = r.path
+      `${WANTED} SELECT ${HOLDING_TUPLE} AS tuple, collection, path, since, unkept, (SELECT json_array(f.gone_at) FROM fate f WHERE f.collection = r.collection AND f.path = r.path
          AND f.since = r.since AND f.fate = 'risk') AS risk
-       FROM (SELECT ${columns}, collection, since FROM ${table} t WHERE (${point.join(', ')}) > (:${point.join(', :')}) AND ${CARRIES} AND ${kept}
+       FROM (SELECT ${columns}, collection, since, ${unkept} AS unkept FROM ${table} t WHERE (${point.join(', ')}) > (:${point.join(', :')}) AND ${CARRIES} AND ${kept}
          AND NOT EXISTS (SELECT 1 FROM fate f WHERE f.collection = t.collection AND f.path = t.path AND f.since = t.since AND f.fate IN ('lost', 'elsewhere', 'fading', 'mutable'))
          ORDER BY ${point.join(', ')} LIMIT ${CARRIERS_PAGE}) r`,
       { texts, collection: after.collection, path: after.path, ...(table === 'past' && { since: after.since }) },
@@ -125,6 +127,8 @@ interface Found {
   readonly collection: number
   readonly path: string
   readonly since: number
+  /** Its pin protects nothing: the next write takes it. */
+  readonly unkept: number
   /** A list of when it will be gone. */
   readonly risk: string | null
 }
@@ -167,12 +171,12 @@ async function recordFates(db: Database, { collection }: Audited, fates: readonl
   })
 }
 
-async function endAudit(db: Database, { collection, begunAt }: AuditTurn, { notes, retryAt, unkept, heads }: AuditEnd): Promise<readonly StateChange[]> {
+async function endAudit(db: Database, { collection, begunAt }: AuditTurn, { notes, retryAt, heads }: AuditEnd): Promise<readonly StateChange[]> {
   await db.transaction(async (tx) => {
     await tx.all(
-      `UPDATE audit SET path = NULL, since = NULL, audited_at = iif(:retryAt IS NULL, begun_at, audited_at), retry_at = :retryAt, notes = :notes, unkept = :unkept
+      `UPDATE audit SET path = NULL, since = NULL, audited_at = iif(:retryAt IS NULL, begun_at, audited_at), retry_at = :retryAt, notes = :notes
        WHERE collection = :collection AND begun_at = :begunAt`,
-      { collection, begunAt, retryAt: retryAt ?? null, notes: JSON.stringify(notes), unkept: unkept ? 1 : 0 },
+      { collection, begunAt, retryAt: retryAt ?? null, notes: JSON.stringify(notes) },
     )
     if (!heads) await tx.all('DELETE FROM fate WHERE collection = :collection AND until IS NULL', { collection })
   })

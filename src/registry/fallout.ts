@@ -6,6 +6,7 @@ import { rowsOf, WAITS } from './audit-rows.ts'
 import type { Statements } from './database.ts'
 import { HOLDING_COLUMNS, PAST_COLUMNS } from './holdings.ts'
 import type { Holdings } from './holdings.ts'
+import { UNKEPT } from './keeping.ts'
 import { collectionOf, versionOf } from './lookup.ts'
 import { UNPINNED } from './restorability.ts'
 
@@ -25,7 +26,7 @@ export function bereftBy(tx: Statements, collection: number, number: number): Pr
 
 /** Undefined where nothing was ever lost: then a commit changes the state of no version. */
 export async function falloutOf(tx: Statements, collection: number, number: number, bereft: readonly Point[]): Promise<Fallout | undefined> {
-  const lost = bereft.length > 0 ? {} : await tx.one(`SELECT 1 FROM past INDEXED BY past_unpinned WHERE ${UNPINNED} LIMIT 1`)
+  const lost = bereft.length > 0 ? {} : await tx.one(`SELECT 1 WHERE EXISTS (SELECT 1 FROM past INDEXED BY past_unpinned WHERE ${UNPINNED}) OR EXISTS (${UNKEPT})`)
   return lost === undefined ? undefined : { collection, number, bereft }
 }
 
@@ -41,10 +42,13 @@ export async function* inQuestion(read: Statements, held: Holdings, fallouts: re
     const named = { collection, numbers: JSON.stringify(own.map(({ number }) => number)), limit: ROWS_MOST }
     const these = 'IN (SELECT value FROM json_each(:numbers))'
     ask(await read.all<Point>(`SELECT collection, path, since FROM past p WHERE collection = :collection AND until ${these} AND ${UNPINNED} AND ${UNWRITTEN} LIMIT :limit`, named))
+    ask(await read.all<Point>(`SELECT collection, path, since FROM fate WHERE collection = :collection AND until ${these} AND fate = 'lost' LIMIT :limit`, named))
     // The second bound says what the first implies, as the partial index wants it. The plus keeps the planner at the rows of `past` in the order in which they lie.
     const begun = own.some(({ number }) => number === 0) ? 'FROM head WHERE' : 'FROM head INDEXED BY head_begun WHERE since > 0 AND'
     const brought = `SELECT identity ${begun} collection = :collection AND since ${these} LIMIT :limit`
     ask(await read.all<Point>(`SELECT collection, path, since FROM past p WHERE +pin IS NULL AND +latest_pin IS NULL AND identity IN (${brought}) AND ${UNWRITTEN} LIMIT :limit`, named))
+    ask(await read.all<Point>(
+      `SELECT f.collection, f.path, f.since FROM fate f CROSS JOIN past p ON p.collection = f.collection AND p.path = f.path AND p.since = f.since WHERE f.fate = 'lost' AND p.identity IN (${brought}) LIMIT :limit`, named))
     ask(own.flatMap(({ bereft }) => bereft))
   }
   for (const [collection, some] of points) {

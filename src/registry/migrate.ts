@@ -5,9 +5,10 @@ import { PLACES } from './migrations/0002-places.ts'
 import { LINEAGE } from './migrations/0003-lineage.ts'
 import { FATES } from './migrations/0004-fates.ts'
 import { PROOFS } from './migrations/0005-proofs.ts'
+import { KEEPING } from './migrations/0006-keeping.ts'
 
 /** In the order in which they were made. A migration that was released is never changed: the next one mends it. */
-const MIGRATIONS: readonly string[] = [FIRST, PLACES, LINEAGE, FATES, PROOFS]
+const MIGRATIONS: readonly string[] = [FIRST, PLACES, LINEAGE, FATES, PROOFS, KEEPING]
 
 /** The schema that this Varve works with. */
 export const SCHEMA = MIGRATIONS.length

@@ -3,6 +3,7 @@ import { WHOLE } from '../model/watch.ts'
 import type { LastLook, VersionView } from '../model/version.ts'
 import type { Database, Named, Statements } from './database.ts'
 import { bereftBy, falloutOf } from './fallout.ts'
+import { learn, loseUnkept, UNKEPT } from './keeping.ts'
 import { fenced } from './looks.ts'
 import type { Fenced } from './looks.ts'
 import { markRuns } from './marks.ts'
@@ -23,6 +24,7 @@ export async function record(db: Database, looking: Looking, outcome: Outcome, n
     const differs = added + modified + removed + moved > 0
     await writeSkips(tx, looking.id, row)
     await writeDirectories(tx, looking.id, row, outcome)
+    await learn(tx, outcome.keeping ?? [])
     const bereft = differs ? await writeVersion(tx, looking, row, outcome, nowMs) : []
     if (!differs) await copyStaged(tx, `op = 'refresh'`, { look: looking.id, collection: row.collection, number: row.next, lone: '[]' }, looking)
     // What a put names is named also where its content was there already; a watch moves its aliases only with a new version, so that a person may move them between.
@@ -62,7 +64,8 @@ async function writeVersion(tx: Statements, looking: Looking, row: Fenced, outco
     await tx.all(`DELETE FROM head WHERE collection = :collection AND path IN (SELECT path FROM scratch WHERE look = :look AND op = 'remove')`, { look, collection })
   }
   const copying = copyStaged(tx, `op IN ('add', 'modify', 'refresh')`, named, looking)
-  await Promise.all([copying, row.head === null ? undefined : writeRefuges(tx, looking.id, row.collection)])
+  if (row.head === null) await copying
+  else await Promise.all([copying, loseUnkept(tx, row.collection, row.next), writeRefuges(tx, looking, row.collection)])
   await tx.all(
     `INSERT INTO version(collection, number, run, created_at, cause, digest, entries, size, changes, certificate, description)
      VALUES (:collection, :number, :run, :nowMs, :cause, :digest, :entries, :size, :changes, :certificate, :description)`,
@@ -113,18 +116,20 @@ async function closeFates(tx: Statements, collection: number, number: number): P
 const REVERTS_MOST = 8
 
 /** Bytes without a pin are lost with what held them, unless this very commit shows them at another path (a move), or at their own again (a revert). The audit finds the rest. */
-async function writeRefuges(tx: Statements, look: number, collection: number): Promise<void> {
+async function writeRefuges(tx: Statements, looking: Looking, collection: number): Promise<void> {
   await tx.all(
     `INSERT INTO fate(collection, path, since, until, fate, pinned, refuge, refuge_path)
-     WITH came AS MATERIALIZED (SELECT identity, path, pin FROM scratch WHERE look = :look AND op IN ('add', 'modify') GROUP BY identity)
-     SELECT p.collection, p.path, p.since, p.until, iif(came.pin IS NULL, 'mutable', 'elsewhere'), 0, iif(came.pin IS NULL, :collection, NULL), iif(came.pin IS NULL, came.path, NULL)
+     WITH came AS MATERIALIZED (SELECT identity, path, iif(${locationFor(looking, 'path')} IN (${UNKEPT}), NULL, pin) AS pin FROM scratch WHERE look = :look AND op IN ('add', 'modify') GROUP BY identity)
+     SELECT p.collection, p.path, p.since, p.until, iif(came.pin IS NULL, 'mutable', 'elsewhere'), p.pin IS NOT NULL OR p.latest_pin IS NOT NULL, iif(came.pin IS NULL, :collection, NULL), iif(came.pin IS NULL, came.path, NULL)
      FROM scratch s CROSS JOIN past p ON p.collection = :collection AND p.path = s.path
        AND p.since IN (SELECT o.since FROM past o WHERE o.collection = :collection AND o.path = s.path ORDER BY o.since DESC LIMIT ${REVERTS_MOST})
      JOIN came ON came.identity = p.identity
-     WHERE s.look = :look AND s.op IN ('add', 'modify', 'remove') AND p.pin IS NULL AND p.latest_pin IS NULL
-       AND EXISTS (SELECT 1 FROM past WHERE collection = :collection AND until > 0 AND ${UNPINNED})
+     WHERE s.look = :look AND s.op IN ('add', 'modify', 'remove') 
+       AND ((p.pin IS NULL AND p.latest_pin IS NULL)
+         OR EXISTS (SELECT 1 FROM fate f WHERE f.collection = p.collection AND f.path = p.path AND f.since = p.since AND f.fate IN ('lost', 'mutable')))
+       AND (EXISTS (SELECT 1 FROM past WHERE collection = :collection AND until > 0 AND ${UNPINNED}) OR EXISTS (${UNKEPT}))
      ON CONFLICT DO UPDATE SET fate = excluded.fate, refuge = excluded.refuge, refuge_path = excluded.refuge_path, gone_at = NULL WHERE fate.fate <> 'elsewhere'`,
-    { look, collection },
+    { look: looking.id, collection },
   )
 }
 

@@ -6,6 +6,7 @@
 import type { Content, Holding, Row, Skip, SkipReason } from '../model/entry.ts'
 import type { Loss } from '../model/errors.ts'
 import type { Audited, AuditPass, AuditPoint, AuditRow, Fallout, Fate, Question, Refuge } from '../model/fate.ts'
+import type { Keeping } from '../model/lifecycle.ts'
 import type { Location } from '../model/location.ts'
 import type {
   Certificate, Changes, ChangeView, CollectionView, EdgeView, EntryView, LastLook, Marked, MarkedRun, RemovalView, RestorabilityState, RunState, StateChange, UseView, VersionView, WatchView,
@@ -250,6 +251,8 @@ export interface Outcome {
   readonly changedUnderLook: readonly string[]
   readonly root?: string
   readonly memo?: string
+  /** What its buckets do with what is overwritten: before the commit overwrites anything. */
+  readonly keeping?: readonly Keeping[]
   /** Adds to `reconcileFound`: what no hint had told. */
   readonly foundByReconcile: number
   /** After this commit: `clean`, or `empty` for a first look that found nothing (no version then). */
@@ -279,11 +282,13 @@ export interface Auditing {
   /** The collection whose pass is under way or due, `everyMs` after the last began. Undefined when none is; one whose watch is held or unavailable is not: its store is in doubt. */
   nextAudit(everyMs: number, nowMs: number): Promise<AuditTurn | undefined>
   /** Rows that later versions closed, behind `after` in the order of path and version, at most `limit`; with `heads` those of the head, too. */
-  auditRows(turn: AuditTurn, after: AuditPoint | undefined, heads: boolean, limit: number): Promise<readonly AuditRow[]>
+  auditRows(of: Audited, after: AuditPoint | undefined, heads: boolean, limit: number): Promise<readonly AuditRow[]>
   /** For each of `rows`, in their order: what else (none of them) is believed to hold the same bytes now, one with a pin where there is one. Reads every row of the registry once. */
   refuges(of: Audited, rows: readonly AuditRow[]): Promise<readonly (Refuge | undefined)[]>
   /** Writes down what became of rows (undefined: what is believed without an audit), and that a pass has asked all up to its `after`. A row, or a refuge, that is no longer there is left out. */
   recordFates(of: Audited, fates: readonly (readonly [AuditRow, Fate | undefined])[], pass?: AuditPass): Promise<void>
+  /** Writes down what buckets do with what is overwritten: where they keep none, a commit loses what it closes though it has a pin. */
+  learn(known: readonly Keeping[]): Promise<void>
   /** Ends the pass. Answers the versions that are in another state than at the end of the pass before (the first time: those that are at risk or lost), in their order. */
   endAudit(turn: AuditTurn, told: AuditEnd): Promise<readonly StateChange[]>
   /**
@@ -312,8 +317,6 @@ export interface AuditEnd {
   readonly notes: readonly string[]
   /** Not all was asked: the pass is due again then, and it counts as none. */
   readonly retryAt?: number
-  /** Pins of the head protect nothing: the bucket keeps no older versions. */
-  readonly unkept: boolean
   /** The head was asked, too. */
   readonly heads: boolean
 }

@@ -3,6 +3,7 @@ import type { Loss } from '../model/errors.ts'
 import type { Fate } from '../model/fate.ts'
 import type { Restorability, RestorabilityState } from '../model/version.ts'
 import type { Statements } from './database.ts'
+import { UNKEPT } from './keeping.ts'
 import { present } from './present.ts'
 
 /** A row of `past` whose bytes lie where the next write destroys them: and a later version wrote. */
@@ -33,7 +34,8 @@ export interface Known {
   readonly open: number | null
   readonly audited_at: number | null
   readonly notes: string | null
-  readonly unkept: number | null
+  /** A pin of the head protects nothing: its bucket keeps no older versions. */
+  readonly unkept: number
 }
 
 /** What holds of each of `versions` of a collection: costs the rows that are lost, at risk or elsewhere in any of them, once. */
@@ -52,7 +54,8 @@ export async function knownOf(statements: Statements, collection: number, first:
        (SELECT json_group_array(json_object('since', since, 'until', until, 'fate', fate, 'pinned', pinned, 'count', count, 'goneAt', gone_at, 'unknown', unknown)) FROM (
          SELECT ${range} FROM fate WHERE collection = :collection AND until > :first AND since <= :last GROUP BY until, since, fate, pinned
          UNION ALL SELECT ${range} FROM fate WHERE collection = :collection AND until IS NULL AND since <= :last GROUP BY since, fate, pinned)) AS ranges,
-       (SELECT min(since) FROM head WHERE collection = :collection AND ${UNPINNED}) AS open, a.audited_at, a.notes, a.unkept
+       (SELECT min(since) FROM head WHERE collection = :collection AND ${UNPINNED}) AS open, a.audited_at, a.notes,
+       EXISTS (SELECT 1 FROM collection c WHERE c.id = :collection AND (c.location IN (${UNKEPT}) OR EXISTS (SELECT 1 FROM place WHERE whole = c.location AND location IN (${UNKEPT})))) AS unkept
      FROM (SELECT 1) LEFT JOIN audit a ON a.collection = :collection`,
     { collection, first, last },
   )) as Known

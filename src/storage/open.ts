@@ -2,7 +2,7 @@
 import type { Clock } from '../model/clock.ts'
 import type { Location, Scheme } from '../model/location.ts'
 import type { Watch } from '../model/watch.ts'
-import type { Access, ChangeSource, Inventory, Log, Reader, Store } from './storage.ts'
+import type { Access, ChangeSource, Hint, Inventory, Log, Reader, Store } from './storage.ts'
 
 const openWeb = async (location: Location, { http }: Watch, memo: string | undefined): Promise<Store> => (await import('./http/store.ts')).openHttpStore(location, http, memo)
 
@@ -93,16 +93,25 @@ export async function openSources(watches: readonly Watch[], clock: Clock, log: 
     const locations = served.flatMap((watch) => watch.locations.filter(({ scheme }) => scheme === (events?.kind === 'pubsub' ? 'gs' : 's3')))
     if (events?.kind === 'sqs') {
       const { sqsSource } = await import('./s3/sqs.ts')
-      add(sqsSource({ url: events.url, access: s3, locations, ...(sqsEndpoint !== undefined && { endpoint: sqsEndpoint }) }, clock, log), served)
+      add(within(locations, sqsSource({ url: events.url, access: s3, locations, ...(sqsEndpoint !== undefined && { endpoint: sqsEndpoint }) }, clock, log)), served)
     } else if (events?.kind === 'pubsub') {
       const { pubsubSource } = await import('./gcs/pubsub.ts')
-      add(pubsubSource({ name: events.subscription, access: gcs, locations }, clock, log), served)
+      add(within(locations, pubsubSource({ name: events.subscription, access: gcs, locations }, clock, log)), served)
     } else if (events?.kind === 'webhook') {
       const { openWebhook } = await import('./s3/webhook.ts')
-      add(openWebhook({ path: events.path, tokenFile: events.tokenFile, locations }, clock, log), served)
+      add(within(locations, openWebhook({ path: events.path, tokenFile: events.tokenFile, locations }, clock, log)), served)
     }
   }
   return sources
+}
+
+/** What is told names a bucket and not where it is: of one of that name at another endpoint than those of `locations` nothing was said. */
+function within(locations: readonly Location[], source: ChangeSource): ChangeSource {
+  const endpoints = [...new Set(locations.map(({ endpoint }) => endpoint))]
+  const listen = source.listen.bind(source)
+  return Object.assign(source, {
+    listen: (emit: (hints: readonly Hint[]) => Promise<void>, ...rest: [AbortSignal]) => listen((hints) => emit(hints.map((hint) => ({ ...hint, endpoints }))), ...rest),
+  })
 }
 
 export { examinations, policies } from './examine.ts'

@@ -32,6 +32,7 @@ export async function openSeveral(
     scan: (startMs, signal) => scan(places, startMs, signal),
     find: (paths, startMs, signal) => find(places, paths, startMs, signal),
     inspect: (listed, startMs, signal) => inspect(places, listed, startMs, signal),
+    keeping: async (counter, signal) => (await Promise.all(places.map(({ store }) => store.keeping?.(counter, signal) ?? []))).flat(),
     close: () => closeAll(places),
   }
 }

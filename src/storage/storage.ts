@@ -4,7 +4,7 @@
  */
 import type { Content, Listed, Skip } from '../model/entry.ts'
 import type { VarveError } from '../model/errors.ts'
-import type { Kept, Terms } from '../model/lifecycle.ts'
+import type { Keeping, Kept, Terms } from '../model/lifecycle.ts'
 import type { Scheme } from '../model/location.ts'
 import type { Watch } from '../model/watch.ts'
 
@@ -30,6 +30,8 @@ export interface Store {
   inspect(listed: readonly Listed[], startMs: number, signal: AbortSignal): AsyncIterable<Found>
   /** Why a location where a scan showed nothing may hold something all the same, each in words. Absent where there is no such reason. */
   whyEmpty?(signal: AbortSignal): Promise<readonly string[]>
+  /** Whether the buckets keep what is overwritten, where pins do not tell (GCS); of those that do not say so nothing. Counts its requests. */
+  keeping?(counter: { requests: number }, signal: AbortSignal): Promise<readonly Keeping[]>
   close(): Promise<void>
 }
 
@@ -192,6 +194,8 @@ export interface Hint {
   /** A full key or absolute path; with `whole` a prefix: all that lies under it (or that it lies under) is to be looked at. */
   readonly key: string
   readonly whole: boolean
+  /** Where a bucket of that name may be: the endpoints of what its source serves, undefined for the provider's own. Absent: anywhere. */
+  readonly endpoints?: readonly (string | undefined)[]
 }
 
 /** How a source hears, as it changes. Neither: it hears all. */

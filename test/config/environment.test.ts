@@ -25,6 +25,7 @@ test('the shared AWS files are where the SDK looks for them, and a watch with a 
 test('the endpoint of S3 is the most special one that is set, without a slash at its end', () => {
   const all = { AWS_ENDPOINT_URL_S3: 'http://a/', AWS_S3_ENDPOINT_URL: 'http://b', AWS_ENDPOINT_URL: 'http://c', AWS_ENDPOINT_URL_SQS: 'http://d', AWS_ENDPOINT_URL_STS: 'http://e/' }
   expect(environment(all)).toMatchObject({ s3Endpoint: 'http://a', sqsEndpoint: 'http://d', stsEndpoint: 'http://e' })
+  expect(environment({ AWS_ENDPOINT_URL_S3: 'http://u:pw@h:1/x/?k=secret' }).s3Endpoint).toBe('http://h:1/x')
   expect(environment({ ...all, AWS_ENDPOINT_URL_S3: '' }).s3Endpoint).toBe('http://b')
 })
 

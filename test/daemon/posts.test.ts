@@ -9,7 +9,9 @@ import { router } from '../../src/daemon/router.ts'
 import { parseLocation } from '../../src/model/location.ts'
 import { inlineQueue } from '../../src/queue/inline.ts'
 import { openRegistryIn } from '../../src/registry/open.ts'
+import type { Watch } from '../../src/model/watch.ts'
 import type { Registry } from '../../src/registry/registry.ts'
+import { openSources } from '../../src/storage/open.ts'
 import { openWebhook } from '../../src/storage/s3/webhook.ts'
 import type { ToldSource } from '../../src/storage/storage.ts'
 import { realClock } from '../laws/world.ts'
@@ -58,4 +60,29 @@ test('no key keeps others from being marked, whatever is in it', async () => {
   expect(await post('p/after')).toBe(200)
   const { paths, whole } = await requested()
   expect(whole || paths.includes('after')).toBe(true)
+})
+
+test('what a store posts is of its own buckets, and not of those of the same name elsewhere', async () => {
+  const at = (name: string, endpoint: string, events: boolean): Watch => watchOf({
+    name, collection: { entity: 'local', project: 'p', collection: name }, locations: [{ ...parseLocation('s3://bucket/p/', '/'), endpoint }],
+    ...(events && { events: { kind: 'webhook' as const, path: '/hooks/a', tokenFile: join(folder, 'token') } }),
+  })
+  const watches = [at('heard', 'http://127.0.0.1:9000', true), at('elsewhere', 'http://127.0.0.1:5000', false), at('beside', 'http://127.0.0.1:9000', false)]
+  const clock = realClock()
+  const own = await openRegistryIn(new DatabaseSync(':memory:'))
+  const ends = new AbortController()
+  await own.enroll(watches, NOW)
+  const [hook] = (await openSources(watches, clock, log)) as ToldSource[]
+  const hearing = hook?.listen(router({ registry: own, queue: inlineQueue(clock), clock, log, watches }), ends.signal)
+  try {
+    const generations = async (): Promise<number[]> => Promise.all(watches.map(async ({ name }) => (await own.watchRow(name))?.generation ?? 0))
+    const before = await generations()
+    expect(await hook?.tell(new TextEncoder().encode(JSON.stringify({ Records: [{ s3: { bucket: { name: 'bucket' }, object: { key: 'p/a' } } }] })))).toBe(200)
+    const after = await generations()
+    expect(after.map((generation, i) => generation > (before[i] ?? 0))).toEqual([true, false, true])
+  } finally {
+    ends.abort()
+    await hearing
+    await own.close()
+  }
 })

@@ -9,7 +9,7 @@ import type { Loopback } from './loopback.ts'
 
 /** What a request can meet. The first are failures that GCS knows; the others are answers that must not be believed. */
 export type Fault =
-  | 'unavailable' | 'throttled' | 'quota' | 'denied' | 'anonymous' | 'requester-pays' | 'no-bucket' | 'redirect' | 'silent'
+  | 'unavailable' | 'throttled' | 'quota' | 'denied' | 'anonymous' | 'requester-pays' | 'no-bucket' | 'redirect' | 'silent' | 'stalled' | 'slow'
   | 'cut' | 'torn' | 'short' | 'other-document' | 'no-kind' | 'no-list' | 'not-utf8' | 'empty-token' | 'descending' | 'foreign' | 'from-the-start' | 'again' | 'same-token' | 'other-bucket'
   | 'empty' | 'no-name' | 'no-generation' | 'no-size' | 'no-etag' | 'no-checksum'
 
@@ -202,9 +202,19 @@ function fail(response: ServerResponse, code: number, reason: string, message: s
   response.end(JSON.stringify({ error: { code, message, errors: [{ message, domain: 'global', reason }] } }))
 }
 
+/** In ten pieces. */
+function sendSlowly(response: ServerResponse, body: Buffer, from = 0): void {
+  if (from >= body.length) return void response.end()
+  const upTo = from + Math.ceil(body.length / 10)
+  response.write(body.subarray(from, upTo))
+  setTimeout(() => sendSlowly(response, body, upTo), 200)
+}
+
 function send(response: ServerResponse, body: Buffer, fault: Fault | undefined): void {
   const headers = { 'content-type': 'application/json; charset=UTF-8' }
   const half = body.subarray(0, body.length / 2)
+  if (fault === 'stalled') return void response.writeHead(200, headers).write(half)
+  if (fault === 'slow') return void sendSlowly(response.writeHead(200, headers), body)
   if (fault === 'torn') return void response.writeHead(200, headers).end(half)
   if (fault === 'not-utf8') return void response.writeHead(200, headers).end(Buffer.concat([body.subarray(0, -1), Buffer.from(',"x":"\xff"}', 'latin1')]))
   // The length lies: one says more than comes, the other less.

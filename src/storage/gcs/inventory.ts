@@ -27,30 +27,27 @@ export async function openGcsInventory(location: Location, access: GcsAccess): P
 }
 
 class GcsInventory implements Inventory {
-  readonly #gate: Gate
-  readonly #name: string
   readonly #place: string
-  readonly #project: string | undefined
   readonly #bucket: Bucket
 
   constructor(gate: Gate, name: string, place: string, project: string | undefined) {
-    this.#gate = gate
-    this.#name = name
     this.#place = place
-    this.#project = project
     this.#bucket = new Bucket(gate, name, project)
   }
 
   async terms(spend: Spend, signal: AbortSignal): Promise<Terms> {
+    const counter = { requests: 0 }
     await spend(1)
     try {
-      const { lifecycle, versioning } = await aboutBucket(this.#gate, this.#name, this.#project, signal)
+      const { lifecycle, versioning } = await aboutBucket(this.#bucket, counter, signal)
       return { expiries: expiriesOf(lifecycle?.rule ?? []), keepsVersions: versioning?.enabled === true, notes: [] }
     } catch (error) {
       signal.throwIfAborted()
       if (!(error instanceof Refusal) || error.status !== 403) throw gcsFailure(error, this.#place, 'storage.buckets.get')
       const what = `the lifecycle rules of ${this.#place}, and whether it keeps older generations, could not be read`
       return { expiries: [], notes: [`${what}: storage.buckets.get is not allowed`] }
+    } finally {
+      if (counter.requests > 1) await spend(counter.requests - 1)
     }
   }
 

@@ -7,6 +7,7 @@ import { actionOf, within } from '../probe.ts'
 import type { Means } from '../probe.ts'
 import { aboutBucket, notificationsOf } from './about.ts'
 import type { Notification } from './about.ts'
+import { Bucket } from './bucket.ts'
 import { connectGcs } from './config.ts'
 import { DENIED, gcsFailure, INVALID_ARGUMENT, pubsubFailure, Refusal } from './failures.ts'
 import { connectSubscription } from './subscription.ts'
@@ -79,10 +80,9 @@ async function told(watch: Watch, topic: string | undefined, means: Means, signa
   const diagnoses: Diagnosis[] = []
   for (const location of watch.locations.filter(({ scheme }) => scheme === 'gs')) {
     try {
-      const gate = await connectGcs(location.bucket, watch.gcs)
-      const { project } = watch.gcs
-      const all = await within(means, signal, (late) => notificationsOf(gate, location.bucket, project, late))
-      const { versioning } = await within(means, signal, (late) => aboutBucket(gate, location.bucket, project, late))
+      const bucket = new Bucket(await connectGcs(location.bucket, watch.gcs), location.bucket, watch.gcs.project)
+      const all = await within(means, signal, (late) => notificationsOf(bucket, late))
+      const { versioning } = await within(means, signal, (late) => aboutBucket(bucket, { requests: 0 }, late))
       const ours = all.filter((one) => topic === undefined || one.topic?.endsWith(`/${topic}`) === true)
       diagnoses.push(judge(ours, location, versioning?.enabled === true, watch.reconcileMs, topic))
     } catch (error) {

@@ -49,7 +49,7 @@ export async function probeGcs(watch: Watch, location: Location, means: Means, s
     }
     const key = page?.rows[0]?.key ?? location.object ?? `${location.prefix}${NOT_THERE}`
     const got = page === undefined ? [] : [await ask((late) => bucket.get(key, { requests: 0 }, late)).then(() => works('get'), (error: unknown) => missing(error, place))]
-    const kept = await ask((late) => aboutBucket(gate, location.bucket, gcs.project, late)).then(({ versioning }) => keeping(versioning?.enabled === true), (error: unknown) => unseen(error, place))
+    const kept = await ask((late) => aboutBucket(bucket, { requests: 0 }, late)).then(({ versioning }) => keeping(versioning?.enabled === true), (error: unknown) => unseen(error, place))
     signal.throwIfAborted()
     return [works('reach', gate.endpoint), credentials, list, ...got, kept]
   } finally {
@@ -79,5 +79,5 @@ function unseen(error: unknown, place: string): Diagnosis {
   const denied = error instanceof Refusal && error.status === 403
   const why = denied ? `${ABOUT} is not allowed` : gcsFailure(error, place, ABOUT).message
   const reason = `it is not known to be on (${why}); without it what is overwritten or removed cannot be brought back`
-  return degraded('versioning', { reason, ...(denied && { action: `allow ${ABOUT}, for this probe alone`, permission: ABOUT }) })
+  return degraded('versioning', { reason, ...(denied && { action: `allow ${ABOUT}: without it what is overwritten counts as restorable until an audit finds it gone`, permission: ABOUT }) })
 }

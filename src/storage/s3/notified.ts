@@ -50,6 +50,8 @@ export function notified(configuration: NotificationConfiguration, queueUrl: str
   const topics = configuration.TopicConfigurations ?? []
   const topic = topics.length === 0 ? undefined : judge(topics.map(ruleOf), wanted, dialect)
   if (topic !== undefined) return topic.outcome === 'works' ? works('notifications', `the bucket tells SNS; ${UNSEEN}`) : topic
+  if (new URL(queueUrl).pathname.endsWith('.fifo'))
+    return fails('notifications', { reason: `S3 does not notify FIFO queues, and ${dialect.ear} is one; ${wanted.otherwise}`, action: 'name a standard queue, or let the bucket tell EventBridge, and a rule there the queue' })
   return untold(queues.map(({ QueueArn }) => QueueArn ?? ''), wanted, dialect)
 }
 

@@ -15,8 +15,8 @@ export function locationAt(endpoint: string, bucket: string, key: string): Locat
 }
 
 /** Opens what lies at `key`. */
-export function openAt(endpoint: string, bucket: string, key: string, project?: string): Promise<Store> {
-  return openGcsStore(locationAt(endpoint, bucket, key), { endpoint, ...(project !== undefined && { project }) })
+export function openAt(endpoint: string, bucket: string, key: string, project?: string, silentMs?: number): Promise<Store> {
+  return openGcsStore(locationAt(endpoint, bucket, key), { endpoint, ...(project !== undefined && { project }) }, undefined, silentMs)
 }
 
 /** A bucket of its own, by Google's client. */

@@ -216,6 +216,35 @@ describe('failures are named', () => {
   })
 })
 
+describe('a server that is silent', () => {
+  test('is asked twice, and told', async () => {
+    fake.fault = () => 'silent'
+    const store = await openAt(fake.url, 'fake', 'd/', undefined, 200)
+    stores.push(store)
+    await expect(scanned(store, signal)).rejects.toMatchObject({ code: 'STORAGE_UNAVAILABLE', message: expect.stringMatching(/does not answer \(nothing came for 0\.2 s\)/) })
+    expect(fake.requests.filter((kind) => kind === 'list')).toEqual(['list', 'list'])
+  })
+
+  test('in the middle of a page is so, too', async () => {
+    fill(100)
+    fake.fault = at('list', 'stalled')
+    const store = await openAt(fake.url, 'fake', 'd/', undefined, 200)
+    stores.push(store)
+    await expect(scanned(store, signal)).rejects.toMatchObject({ code: 'STORAGE_UNAVAILABLE', message: expect.stringMatching(/came for 0\.2 s/) })
+  })
+
+  test('only for a while is believed: on a connection that died, or slow all along', async () => {
+    fill(100)
+    fake.fault = at('list', 'silent', 0)
+    const impatient = await openAt(fake.url, 'fake', 'd/', undefined, 1_000)
+    stores.push(impatient)
+    expect((await scanned(impatient, signal)).entries.size).toBe(100)
+    // In ten pieces, some 200 ms apart.
+    fake.fault = at('list', 'slow')
+    expect((await scanned(impatient, signal)).entries.size).toBe(100)
+  }, 30_000)
+})
+
 describe('one object', () => {
   test('a location without a slash tracks the object of that name, by its base name', async () => {
     fake.put('d/model.bin', 'x')

@@ -71,6 +71,13 @@ describe('notifications of a location', () => {
   })
 })
 
+test('a FIFO queue, which S3 never notifies, is said to be one; by EventBridge it may be told', () => {
+  const fifo = 'https://sqs.eu-west-1.amazonaws.com/123456789012/q.fifo'
+  const wanted = { location: parseLocation('s3://bkt/d/', '/'), include: [], otherwise: 'else a scan' }
+  expect(notified({}, fifo, wanted)).toMatchObject({ outcome: 'fails', reason: 'S3 does not notify FIFO queues, and the queue q.fifo is one; else a scan', action: expect.stringMatching(/^name a standard queue/) })
+  expect(notified({ EventBridgeConfiguration: {} }, fifo, wanted)).toMatchObject({ outcome: 'works' })
+})
+
 test('MinIO posts, takes filters as they are, and says so by the name of its target', () => {
   const arn = 'arn:minio:sqs::VARVE:webhook'
   const judgedBy = (...rules: readonly Told[]) => posted({ QueueConfigurations: rules.map((rule) => ruleOf({ arn, ...rule })) }, { location: parseLocation('s3://bkt/year=2026/', '/'), include: [], otherwise: 'else a scan' })
