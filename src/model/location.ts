@@ -67,6 +67,7 @@ function decodeFileUri(text: string): string {
   const path = rest.startsWith('localhost/') ? rest.slice('localhost'.length) : rest
   if (!path.startsWith('/'))
     throw new VarveError('USAGE', `${text} is not a local file URI`, { hint: 'three slashes: file:///absolute/folder/' })
+  if (path.includes('%00')) throw new VarveError('USAGE', `the location ${text} holds a NUL character`)
   try {
     return decodeURIComponent(path)
   } catch {
