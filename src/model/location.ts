@@ -70,6 +70,7 @@ function decodeFileUri(text: string): string {
   if (!path.startsWith('/'))
     throw new VarveError('USAGE', `${text} is not a local file URI`, { hint: 'three slashes: file:///absolute/folder/' })
   if (/%2f/i.test(path)) throw new VarveError('USAGE', `${text} holds %2F`, { hint: 'no name of a file has a slash in it: write / where a folder ends' })
+  if (path.includes('%00')) throw new VarveError('USAGE', `the location ${text} holds a NUL character`)
   try {
     return decodeURIComponent(path)
   } catch {

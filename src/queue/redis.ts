@@ -111,7 +111,9 @@ export class Troubles {
     this.#log = log
   }
 
-  set(kind: string, words: string): void {
+  set(kind: string, told: string): void {
+    // Which of BullMQ's scripts met it makes no other trouble.
+    const words = told.replace(/,? ?\bscript: [0-9a-f]{40}\b.*$/s, '').trim()
     if (this.#words.get(kind) === words) return
     this.#words.set(kind, words)
     this.#log.warn({ queue: 'redis', trouble: words }, 'the queue is in trouble')

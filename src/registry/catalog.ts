@@ -175,10 +175,15 @@ async function history(db: Database, entries: Entries, name: CollectionName, pat
   return changes
 }
 
+// As of any name.
+const ALIAS_CHARACTERS_MOST = 128
+
 async function addAlias(db: Database, name: CollectionName, version: string, alias: string): Promise<void> {
   if (alias === 'latest' || /^v\d+$/.test(alias)) throw new VarveError('USAGE', `${alias} is given by Varve, not by hand`, { hint: 'choose another alias' })
-  if (alias === '' || /[/:\s\p{Cc}]/u.test(alias))
-    throw new VarveError('USAGE', `${JSON.stringify(alias)} is no alias`, { hint: 'an alias has no /, no :, no spaces and no control characters' })
+  if (alias === '' || alias.length > ALIAS_CHARACTERS_MOST || /[/:\s\p{Cc}]/u.test(alias))
+    throw new VarveError('USAGE', `${JSON.stringify(alias.slice(0, ALIAS_CHARACTERS_MOST))} is no alias`, {
+      hint: `an alias has 1 to ${ALIAS_CHARACTERS_MOST} characters, no /, no :, no spaces and no control characters`,
+    })
   await db.transaction(async (tx) => {
     const collection = await collectionOf(tx, name)
     await tx.all('INSERT INTO alias(collection, name, number) VALUES (:collection, :alias, :number) ON CONFLICT DO UPDATE SET number = excluded.number', {

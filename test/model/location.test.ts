@@ -43,7 +43,7 @@ describe('a location', () => {
   })
 
   test.each([
-    ['', /empty/], ['ftp://x/y', /not supported/], ['http://x/', /names no object/], ['http://x', /names no object/], ['http://u:secret@x/y', /user or password/], ['http://x/y#z', /#/], ['https://x/y?X-Amz-Signature=1', /holds a signature or a key/], ['gs://A/b', /bucket/], ['s3://', /bucket/], ['s3://a/b', /bucket/], ['file://host/x', /three slashes|not a local/], ['file:///a%ZZ', /percent/], ['file:///a%2Fb/', /holds %2F/], [`gs://bucket/${'é'.repeat(512)}x`, /has 1025 bytes/], ['a\0b', /NUL/],
+    ['', /empty/], ['ftp://x/y', /not supported/], ['http://x/', /names no object/], ['http://x', /names no object/], ['http://u:secret@x/y', /user or password/], ['http://x/y#z', /#/], ['https://x/y?X-Amz-Signature=1', /holds a signature or a key/], ['gs://A/b', /bucket/], ['s3://', /bucket/], ['s3://a/b', /bucket/], ['file://host/x', /three slashes|not a local/], ['file:///a%ZZ', /percent/], ['file:///a%2Fb/', /holds %2F/], [`gs://bucket/${'é'.repeat(512)}x`, /has 1025 bytes/], ['file:///a%00b/', /NUL/], ['a\0b', /NUL/],
   ])('%j is refused in words', (text, words) => {
     expect(() => at(text)).toThrow(words)
   })

@@ -10,6 +10,7 @@ import { Queue as Producer, Worker } from 'bullmq'
 import type { DeduplicationOptions } from 'bullmq'
 import { Redis } from 'ioredis'
 import { bullmqQueue } from '../../src/queue/bullmq.ts'
+import { Troubles } from '../../src/queue/redis.ts'
 import type { Queue } from '../../src/queue/queue.ts'
 import { freePort, start } from '../components.ts'
 import type { Running } from '../components.ts'
@@ -316,6 +317,13 @@ describe('without Redis', () => {
 })
 
 describe('what is asked of Redis', () => {
+  test('one trouble is said once, whichever script of the library met it', () => {
+    const warnings: string[] = []
+    const troubles = new Troubles({ warn: (fields) => void warnings.push(String(fields['trouble'])) })
+    for (const letter of 'abab') troubles.set('worker', `OOM command not allowed when used memory > 'maxmemory'. script: ${letter.repeat(40)}, on @user_script:12.`)
+    expect(warnings).toEqual(["OOM command not allowed when used memory > 'maxmemory'."])
+    expect(troubles.toString()).toBe(warnings[0])
+  })
   test('a database that is not there is refused, and no other is written to', async () => {
     const url = new URL(redis.url)
     url.pathname = '/99'
