@@ -3,6 +3,7 @@ import type { Holding } from '../model/entry.ts'
 import { isFailure } from '../model/errors.ts'
 import type { CollectionName } from '../model/watch.ts'
 import type { Look, Way } from './local.ts'
+import { farAmong } from './obstacles.ts'
 import type { Parts } from './terms.ts'
 import type { Threads } from './threads.ts'
 import { sealOf } from './verify.ts'
@@ -19,10 +20,11 @@ export interface Destination {
   readonly root: string
   readonly as: Way
   readonly threads: Threads
+  readonly farOf: Parts['farOf']
 }
 
 /** Of `paths`, those at which lies, byte for byte, what one of the versions has there. */
-export async function broughtBy(registry: Parts['registry'], begun: readonly Begun[], paths: Iterable<string>, { root, as, threads }: Destination): Promise<ReadonlySet<string>> {
+export async function broughtBy(registry: Parts['registry'], begun: readonly Begun[], paths: Iterable<string>, { root, as, threads, farOf }: Destination): Promise<ReadonlySet<string>> {
   const open = new Set(paths)
   const brought = new Set<string>()
   for (const { version, ...collection } of begun) {
@@ -36,7 +38,7 @@ export async function broughtBy(registry: Parts['registry'], begun: readonly Beg
           await Promise.all(batches.map(async (batch) => {
             const { outcomes } = await threads.run({
               kind: 'look', base: root, follow: false, digest: 'all', fingerprints: [], way: as, paths: batch.map(({ path }) => path), sizes: batch.map(({ sizeBytes }) => sizeBytes),
-              seals: batch.map((holding) => sealOf(holding)), sources: batch.map(sourceOf),
+              seals: batch.map((holding) => sealOf(holding)), sources: batch.map(sourceOf), far: await farAmong(batch, root, farOf),
             })
             for (const [i, { path }] of batch.entries())
               if (OURS.includes(outcomes[i] as Look)) {

@@ -5,9 +5,9 @@ import type { Loss } from '../model/errors.ts'
 import { directoryOf } from '../model/location.ts'
 import type { Unfetched } from './fetch.ts'
 import type { Look } from './local.ts'
-import { Names, ROOM } from './names.ts'
+import { Names } from './names.ts'
 import type { Folding } from './names.ts'
-import { obstacleTo } from './obstacles.ts'
+import { farAmong, obstacleTo } from './obstacles.ts'
 import type { Obstacle } from './obstacles.ts'
 import type { Pages } from './pages.ts'
 import { inParallel } from './plan.ts'
@@ -168,7 +168,7 @@ class Weighing {
       kind: 'look', base: root, paths: of.map(({ path }) => path), sizes: of.map(({ sizeBytes }) => sizeBytes),
       fingerprints: batch.map(({ kept }, at) => (believed && kept !== undefined && holds(kept, of[at] as Holding) ? kept.fingerprint : '')),
       seals: of.map((holding) => sealOf(holding)), digest: wish.deep ? 'all' : 'differing', follow: false,
-      far: await this.#farOf(of), way: wish.as, sources: of.map(({ location, key }) => (location.scheme === 'file' ? key : '')), hard: batch.map(({ kept }) => kept?.way === 'hardlink'),
+      far: await farAmong(of, root, this.#scales.farOf), way: wish.as, sources: of.map(({ location, key }) => (location.scheme === 'file' ? key : '')), hard: batch.map(({ kept }) => kept?.way === 'hardlink'),
     })
     for (const [at, { i, kept }] of batch.entries()) {
       const [outcome, fingerprint, holding] = [outcomes[at] as Look, seen[at] as string, of[at] as Holding]
@@ -185,14 +185,6 @@ class Weighing {
         }
       }
     }
-  }
-
-  /** Those that lead to another mount that may hang than the destination does. */
-  async #farOf(holdings: readonly Holding[]): Promise<readonly boolean[]> {
-    const { root, farOf } = this.#scales
-    const home = await farOf(root + ROOM)
-    const isFar = async (path: string): Promise<boolean> => ![undefined, home].includes(await farOf(path))
-    return Promise.all(holdings.map(async ({ path, location, key }) => (location.scheme === 'file' && (await isFar(key))) || isFar(root + path)))
   }
 
   /** Many entries may have the same in their way. */
