@@ -35,7 +35,7 @@ const LOSSES_MOST = 10
 // What each state comes to.
 const MEANINGS: Readonly<Record<RestorabilityState, string>> = {
   pinned: 'object versions hold the bytes of each entry, here or elsewhere',
-  unpinned: 'as it lies there now; the next write destroys the bytes',
+  unpinned: 'as it lay there when it was last looked at; the next write destroys the bytes',
   'at risk': 'rules of the bucket will take object versions',
   'partly lost': 'the rest can be restored',
   lost: 'nothing of it can be restored',

@@ -1,4 +1,5 @@
 import { identityOf, sameContent } from '../model/entry.ts'
+import { isLeft } from '../model/fate.ts'
 import type { AuditRow, Fate } from '../model/fate.ts'
 import { goneAt } from '../model/lifecycle.ts'
 import type { Terms } from '../model/lifecycle.ts'
@@ -14,11 +15,14 @@ interface Hold {
   readonly index: number
   /** By its own pin. */
   readonly named: boolean
+  /** False for what the next write destroys. */
+  readonly lasts: boolean
   readonly archived: boolean
 }
 
 /** The versions at its own key that have its bytes. */
-function holdsOf({ holding, waits }: AuditRow, versions: readonly KeptVersion[]): readonly Hold[] {
+function holdsOf(row: AuditRow, versions: readonly KeptVersion[]): readonly Hold[] {
+  const { holding, waits } = row
   const pins = [holding.content.pin, holding.latestPin].filter((pin) => pin !== undefined)
   const recorded = { ...holding, identity: identityOf(holding.content, holding.sizeBytes), here: true }
   return versions.flatMap(({ archived, content, sizeBytes }, index) => {
@@ -26,7 +30,7 @@ function holdsOf({ holding, waits }: AuditRow, versions: readonly KeptVersion[])
     const named = content.pin !== undefined && pins.includes(content.pin)
     // The current object without a pin is the head's: the next write destroys it.
     const lasts = waits || content.pin !== undefined || index > 0
-    return named || (lasts && sameContent(recorded, content, sizeBytes)) ? [{ index, named, archived }] : []
+    return named || ((lasts || isLeft(row)) && sameContent(recorded, content, sizeBytes)) ? [{ index, named, lasts, archived }] : []
   })
 }
 
@@ -36,8 +40,10 @@ function holdsOf({ holding, waits }: AuditRow, versions: readonly KeptVersion[])
  */
 export function verdictOf(row: AuditRow, versions: readonly KeptVersion[], terms: Terms): Fate | undefined | 'missing' {
   const { holding, waits } = row
-  const holds = holdsOf(row, versions)
-  if (holds.length === 0) return waits ? row.fate : 'missing'
+  const all = holdsOf(row, versions)
+  if (all.length === 0) return waits ? row.fate : 'missing'
+  const holds = all.filter(({ lasts }) => lasts)
+  if (holds.length === 0) return row.fate
   const dates = holds.flatMap(({ index }) => goneAt(terms, holding.key, versions, index) ?? [])
   if (dates.length === holds.length) {
     const last = Math.max(...dates)

@@ -15,13 +15,19 @@ export interface AuditRow {
 }
 
 /**
- * `lost`: nowhere. `elsewhere`: an object version elsewhere has the same bytes; `fading`: rules will take it, at `goneAtMs` where that is known. `mutable`: only what now stands at `refuge` has them, without a pin, until it changes. `risk`: rules of its
+ * `lost`: nowhere. `elsewhere`: an object version elsewhere has the same bytes; `fading`: rules will take it, at `goneAtMs` where that is known. `mutable`: only what now stands at `refuge` has them, without a pin, until it changes. `left`: nobody looks at its
+ * place any more, where its bytes lie without a pin as they were last seen. `risk`: rules of its
  * bucket will take it, as a `fading` one. A row without pin that a later version closed is lost unless one of these is written down; any other is there.
  */
 export interface Fate {
-  readonly fate: 'lost' | 'elsewhere' | 'fading' | 'mutable' | 'risk'
+  readonly fate: 'lost' | 'elsewhere' | 'fading' | 'mutable' | 'left' | 'risk'
   readonly goneAtMs?: number
   readonly refuge?: Refuge
+}
+
+/** True where nothing but its place, at which no look is any more, tells of its bytes. */
+export function isLeft({ fate }: AuditRow): boolean {
+  return fate?.fate === 'left'
 }
 
 /** What became of a row whose own place has its bytes no more, by what else is believed to hold them. */

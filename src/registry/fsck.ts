@@ -273,7 +273,7 @@ function* fateFaults(database: DatabaseSync, { id, artifact }: Collection): Gene
   }
 }
 
-const FATES: ReadonlySet<string> = new Set(['lost', 'elsewhere', 'fading', 'mutable', 'risk'])
+const FATES: ReadonlySet<string> = new Set(['lost', 'elsewhere', 'fading', 'mutable', 'left', 'risk'])
 
 interface Told {
   readonly path: string

@@ -3,6 +3,7 @@ import { WHOLE } from '../model/watch.ts'
 import type { LastLook, VersionView } from '../model/version.ts'
 import type { Database, Named, Statements } from './database.ts'
 import { bereftBy, falloutOf } from './fallout.ts'
+import { writeLeft } from './left.ts'
 import { fenced } from './looks.ts'
 import type { Fenced } from './looks.ts'
 import { markRuns } from './marks.ts'
@@ -59,6 +60,7 @@ async function writeVersion(tx: Statements, looking: Looking, row: Fenced, outco
       { look, collection, number },
     )
     bereft = (await Promise.all([closing, closeFates(tx, collection, number)]))[1]
+    bereft = [...bereft, ...(await writeLeft(tx, { ...row, number }, outcome.whole, lone))]
     await tx.all(`DELETE FROM head WHERE collection = :collection AND path IN (SELECT path FROM scratch WHERE look = :look AND op = 'remove')`, { look, collection })
   }
   const copying = copyStaged(tx, `op IN ('add', 'modify', 'refresh')`, named, looking)
@@ -123,7 +125,7 @@ async function writeRefuges(tx: Statements, look: number, collection: number): P
      JOIN came ON came.identity = p.identity
      WHERE s.look = :look AND s.op IN ('add', 'modify', 'remove') AND p.pin IS NULL AND p.latest_pin IS NULL
        AND EXISTS (SELECT 1 FROM past WHERE collection = :collection AND until > 0 AND ${UNPINNED})
-     ON CONFLICT DO UPDATE SET fate = excluded.fate, refuge = excluded.refuge, refuge_path = excluded.refuge_path, gone_at = NULL WHERE fate.fate <> 'elsewhere'`,
+     ON CONFLICT DO UPDATE SET fate = excluded.fate, refuge = excluded.refuge, refuge_path = excluded.refuge_path, gone_at = NULL WHERE fate.fate NOT IN ('elsewhere', 'left') OR (fate.fate = 'left' AND excluded.fate = 'elsewhere')`,
     { look, collection },
   )
 }

@@ -70,7 +70,7 @@ export function restorabilitiesOf(known: Known, ordered: readonly Told[]): Reado
     if (fate === 'lost') lost.add(since, until, count)
     // Told otherwise: so it is not lost.
     else if (pinned === 0 && until !== null) lost.add(since, until, -count)
-    if (fate === 'mutable') mutable.add(since, until, count)
+    if (fate === 'mutable' || fate === 'left') mutable.add(since, until, count)
     if (fate !== 'risk' && fate !== 'fading') continue
     risk.add(since, until, count)
     if (unknown === count) continue
