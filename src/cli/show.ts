@@ -72,7 +72,7 @@ function facts(view: VersionView, losses: readonly Loss[], defaultEntity: string
     ['digest', view.digest],
     ...restorability(view, losses, now),
     ['look', `${certificate.kind} in ${formatDuration(took)}: ${plural(certificate.seen, 'object', 'objects')} seen, ${requests}`],
-    ['consistent', certificate.consistent ? 'yes: it existed as a whole' : 'not shown: each entry was there at some instant of the look'],
+    ['consistent', certificate.consistent ? 'yes: it existed as a whole' : `not shown: each entry was there at some instant of the look${certificate.changedUnderLook.length === 0 ? '' : ', but for what moved under it, which may be as it was recorded before'}`],
     ['skipped', skipped.length === 0 ? 'nothing' : `${skipped.join(', ')} (listed by --skipped)`],
     ['filtered', formatCount(certificate.filtered)],
     ...certificate.changedUnderLook.map((path) => ['moved', `under the look: ${visible(path)}`] as const),

@@ -31,8 +31,9 @@ export function isLeft({ fate }: AuditRow): boolean {
 }
 
 /** What became of a row whose own place has its bytes no more, by what else is believed to hold them. */
-export function fateBy({ holding: { content, latestPin } }: AuditRow, refuge: Refuge | undefined): Fate | undefined {
-  if (refuge === undefined) return (content.pin ?? latestPin) === undefined ? undefined : { fate: 'lost' }
+export function fateBy({ holding: { content, latestPin }, fate }: AuditRow, refuge: Refuge | undefined): Fate | undefined {
+  // Of a row without pin that a later version closed, a loss goes without saying; of one that is open and has been written over it does not.
+  if (refuge === undefined) return (content.pin ?? latestPin) === undefined && fate?.fate !== 'lost' ? undefined : { fate: 'lost' }
   if (!refuge.pinned) return { fate: 'mutable', refuge }
   if (refuge.goneAtMs === undefined) return { fate: 'elsewhere' }
   return refuge.goneAtMs === null ? { fate: 'fading' } : { fate: 'fading', goneAtMs: refuge.goneAtMs }
