@@ -35,7 +35,7 @@ const LOSSES_MOST = 10
 // What each state comes to.
 const MEANINGS: Readonly<Record<RestorabilityState, string>> = {
   pinned: 'object versions hold the bytes of each entry, here or elsewhere',
-  unpinned: 'as it lies there now; the next write destroys the bytes',
+  unpinned: 'as it lay there when it was last looked at; the next write destroys the bytes',
   'at risk': 'rules of the bucket will take object versions',
   'partly lost': 'the rest can be restored',
   lost: 'nothing of it can be restored',
@@ -72,7 +72,7 @@ function facts(view: VersionView, losses: readonly Loss[], defaultEntity: string
     ['digest', view.digest],
     ...restorability(view, losses, now),
     ['look', `${certificate.kind} in ${formatDuration(took)}: ${plural(certificate.seen, 'object', 'objects')} seen, ${requests}`],
-    ['consistent', certificate.consistent ? 'yes: it existed as a whole' : 'not shown: each entry was there at some instant of the look'],
+    ['consistent', certificate.consistent ? 'yes: it existed as a whole' : `not shown: each entry was there at some instant of the look${certificate.changedUnderLook.length === 0 ? '' : ', but for what moved under it, which may be as it was recorded before'}`],
     ['skipped', skipped.length === 0 ? 'nothing' : `${skipped.join(', ')} (listed by --skipped)`],
     ['filtered', formatCount(certificate.filtered)],
     ...certificate.changedUnderLook.map((path) => ['moved', `under the look: ${visible(path)}`] as const),

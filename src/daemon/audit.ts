@@ -1,6 +1,7 @@
 // The rotating audit: are the bytes of what later versions closed, and of what no watch looks at, still there, and for how long? It asks within a budget, beside the looks, and what gives no answer changes nothing.
 import type { Clock } from '../model/clock.ts'
 import { describe, isFailure } from '../model/errors.ts'
+import { isLeft } from '../model/fate.ts'
 import type { Audited, AuditPoint, AuditRow, Question } from '../model/fate.ts'
 import { takesCurrent } from '../model/lifecycle.ts'
 import type { Keeping, Terms } from '../model/lifecycle.ts'
@@ -104,7 +105,7 @@ async function pass(parts: AuditParts, { everyMs, openInventory }: AuditOrder, t
       const readMs = clock.monotonic() - startedMs
       const last = rows.at(-1)
       if (last === undefined) break
-      const told = await judge(rows, stores, spend, signal)
+      const told = await judge(rows, stores, spend, signal, true)
       const lostMs = clock.monotonic()
       const fates = await withRefuges(registry, turn, told)
       after = { path: last.holding.path, since: last.since }
@@ -122,13 +123,14 @@ async function pass(parts: AuditParts, { everyMs, openInventory }: AuditOrder, t
   }
 }
 
-async function judge(rows: readonly AuditRow[], stores: Stores, spend: Spend, signal: AbortSignal): Promise<readonly (readonly [AuditRow, Said])[]> {
+/** `believes`: of what nobody looks at any more, at a place that cannot be asked, nothing was found that is not written down. */
+async function judge(rows: readonly AuditRow[], stores: Stores, spend: Spend, signal: AbortSignal, believes = false): Promise<readonly (readonly [AuditRow, Said])[]> {
   const said = new Map<AuditRow, Said>()
   for (const own of Map.groupBy(rows, ({ holding }) => bucketIdentity(holding.location)).values()) {
     const [first] = own
     const store = first === undefined ? undefined : await stores.of(first.holding.location)
     // A place without versions lost what was overwritten or removed there; that of the head the looks see.
-    if (store === undefined || store === 'none') for (const row of own) said.set(row, store === 'none' && !row.waits ? 'missing' : 'unasked')
+    if (store === undefined || store === 'none') for (const row of own) said.set(row, store === 'none' && !row.waits && !(believes && isLeft(row)) ? 'missing' : 'unasked')
     else await judgeAt(own, store, said, stores, spend, signal)
   }
   return rows.map((row) => [row, said.get(row)] as const)
@@ -136,7 +138,7 @@ async function judge(rows: readonly AuditRow[], stores: Stores, spend: Spend, si
 
 async function judgeAt(rows: readonly AuditRow[], { inventory, terms }: Store, said: Map<AuditRow, Said>, stores: Stores, spend: Spend, signal: AbortSignal): Promise<void> {
   // Without a pin there is nothing to ask for where no older versions are kept.
-  const asked = rows.filter(({ holding, waits, proof }) => waits || terms.keepsVersions !== false || (holding.content.pin ?? holding.latestPin ?? proof) !== undefined)
+  const asked = rows.filter((row) => row.waits || isLeft(row) || terms.keepsVersions !== false || (row.holding.content.pin ?? row.holding.latestPin ?? row.proof) !== undefined)
   for (const row of rows) said.set(row, 'missing')
   for (const row of asked) said.set(row, 'unasked')
   const byKey = Map.groupBy(asked, ({ holding }) => holding.key)

@@ -166,7 +166,7 @@ export async function putOnce(parts: LookParts, order: PutOrder, watch: Watch, s
       const recorded = await look(parts, watch, looking, signal)
       if (recorded.kind !== 'overtaken') {
         if (recorded.version === undefined) throw new VarveError('EMPTY', 'nothing was found to record')
-        if (recorded.kind === 'recorded' && recorded.fallout !== undefined) await followUpNow(parts, [recorded.fallout])
+        if (recorded.fallout !== undefined) await followUpNow(parts, [recorded.fallout])
         return { version: recorded.version, created: recorded.kind === 'recorded', marked: recorded.kind === 'recorded' ? recorded.marked : [] }
       }
     } catch (error) {

@@ -186,6 +186,7 @@ async function record(staging: Staging, root: Root, seen: Seen & { startedAt: nu
     whole: seen.whole,
     lone: staging.lone,
     changedUnderLook: seen.restless.length >= NAMED_MOST ? [WHOLE] : seen.restless,
+    torn: [...staging.torn],
     root: rootToKeep(staging.looking, root),
     ...(staging.memo === undefined ? {} : { memo: staging.memo }),
     ...(keeping.length > 0 && { keeping }),

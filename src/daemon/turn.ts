@@ -31,10 +31,10 @@ export async function turn(parts: LookParts, watch: Watch, signal: AbortSignal):
   const startedAt = clock.now()
   try {
     const recorded = await look(parts, watch, looking, lease.signal)
-    if (recorded.kind === 'recorded') {
-      parts.tell.recorded(watch.name, recorded.version, recorded.marked)
+    if (recorded.kind === 'recorded') parts.tell.recorded(watch.name, recorded.version, recorded.marked)
+    if (recorded.kind !== 'overtaken') {
       if (recorded.fallout !== undefined) parts.committed?.(recorded.fallout)
-    } else if (recorded.kind === 'overtaken') parts.log.info({ watch: watch.name, epoch: looking.epoch }, 'overtaken: nothing was recorded')
+    } else parts.log.info({ watch: watch.name, epoch: looking.epoch }, 'overtaken: nothing was recorded')
   } catch (error) {
     await giveUp(parts, watch, row, { looking, startedAt }, signal.aborted ? undefined : error)
   } finally {

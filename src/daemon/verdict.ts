@@ -1,4 +1,5 @@
 import { identityOf, sameContent } from '../model/entry.ts'
+import { isLeft } from '../model/fate.ts'
 import type { AuditRow, Fate } from '../model/fate.ts'
 import { goneAt } from '../model/lifecycle.ts'
 import type { Terms } from '../model/lifecycle.ts'
@@ -16,11 +17,14 @@ interface Hold {
   readonly named: boolean
   /** By the pin of what was read. */
   readonly proven: boolean
+  /** False for what the next write destroys. */
+  readonly lasts: boolean
   readonly archived: boolean
 }
 
 /** The versions at its own key that have its bytes. */
-function holdsOf({ holding, waits, proof }: AuditRow, versions: readonly KeptVersion[], { keepsVersions }: Terms): readonly Hold[] {
+function holdsOf(row: AuditRow, versions: readonly KeptVersion[], { keepsVersions }: Terms): readonly Hold[] {
+  const { holding, waits, proof } = row
   const pins = [holding.content.pin, holding.latestPin].filter((pin) => pin !== undefined)
   const recorded = { ...holding, identity: identityOf(holding.content, holding.sizeBytes), here: true }
   return versions.flatMap(({ archived, content, sizeBytes }, index) => {
@@ -28,8 +32,8 @@ function holdsOf({ holding, waits, proof }: AuditRow, versions: readonly KeptVer
     const named = content.pin !== undefined && pins.includes(content.pin)
     const proven = content.pin !== undefined && content.pin === proof
     // The current object is the head's where nothing pins it, and a generation does so only where older ones are kept: the next write destroys it.
-    const lasts = waits || index > 0 || (content.pin !== undefined && !(holding.location.scheme === 'gs' && keepsVersions === false))
-    return named || proven || (lasts && sameContent(recorded, content, sizeBytes)) ? [{ index, named, proven, archived }] : []
+    const lasts = named || proven || waits || index > 0 || (content.pin !== undefined && !(holding.location.scheme === 'gs' && keepsVersions === false))
+    return named || proven || ((lasts || isLeft(row)) && sameContent(recorded, content, sizeBytes)) ? [{ index, named, proven, lasts, archived }] : []
   })
 }
 
@@ -39,8 +43,10 @@ function holdsOf({ holding, waits, proof }: AuditRow, versions: readonly KeptVer
  */
 export function verdictOf(row: AuditRow, versions: readonly KeptVersion[], terms: Terms): Fate | undefined | 'missing' {
   const { holding, waits } = row
-  const holds = holdsOf(row, versions, terms)
-  if (holds.length === 0) return waits ? row.fate : 'missing'
+  const all = holdsOf(row, versions, terms)
+  if (all.length === 0) return waits ? row.fate : 'missing'
+  const holds = all.filter(({ lasts }) => lasts)
+  if (holds.length === 0) return row.fate
   const proof = row.proof !== undefined && holds.some(({ proven }) => proven) ? { proof: row.proof } : {}
   const dates = holds.flatMap(({ index }) => goneAt(terms, holding.key, versions, index) ?? [])
   if (dates.length === holds.length) {

@@ -17,20 +17,27 @@ export interface AuditRow {
 }
 
 /**
- * `lost`: nowhere. `elsewhere`: an object version elsewhere has the same bytes; `fading`: rules will take it, at `goneAtMs` where that is known. `mutable`: only what now stands at `refuge` has them, without a pin, until it changes. `risk`: rules of its
+ * `lost`: nowhere. `elsewhere`: an object version elsewhere has the same bytes; `fading`: rules will take it, at `goneAtMs` where that is known. `mutable`: only what now stands at `refuge` has them, without a pin, until it changes. `left`: nobody looks at its
+ * place any more, where its bytes lie without a pin as they were last seen. `risk`: rules of its
  * bucket will take it, as a `fading` one. A row without pin that a later version closed is lost unless one of these is written down; any other is there.
  */
 export interface Fate {
-  readonly fate: 'lost' | 'elsewhere' | 'fading' | 'mutable' | 'risk'
+  readonly fate: 'lost' | 'elsewhere' | 'fading' | 'mutable' | 'left' | 'risk'
   readonly goneAtMs?: number
   readonly refuge?: Refuge
   /** The pin of an object version at its own key whose bytes were read and are its own, though nothing that a listing shows tells so: as long as that is there, they are. */
   readonly proof?: string
 }
 
+/** True where nothing but its place, at which no look is any more, tells of its bytes. */
+export function isLeft({ fate }: AuditRow): boolean {
+  return fate?.fate === 'left'
+}
+
 /** What became of a row whose own place has its bytes no more, by what else is believed to hold them. */
-export function fateBy({ holding: { content, latestPin } }: AuditRow, refuge: Refuge | undefined): Fate | undefined {
-  if (refuge === undefined) return (content.pin ?? latestPin) === undefined ? undefined : { fate: 'lost' }
+export function fateBy({ holding: { content, latestPin }, fate }: AuditRow, refuge: Refuge | undefined): Fate | undefined {
+  // Of a row without pin that a later version closed, a loss goes without saying; of one that is open and has been written over it does not.
+  if (refuge === undefined) return (content.pin ?? latestPin) === undefined && fate?.fate !== 'lost' ? undefined : { fate: 'lost' }
   if (!refuge.pinned) return { fate: 'mutable', refuge }
   if (refuge.goneAtMs === undefined) return { fate: 'elsewhere' }
   return refuge.goneAtMs === null ? { fate: 'fading' } : { fate: 'fading', goneAtMs: refuge.goneAtMs }

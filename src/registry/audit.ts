@@ -178,7 +178,7 @@ async function endAudit(db: Database, { collection, begunAt }: AuditTurn, { note
        WHERE collection = :collection AND begun_at = :begunAt`,
       { collection, begunAt, retryAt: retryAt ?? null, notes: JSON.stringify(notes) },
     )
-    if (!heads) await tx.all('DELETE FROM fate WHERE collection = :collection AND until IS NULL', { collection })
+    if (!heads) await tx.all(`DELETE FROM fate WHERE collection = :collection AND until IS NULL AND (pinned OR fate = 'risk')`, { collection })
   })
   return turned(db, collection, 0)
 }

@@ -3,7 +3,7 @@ import { comparePaths } from '../model/location.ts'
 import type { Audited, AuditPoint, Fallout, Question } from '../model/fate.ts'
 import type { CollectionName } from '../model/watch.ts'
 import { rowsOf, WAITS } from './audit-rows.ts'
-import type { Statements } from './database.ts'
+import type { Named, Statements } from './database.ts'
 import { HOLDING_COLUMNS, PAST_COLUMNS } from './holdings.ts'
 import type { Holdings } from './holdings.ts'
 import { UNKEPT } from './keeping.ts'
@@ -16,21 +16,28 @@ const ROWS_MOST = 100_000
 
 type Point = AuditPoint & { readonly collection: number }
 
-/** Rows whose bytes are known in what the commit of `number` has closed, and nowhere else: before that is forgotten. */
-export function bereftBy(tx: Statements, collection: number, number: number): Promise<readonly Point[]> {
-  return tx.all<Point>(
-    `SELECT collection, path, since FROM fate WHERE refuge = :collection AND refuge_path IN (SELECT path FROM past WHERE collection = :collection AND until = :number) LIMIT ${ROWS_MOST}`,
-    { collection, number },
-  )
+/** Rows whose bytes were known in the open rows at the paths that `gone` selects, and nowhere else: they are lost, until somebody finds them elsewhere. */
+export async function disown(tx: Statements, collection: number, gone: string, named: Named): Promise<readonly Point[]> {
+  const those = `refuge = :collection AND refuge_path IN (${gone})`
+  const all = { collection, ...named }
+  const [bereft] = await Promise.all([
+    tx.all<Point>(`SELECT collection, path, since FROM fate WHERE ${those} LIMIT ${ROWS_MOST}`, all),
+    // Of a closed row without a pin it goes without saying.
+    tx.all(`UPDATE fate SET fate = 'lost', refuge = NULL, refuge_path = NULL WHERE (pinned OR until IS NULL) AND ${those}`, all),
+    tx.all(`DELETE FROM fate WHERE ${those}`, all),
+  ])
+  return bereft
 }
 
 /** Undefined where nothing was ever lost: then a commit changes the state of no version. */
-export async function falloutOf(tx: Statements, collection: number, number: number, bereft: readonly Point[]): Promise<Fallout | undefined> {
+export async function falloutOf(tx: Statements, collection: number, number: number, bereft: Fallout['bereft']): Promise<Fallout | undefined> {
   const lost = bereft.length > 0 ? {} : await tx.one(`SELECT 1 WHERE EXISTS (SELECT 1 FROM past INDEXED BY past_unpinned WHERE ${UNPINNED}) OR EXISTS (${UNKEPT})`)
   return lost === undefined ? undefined : { collection, number, bereft }
 }
 
 const UNWRITTEN = `NOT EXISTS (SELECT 1 FROM fate f WHERE f.collection = p.collection AND f.path = p.path AND f.since = p.since)`
+
+const THESE = 'collection = :collection AND (path, since) IN (SELECT value ->> 0, value ->> 1 FROM json_each(:points))'
 
 /** See `Auditing.inQuestion`. */
 export async function* inQuestion(read: Statements, held: Holdings, fallouts: readonly Fallout[]): AsyncGenerator<Question> {
@@ -56,7 +63,7 @@ export async function* inQuestion(read: Statements, held: Holdings, fallouts: re
     const sorted = [...some.values()].sort((a, b) => comparePaths(a.path, b.path) || a.since - b.since)
     const first = sorted.reduce((least, { since }) => Math.min(least, since), Infinity)
     for (let from = 0; of !== undefined && from < sorted.length; from += PAGE) {
-      const rows = await rowsOf(read, held, `SELECT ${PAST_COLUMNS}, since, 0 AS waits FROM past WHERE collection = :collection AND (path, since) IN (SELECT value ->> 0, value ->> 1 FROM json_each(:points))`, {
+      const rows = await rowsOf(read, held, `SELECT ${PAST_COLUMNS}, since, 0 AS waits FROM past WHERE ${THESE} UNION ALL SELECT ${HOLDING_COLUMNS}, since, 0 AS waits FROM head WHERE ${THESE}`, {
         collection, points: JSON.stringify(sorted.slice(from, from + PAGE).map(({ path, since }) => [path, since])),
       })
       yield { of, first, rows: rows.filter(({ fate }) => fate === undefined || fate.fate === 'lost') }

@@ -266,14 +266,14 @@ function* fateFaults(database: DatabaseSync, { id, artifact }: Collection): Gene
     // An open row may have got its first pin since.
     else if (until !== null && pinned !== pins) yield fault(`is said of one ${pinned === 1 ? 'with' : 'without'} a pin, which it is not`)
     if (!FATES.has(fate)) yield fault(`is ${JSON.stringify(fate)}, which is not known`)
-    if (fate === 'lost' && pinned === 0) yield fault('is lost, which goes without saying where there is no pin: it counts twice')
+    if (fate === 'lost' && pinned === 0 && until !== null) yield fault('is lost, which goes without saying where there is no pin: it counts twice')
     if (fate !== 'risk' && fate !== 'fading' && goneAt !== null) yield fault(`is ${fate}, and yet has a day on which it will go`)
     if ((fate === 'mutable') !== (refuge !== null)) yield fault(`is ${fate}, and ${refuge === null ? 'names nothing that holds' : 'yet names what holds'} its bytes`)
     else if (refuge !== null && stands === 0) yield fault('is said to be held by an entry that is not there any more')
   }
 }
 
-const FATES: ReadonlySet<string> = new Set(['lost', 'elsewhere', 'fading', 'mutable', 'risk'])
+const FATES: ReadonlySet<string> = new Set(['lost', 'elsewhere', 'fading', 'mutable', 'left', 'risk'])
 
 interface Told {
   readonly path: string

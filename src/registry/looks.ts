@@ -175,6 +175,8 @@ export interface Fenced {
   readonly watch: number | null
   readonly collection: number
   readonly location: number
+  /** What the head was recorded from. */
+  readonly lay: number | null
   readonly run: number
   readonly signs_as: string
   readonly aliases: string
@@ -190,7 +192,7 @@ export interface Fenced {
 /** The fence and the base check: the look, if its lease and epoch are still its own and the head is its base; else undefined, and it must write nothing. */
 export async function fenced(tx: Statements, looking: Looking): Promise<Fenced | undefined> {
   return tx.one<Fenced>(
-    `SELECT l.watch, l.collection, l.location, l.run, l.signs_as, l.aliases, l.description, c.next, c.head, c.entries, c.size, c.digest, w.generation
+    `SELECT l.watch, l.collection, l.location, c.location AS lay, l.run, l.signs_as, l.aliases, l.description, c.next, c.head, c.entries, c.size, c.digest, w.generation
      FROM look l JOIN collection c ON c.id = l.collection LEFT JOIN watch w ON w.id = l.watch
      WHERE l.id = :id AND l.epoch = :epoch AND c.head IS l.base AND (l.watch IS NULL OR (w.enrolled AND w.epoch = l.epoch AND w.owner IS l.owner))`,
     { id: looking.id, epoch: looking.epoch },

@@ -73,6 +73,15 @@ export async function storedLocation(statements: Statements, id: number): Promis
   return JSON.parse(row.json) as Location
 }
 
+/** The locations that the id of `locationOf` or `stretchesOf` stands for. */
+export async function placesOf(statements: Statements, whole: number): Promise<readonly Location[]> {
+  const rows = await statements.all<{ json: string }>(
+    'SELECT json FROM location WHERE id IN (SELECT location FROM place WHERE whole = :whole) OR (id = :whole AND NOT EXISTS (SELECT 1 FROM place WHERE whole = :whole))',
+    { whole },
+  )
+  return rows.map(({ json }) => JSON.parse(json) as Location)
+}
+
 /** A stored location, or several, in words. */
 export function formatStored(json: string): string {
   const stored = JSON.parse(json) as Location | readonly Location[]

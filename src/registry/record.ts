@@ -2,8 +2,9 @@ import type { Fallout } from '../model/fate.ts'
 import { WHOLE } from '../model/watch.ts'
 import type { LastLook, VersionView } from '../model/version.ts'
 import type { Database, Named, Statements } from './database.ts'
-import { bereftBy, falloutOf } from './fallout.ts'
+import { disown, falloutOf } from './fallout.ts'
 import { learn, loseUnkept, UNKEPT } from './keeping.ts'
+import { writeLeft } from './left.ts'
 import { fenced } from './looks.ts'
 import type { Fenced } from './looks.ts'
 import { markRuns } from './marks.ts'
@@ -12,6 +13,7 @@ import { demand, strengthOf } from './requests.ts'
 import { locationFor } from './rows.ts'
 import { UNPINNED } from './restorability.ts'
 import { forget } from './scratch.ts'
+import { writeTorn } from './torn.ts'
 import { writeOutput } from './uses.ts'
 import { versionAt } from './versions.ts'
 
@@ -25,19 +27,20 @@ export async function record(db: Database, looking: Looking, outcome: Outcome, n
     await writeSkips(tx, looking.id, row)
     await writeDirectories(tx, looking.id, row, outcome)
     await learn(tx, outcome.keeping ?? [])
-    const bereft = differs ? await writeVersion(tx, looking, row, outcome, nowMs) : []
+    const gone = differs ? await writeVersion(tx, looking, row, outcome, nowMs) : []
     if (!differs) await copyStaged(tx, `op = 'refresh'`, { look: looking.id, collection: row.collection, number: row.next, lone: '[]' }, looking)
+    const bereft = [...gone, ...(await writeTorn(tx, looking.id, row.collection, outcome.whole, outcome.torn ?? []))]
     // What a put names is named also where its content was there already; a watch moves its aliases only with a new version, so that a person may move them between.
     if (differs || (row.watch === null && row.head !== null)) await writeAliases(tx, row, differs ? row.next : (row.head ?? 0))
     if (row.watch !== null) await writeWatch(tx, looking, row.watch, outcome, differs, nowMs)
     else await writeRun(tx, row, differs, nowMs)
     const marked = differs && row.head !== null ? await markRuns(tx, row.collection, row.head, row.next, nowMs) : []
     await forget(tx, 'id = :id OR watch = :watch', { id: looking.id, watch: row.watch ?? 0 })
-    if (differs) {
-      const fallout = await falloutOf(tx, row.collection, row.next, bereft)
-      return { kind: 'recorded', version: await versionOf(tx, row.collection, row.next), marked, ...(fallout !== undefined && { fallout }) }
-    }
-    return row.head === null ? { kind: 'same' } : { kind: 'same', version: await versionOf(tx, row.collection, row.head) }
+    const newest = differs ? row.next : row.head
+    if (newest === null) return { kind: 'same' }
+    const fallout = differs || bereft.length > 0 ? await falloutOf(tx, row.collection, newest, bereft) : undefined
+    const told = { version: await versionOf(tx, row.collection, newest), ...(fallout !== undefined && { fallout }) }
+    return differs ? { kind: 'recorded', marked, ...told } : { kind: 'same', ...told }
   })
 }
 
@@ -61,6 +64,7 @@ async function writeVersion(tx: Statements, looking: Looking, row: Fenced, outco
       { look, collection, number },
     )
     bereft = (await Promise.all([closing, closeFates(tx, collection, number)]))[1]
+    bereft = [...bereft, ...(await writeLeft(tx, { ...row, number }, outcome.whole, lone))]
     await tx.all(`DELETE FROM head WHERE collection = :collection AND path IN (SELECT path FROM scratch WHERE look = :look AND op = 'remove')`, { look, collection })
   }
   const copying = copyStaged(tx, `op IN ('add', 'modify', 'refresh')`, named, looking)
@@ -103,12 +107,11 @@ async function closeFates(tx: Statements, collection: number, number: number): P
   // `+` keeps the planner from walking all open rows.
   const own = 'collection = :collection AND +until IS NULL AND (path, since) IN'
   const named = { collection, number }
-  const [bereft] = await Promise.all([bereftBy(tx, collection, number), ...[
+  const going = [
     `DELETE FROM fate WHERE ${own} (SELECT path, since ${closed}) AND NOT pinned`,
     `UPDATE fate SET until = :number WHERE ${own} (SELECT path, since ${closed})`,
-    `UPDATE fate SET fate = 'lost', refuge = NULL, refuge_path = NULL WHERE refuge = :collection AND pinned AND refuge_path IN (SELECT path ${closed})`,
-    `DELETE FROM fate WHERE refuge = :collection AND refuge_path IN (SELECT path ${closed})`,
-  ].map((text) => tx.all(text, named))])
+  ].map((text) => tx.all(text, named))
+  const [bereft] = await Promise.all([disown(tx, collection, `SELECT path ${closed}`, { number }), ...going])
   return bereft
 }
 
@@ -124,11 +127,11 @@ async function writeRefuges(tx: Statements, looking: Looking, collection: number
      FROM scratch s CROSS JOIN past p ON p.collection = :collection AND p.path = s.path
        AND p.since IN (SELECT o.since FROM past o WHERE o.collection = :collection AND o.path = s.path ORDER BY o.since DESC LIMIT ${REVERTS_MOST})
      JOIN came ON came.identity = p.identity
-     WHERE s.look = :look AND s.op IN ('add', 'modify', 'remove') 
+     WHERE s.look = :look AND s.op IN ('add', 'modify', 'remove')
        AND ((p.pin IS NULL AND p.latest_pin IS NULL)
          OR EXISTS (SELECT 1 FROM fate f WHERE f.collection = p.collection AND f.path = p.path AND f.since = p.since AND f.fate IN ('lost', 'mutable')))
        AND (EXISTS (SELECT 1 FROM past WHERE collection = :collection AND until > 0 AND ${UNPINNED}) OR EXISTS (${UNKEPT}))
-     ON CONFLICT DO UPDATE SET fate = excluded.fate, refuge = excluded.refuge, refuge_path = excluded.refuge_path, gone_at = NULL WHERE fate.fate <> 'elsewhere'`,
+     ON CONFLICT DO UPDATE SET fate = excluded.fate, refuge = excluded.refuge, refuge_path = excluded.refuge_path, gone_at = NULL WHERE fate.fate NOT IN ('elsewhere', 'left') OR (fate.fate = 'left' AND excluded.fate = 'elsewhere')`,
     { look: looking.id, collection },
   )
 }

@@ -249,6 +249,8 @@ export interface Outcome {
   readonly lone: readonly string[]
   /** Requested anew in the same transaction; WHOLE alone when the paths are unknown. */
   readonly changedUnderLook: readonly string[]
+  /** Paths whose objects moved whenever they were read: the rows there hold what has been written over. */
+  readonly torn?: readonly string[]
   readonly root?: string
   readonly memo?: string
   /** What its buckets do with what is overwritten: before the commit overwrites anything. */
@@ -263,7 +265,7 @@ export interface Outcome {
 export type Recorded =
   | { readonly kind: 'recorded'; readonly version: VersionView; readonly marked: readonly Marked[]; readonly fallout?: Fallout }
   /** Nothing differs from the head (undefined: there is none yet, state `empty`). */
-  | { readonly kind: 'same'; readonly version?: VersionView }
+  | { readonly kind: 'same'; readonly version?: VersionView; readonly fallout?: Fallout }
   | { readonly kind: 'overtaken' }
 
 export interface Verdict {

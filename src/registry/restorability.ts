@@ -73,7 +73,7 @@ export function restorabilitiesOf(known: Known, ordered: readonly Told[]): Reado
     if (fate === 'lost') lost.add(since, until, count)
     // Told otherwise: so it is not lost.
     else if (pinned === 0 && until !== null) lost.add(since, until, -count)
-    if (fate === 'mutable') mutable.add(since, until, count)
+    if (fate === 'mutable' || fate === 'left') mutable.add(since, until, count)
     if (fate !== 'risk' && fate !== 'fading') continue
     risk.add(since, until, count)
     if (unknown === count) continue
@@ -142,18 +142,19 @@ function viewOf({ number, entries, createdAt }: Told, { lost, mutable, risk, gon
 
 /** See `Catalog.losses`. */
 export async function losses(statements: Statements, collection: number, number: number, limit: number): Promise<readonly Loss[]> {
-  const rows = await statements.all<{ path: string; pinned: number; again: number }>(
-    `SELECT path, 1 AS pinned, 0 AS again FROM fate WHERE collection = :collection AND until IS NULL AND since <= :number AND fate = 'lost'
+  const rows = await statements.all<{ path: string; pinned: number; again: number; open: number }>(
+    `SELECT path, pinned, 0 AS again, 1 AS open FROM fate WHERE collection = :collection AND until IS NULL AND since <= :number AND fate = 'lost'
      UNION ALL SELECT p.path, f.fate IS NOT NULL AS pinned,
        EXISTS (SELECT 1 FROM past n WHERE n.collection = p.collection AND n.path = p.path AND n.since = p.until)
-         OR EXISTS (SELECT 1 FROM head n WHERE n.collection = p.collection AND n.path = p.path AND n.since = p.until) AS again
+         OR EXISTS (SELECT 1 FROM head n WHERE n.collection = p.collection AND n.path = p.path AND n.since = p.until) AS again, 0 AS open
      FROM past p LEFT JOIN fate f ON f.collection = p.collection AND f.path = p.path AND f.since = p.since
      WHERE p.collection = :collection AND p.since <= :number AND p.until > :number
        AND (f.fate = 'lost' OR (f.fate IS NULL AND p.pin IS NULL AND p.latest_pin IS NULL)) ORDER BY path LIMIT :limit`,
     { collection, number, limit },
   )
-  return rows.map(({ path, pinned, again }): Loss => {
+  return rows.map(({ path, pinned, again, open }): Loss => {
     if (pinned === 1) return { path, reason: 'expired', words: 'the object version that held it is gone, and no other with the same bytes is known' }
+    if (open === 1) return { path, reason: 'overwritten', words: 'it was written to whenever it was read, and nothing else holds the bytes that were recorded' }
     return again === 1 ? { path, reason: 'overwritten', words: 'it was overwritten, and nothing else holds its bytes' } : { path, reason: 'removed', words: 'it was removed, and nothing else holds its bytes' }
   })
 }

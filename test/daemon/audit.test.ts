@@ -7,6 +7,7 @@ import { askAnew, audit } from '../../src/daemon/audit.ts'
 import { VarveError } from '../../src/model/errors.ts'
 import type { Question } from '../../src/model/fate.ts'
 import { parseLocation } from '../../src/model/location.ts'
+import type { Location } from '../../src/model/location.ts'
 import type { Restorability, StateChange } from '../../src/model/version.ts'
 import type { CollectionName } from '../../src/model/watch.ts'
 import { openRegistryIn } from '../../src/registry/open.ts'
@@ -14,7 +15,7 @@ import type { Finding, Registry } from '../../src/registry/registry.ts'
 import type { Inventory } from '../../src/storage/storage.ts'
 import { FakeVersions } from '../fakes/versions.ts'
 import { HandClock } from '../laws/clock.ts'
-import { all, begun, enrolled, MNIST, put, putAll, remove } from '../suite/registry-world.ts'
+import { all, begun, enrolled, finish, MNIST, orderOf, put, putAll, remove } from '../suite/registry-world.ts'
 
 const DAY = 86_400_000
 let clock: HandClock
@@ -238,6 +239,54 @@ describe('what is lost', () => {
     await clock.pass(DAY)
     await pass()
     expect((await states()).slice(0, 2)).toEqual(['v0 partly lost 2', 'v1 partly lost 2'])
+  })
+
+  test('what lies at a place that nobody looks at any more is asked for as long as it can be', async () => {
+    bucket.versioned = false
+    await recorded({ a: 'one', b: 'two' })
+    const away = { location: parseLocation('s3://bucket/away/', '/') }
+    await putAll(registry, [put('a', 'one', { content: bucket.put('away/a', 'one') }), remove('b')], away)
+    expect(await states()).toEqual(['v0 unpinned', 'v1 unpinned'])
+    await pass()
+    expect(await states()).toEqual(['v0 unpinned', 'v1 unpinned'])
+    bucket.put('mnist/a', 'changed')
+    bucket.put('away/c', 'two')
+    await clock.pass(DAY)
+    await pass()
+    // The newest version has the bytes of `a`, too.
+    expect(await states()).toEqual(['v0 unpinned', 'v1 unpinned'])
+    bucket.remove('mnist/b')
+    await clock.pass(DAY)
+    await pass()
+    expect(await states()).toEqual(['v0 partly lost 1', 'v1 unpinned'])
+    await putAll(registry, [put('a', 'other', { content: bucket.put('away/a', 'other') })], away)
+    expect(await states()).toEqual(['v0 lost 2', 'v1 lost 1', 'v2 unpinned'])
+  })
+
+  test('what lies at such a place and cannot be asked for is as it was', async () => {
+    const at = (path: string): { location: Location } => ({ location: parseLocation(`file:///${path}/`, '/') })
+    await putAll(registry, [put('a', 'one'), put('b', 'two')], at('data'))
+    await putAll(registry, [put('a', 'three'), remove('b')], at('other'))
+    await pass()
+    expect(await states()).toEqual(['v0 unpinned', 'v1 unpinned'])
+    await putAll(registry, [put('a', 'four')], at('other'))
+    await pass()
+    expect(await states()).toEqual(['v0 unpinned', 'v1 lost 1', 'v2 unpinned'])
+    // Of the newest version nothing is left but what the one before it had.
+    for (const version of ['v2', 'v1']) await registry.removeVersion(MNIST, version, { spared: { aliased: false, used: false }, head: true }, clock.now())
+    expect(await states()).toEqual(['v0 unpinned'])
+  })
+
+  test('an object in the place of a prefix of its name leaves what lay under that, until it is a prefix again', async () => {
+    const order = { location: parseLocation('s3://bucket/data', '/') }
+    const looked = async (findings: readonly Finding[], lone: readonly string[]): Promise<string[]> => {
+      await finish(registry, await registry.beginPut(orderOf(order), clock.now()), findings, { lone })
+      return states()
+    }
+    await looked([put('a', 'one'), put('b', 'two')], [])
+    expect(await looked([put('data', 'three'), remove('a'), remove('b')], ['data'])).toEqual(['v0 unpinned', 'v1 unpinned'])
+    expect(await looked([put('data', 'four')], ['data'])).toEqual(['v0 unpinned', 'v1 lost 1', 'v2 unpinned'])
+    expect(await looked([remove('data'), put('a', 'one')], [])).toEqual(['v0 partly lost 1', 'v1 lost 1', 'v2 lost 1', 'v3 unpinned'])
   })
 
   test('files are never asked for, and found in the registry', async () => {

@@ -168,3 +168,25 @@ test('a file that grows without end: no version before max_wait, then one that n
   expect(last?.certificate.changedUnderLook).toEqual([])
   expect((await place.files(`${ART}:latest`)).map(({ path }) => path)).toContain('d/growing')
 }, 90_000)
+
+test('what a file held that never stops growing is lost, by the words of log, show and fsck, though the newest version keeps its entry', async () => {
+  fill(3)
+  // Reading it takes many times as long as it rests between two writes.
+  writeFileSync(join(disk, 'd', 'growing'), Buffer.alloc(64_000_000))
+  const daemon = place.run()
+  await says(daemon, /demo\/disk:v0 /, 30_000)
+  const growing = setInterval(() => appendFileSync(join(disk, 'd', 'growing'), 'more\n'), 5)
+  try {
+    writeFileSync(join(disk, 'd', 'still'), 'still')
+    await says(daemon, /demo\/disk:v1 /, 30_000)
+    const torn = await until(async () => (await place.log(ART)).find(({ restorability, certificate }) => certificate.changedUnderLook.length > 0 && restorability.state === 'partly lost'), (one) => one !== undefined, 40_000)
+    expect(torn).toMatchObject({ restorability: { lost: 1 }, certificate: { consistent: false } })
+    const { stdout } = await place.varve('show', `${ART}:${torn?.version}`)
+    expect(stdout).toMatch(/^restorable +partly lost: 1 of \d/m)
+    expect(stdout).toMatch(/^lost +d\/growing: it was /m)
+    expect(stdout).toMatch(/^consistent +not shown: each entry was there at some instant of the look, but for what moved under it/m)
+    expect(await place.varve('fsck')).toMatchObject({ exit: 0 })
+  } finally {
+    clearInterval(growing)
+  }
+}, 120_000)

@@ -13,7 +13,7 @@ import type { Store } from '../../src/storage/storage.ts'
 import { fileSite } from '../laws/site.ts'
 import { entriesOf, lookPartsOf, noting, realClock, registryWith, storesWith, versionsOf, World } from '../laws/world.ts'
 import { fell, going, tree } from '../storage/file/tree.ts'
-import { watchOf } from '../suite/registry-world.ts'
+import { MNIST, watchOf } from '../suite/registry-world.ts'
 
 afterEach(fell)
 
@@ -172,9 +172,35 @@ describe('what moves under a look', () => {
     expect(second).toMatchObject({ changes: { added: 1, modified: 1, removed: 0 }, certificate: { changedUnderLook: ['growing'], consistent: false } })
     const row = await world.registry.watchRow('mnist')
     expect((row?.generation ?? 0) > (row?.committedGeneration ?? 0)).toBe(true)
+    // What it held before has been written over, in the first version, too.
+    const states = async (): Promise<unknown> => (await world.versions()).map(({ restorability: { state, lost } }) => [state, lost])
+    expect(await states()).toEqual([['lost', 2], ['partly lost', 1]])
+    expect(await world.registry.losses(MNIST, 'v1', 10)).toEqual([{ path: 'growing', reason: 'overwritten', words: expect.stringMatching(/^it was written to whenever it was read/) }])
     world.memory.whileRead = () => undefined
     await world.clock.pass(60_000)
     expect(await world.recorded()).toEqual(world.lying())
+    expect(await states()).toEqual([['lost', 2], ['partly lost', 1], ['unpinned', 0]])
+    await world.stop()
+  })
+
+  test.each([['other', 1], ['torn', 0]] as const)('what was torn is there after all when it is read as it was recorded, and while something else holds it (%s)', async (path, lost) => {
+    const world = new World(FILES, { contentListed: false })
+    for (const [name, text] of [['copy', 'first'], ['torn', 'first'], ['other', 'second']] as const) world.memory.put(name, text)
+    await world.start()
+    await world.clock.pass(60_000)
+    const states = async (): Promise<unknown> => (await world.versions()).map(({ restorability }) => [restorability.state, restorability.lost])
+    let length = 10
+    world.memory.whileRead = (read) => {
+      if (read === path) world.memory.put(path, '.'.repeat(++length))
+    }
+    world.memory.put(path, '.')
+    await askWhole(world)
+    await world.clock.pass(world.watch.maxWaitMs + 10_000)
+    expect(await states()).toEqual([lost === 0 ? ['unpinned', 0] : ['partly lost', lost]])
+    world.memory.whileRead = () => undefined
+    world.memory.put(path, path === 'torn' ? 'first' : 'second')
+    await world.clock.pass(60_000)
+    expect([await states(), await world.recorded()]).toEqual([[['unpinned', 0]], world.lying()])
     await world.stop()
   })
 })
