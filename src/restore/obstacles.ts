@@ -1,13 +1,11 @@
 // What lies at a destination where an entry must come, and is no file: it must go first.
 import { lstatSync } from 'node:fs'
 import type { Stats } from 'node:fs'
-import type { Holding } from '../model/entry.ts'
 import { VarveError } from '../model/errors.ts'
 import { contentsOf } from './extras.ts'
 import type { Extra } from './extras.ts'
-import { ROOM } from './names.ts'
 import { count, named } from './said.ts'
-import type { GetWish, Parts, Step } from './terms.ts'
+import type { GetWish, Step } from './terms.ts'
 
 export interface Obstacle {
   readonly path: string
@@ -76,11 +74,4 @@ function failureOf(wish: GetWish, strange: readonly string[], standing: readonly
 /** The obstacle itself, or the files and empty folders that lie in it. */
 function partsOf(root: string, { path, what }: Obstacle): readonly Omit<Extra, 'ours'>[] {
   return what === 'a folder' ? contentsOf(root, `${path}/`) : [{ path, kind: 'file' }]
-}
-
-/** Of each, whether it or its source leads to another mount that may hang than the destination does. */
-export async function farAmong(holdings: readonly Holding[], root: string, farOf: Parts['farOf']): Promise<readonly boolean[]> {
-  const home = await farOf(root + ROOM)
-  const isFar = async (path: string): Promise<boolean> => ![undefined, home].includes(await farOf(path))
-  return Promise.all(holdings.map(async ({ path, location, key }) => (location.scheme === 'file' && (await isFar(key))) || isFar(root + path)))
 }
