@@ -86,6 +86,20 @@ export class Fetcher {
     }
   }
 
+  /** What the bytes of an entry must come to, as the first of `sources` that answers tells; undefined where none does. */
+  async told(holding: Holding, sources: readonly Source[]): Promise<Seal | undefined> {
+    const asking = this.#fromAny(holding, sources, async (reader, { key, wanted }) => {
+      const answer = await reader.open(key, { ...wanted, range: { from: 0, upTo: Math.min(1, holding.sizeBytes) } }, this.#signal)
+      const seal = await this.#sealOf(answer, holding, true)
+      await answer.bytes[Symbol.asyncIterator]().return?.()
+      return seal
+    })
+    return asking.catch((error: unknown) => {
+      if (error instanceof Unfetched) return undefined
+      throw error
+    })
+  }
+
   /** Tries each source, and what may be a matter of the moment three times. */
   async #fromAny<T>(holding: Holding, sources: readonly Source[], read: (reader: Reader, source: Source, again: boolean) => Promise<T>): Promise<T> {
     let failed = new Unfetched('removed', `${wordsOf({ ...holding, wanted: {} })} is not there any more`)

@@ -216,10 +216,13 @@ function* passThen(count: number): Generator<Lie | undefined> {
   yield* always('stall')
 }
 
-test('kill -9 in the middle: what was in place stays, a large object goes on from where it was, and the end is right', async () => {
+test.each([['one PUT', 'md5'], ['parts that differ in size', 'parts']])('kill -9 in the middle: what was in place stays, a large object of %s goes on from where it was, and the end is right', async (_, proof) => {
   await begin('minio', true)
   const large = patterned(64 * MIB, 1)
-  await owned.client.send(new PutObjectCommand({ Bucket: owned.bucket, Key: 'data/z/large', Body: large, ContentLength: large.length }))
+  const middling = patterned(11 * MIB, 2)
+  if (proof === 'md5') await owned.client.send(new PutObjectCommand({ Bucket: owned.bucket, Key: 'data/z/large', Body: large, ContentLength: large.length }))
+  else await multipart('data/z/large', large, 5 * MIB, 9 * MIB, 20 * MIB, 30 * MIB)
+  await multipart('data/s', middling, 5 * MIB, 6 * MIB)
   for (let at = 0; at < 50; at++) await owned.put(`data/s${at}`, `small ${at}`)
   const proxy = await throughLiar()
   await record()
@@ -231,15 +234,16 @@ test('kill -9 in the middle: what was in place stays, a large object goes on fro
   const gone = ended(child)
   const room = join(to('to'), '.varve-restore')
   const partial = (): number => (existsSync(room) ? readdirSync(room).filter((name) => name.endsWith('.part')).reduce((sum, name) => sum + readFileSync(join(room, name)).length, 0) : 0)
-  await until(() => [existsSync(join(to('to'), 's9')), partial()] as const, ([small, bytes]) => small && bytes >= 16 * MIB, 60_000)
+  await until(() => [['s', 's9'].every((name) => existsSync(join(to('to'), name))), partial()] as const, ([small, bytes]) => small && bytes >= 16 * MIB, 60_000)
   child.kill('SIGKILL')
   await gone
   expect([readFileSync(join(to('to'), 's9'), 'utf8'), existsSync(join(to('to'), 'z/large'))]).toEqual(['small 9', false])
   const before = proxy.passed()
   proxy.lie(/./, [])
   const { exit, steps } = await get('p/art:v0', 'to')
-  expect([exit, steps.find(({ path }) => path === 'z/large')]).toEqual([0, expect.objectContaining({ action: 'fetched', proof: 'md5' })])
-  expect(steps.filter(({ action }) => action === 'kept').length).toBe(50)
+  expect([exit, steps.find(({ path }) => path === 'z/large')]).toEqual([0, expect.objectContaining({ action: 'fetched', proof })])
+  expect(steps.filter(({ action }) => action === 'kept').length).toBe(51)
+  expect(readFileSync(join(to('to'), 's')).equals(middling)).toBe(true)
   expect(readFileSync(join(to('to'), 'z/large')).equals(large)).toBe(true)
   // At least the first pieces did not come again.
   expect(proxy.passed() - before).toBeLessThan(64 * MIB)
