@@ -2,6 +2,8 @@
 import type { Holding } from '../model/entry.ts'
 import { isFailure } from '../model/errors.ts'
 import type { CollectionName } from '../model/watch.ts'
+import { lookClosely } from './closely.ts'
+import type { Told } from './closely.ts'
 import { farAmong } from './far.ts'
 import type { Look, Way } from './local.ts'
 import type { Parts } from './terms.ts'
@@ -21,10 +23,11 @@ export interface Destination {
   readonly as: Way
   readonly threads: Threads
   readonly farOf: Parts['farOf']
+  readonly told: Told
 }
 
 /** Of `paths`, those at which lies, byte for byte, what one of the versions has there. */
-export async function broughtBy(registry: Parts['registry'], begun: readonly Begun[], paths: Iterable<string>, { root, as, threads, farOf }: Destination): Promise<ReadonlySet<string>> {
+export async function broughtBy(registry: Parts['registry'], begun: readonly Begun[], paths: Iterable<string>, { root, as, threads, farOf, told }: Destination): Promise<ReadonlySet<string>> {
   const open = new Set(paths)
   const brought = new Set<string>()
   for (const { version, ...collection } of begun) {
@@ -36,10 +39,10 @@ export async function broughtBy(registry: Parts['registry'], begun: readonly Beg
           const turn = asked.slice(at, at + LOOKED_AT_ONCE * threads.width)
           const batches = Array.from({ length: Math.ceil(turn.length / LOOKED_AT_ONCE) }, (_, i) => turn.slice(i * LOOKED_AT_ONCE, (i + 1) * LOOKED_AT_ONCE))
           await Promise.all(batches.map(async (batch) => {
-            const { outcomes } = await threads.run({
+            const { outcomes } = await lookClosely(threads, {
               kind: 'look', base: root, follow: false, digest: 'all', fingerprints: [], way: as, paths: batch.map(({ path }) => path), sizes: batch.map(({ sizeBytes }) => sizeBytes),
               seals: batch.map((holding) => sealOf(holding)), sources: batch.map(sourceOf), far: await farAmong(batch, root, farOf),
-            })
+            }, batch, told)
             for (const [i, { path }] of batch.entries())
               if (OURS.includes(outcomes[i] as Look)) {
                 open.delete(path)

@@ -9,7 +9,7 @@ import { isPassing, pause, TRIES } from './patience.ts'
 import { storeReason } from './plan.ts'
 import { wordsOf } from './readers.ts'
 import type { Readers, Source } from './readers.ts'
-import { proverOf, sealOf } from './verify.ts'
+import { etagOf, proverOf, sealOf } from './verify.ts'
 import type { Proof, Seal } from './verify.ts'
 
 /** What one piece of a large object has. */
@@ -64,16 +64,16 @@ export class Fetcher {
 
   /** The bytes of an entry, whole and verified, from the first of `sources` that has them. Throws Unfetched. */
   async whole(holding: Holding, sources: readonly Source[]): Promise<Fetched & { readonly bytes: Uint8Array }> {
-    return this.#fromAny(holding, sources, async (reader, source) => {
+    return this.#fromAny(holding, sources, async (reader, source, again) => {
       const chunks: Uint8Array[] = []
-      const proof = await this.#stream(reader, holding, source, (chunk) => void chunks.push(chunk))
+      const proof = await this.#stream(reader, holding, source, again, (chunk) => void chunks.push(chunk))
       return { source, proof, bytes: chunks.length === 1 ? (chunks[0] as Uint8Array) : Buffer.concat(chunks) }
     })
   }
 
   /** Reads and verifies the bytes, and keeps none. Throws Unfetched. */
   async only(holding: Holding, sources: readonly Source[]): Promise<Fetched> {
-    return this.#fromAny(holding, sources, async (reader, source) => ({ source, proof: await this.#stream(reader, holding, source, () => undefined) }))
+    return this.#fromAny(holding, sources, async (reader, source, again) => ({ source, proof: await this.#stream(reader, holding, source, again, () => undefined) }))
   }
 
   /** The same into `to.file`, in pieces at once, going on from what the file has of an earlier try. `pour` is done by one thread. Throws Unfetched. */
@@ -84,6 +84,20 @@ export class Fetcher {
     } finally {
       this.#large--
     }
+  }
+
+  /** What the bytes of an entry must come to, as the first of `sources` that answers tells; undefined where none does. */
+  async told(holding: Holding, sources: readonly Source[]): Promise<Seal | undefined> {
+    const asking = this.#fromAny(holding, sources, async (reader, { key, wanted }) => {
+      const answer = await reader.open(key, { ...wanted, range: { from: 0, upTo: Math.min(1, holding.sizeBytes) } }, this.#signal)
+      const seal = await this.#sealOf(answer, holding, true)
+      await answer.bytes[Symbol.asyncIterator]().return?.()
+      return seal
+    })
+    return asking.catch((error: unknown) => {
+      if (error instanceof Unfetched) return undefined
+      throw error
+    })
   }
 
   /** Tries each source, and what may be a matter of the moment three times. */
@@ -104,9 +118,9 @@ export class Fetcher {
   }
 
   /** One request, in the order of the bytes. */
-  async #stream(reader: Reader, holding: Holding, source: Source, keep: (chunk: Uint8Array) => void): Promise<Proof> {
+  async #stream(reader: Reader, holding: Holding, source: Source, again: boolean, keep: (chunk: Uint8Array) => void): Promise<Proof> {
     const answer = await reader.open(source.key, source.wanted, this.#signal)
-    const seal = await this.#sealOf(answer, holding)
+    const seal = await this.#sealOf(answer, holding, again)
     const prover = seal === undefined ? undefined : await proverOf(seal)
     let total = 0
     for await (const chunk of answer.bytes) {
@@ -115,27 +129,34 @@ export class Fetcher {
       total += chunk.length
       this.#came(chunk.length)
     }
-    if (total !== holding.sizeBytes || (prover !== undefined && !(await prover.holds()))) throw new Wrong(`of ${wordsOf(source)} other bytes came than were recorded`)
-    return seal?.by ?? 'store'
+    const right = prover === undefined || (await prover.holds())
+    if (total !== holding.sizeBytes || !(right || (again && isByWord(seal, answer, holding)))) throw new Wrong(`of ${wordsOf(source)} other bytes came than were recorded`)
+    return right ? (seal?.by ?? 'store') : 'store'
   }
 
-  /** What the bytes of `answer` must come to. Throws Wrong when it cannot be what was recorded. */
-  async #sealOf(answer: Bytes, holding: Holding): Promise<Seal | undefined> {
+  /** What the bytes of `answer` must come to. Throws Wrong when it cannot be what was recorded. `again`: what a store tells in few words did not do. */
+  async #sealOf(answer: Bytes, holding: Holding, again: boolean): Promise<Seal | undefined> {
     const refuse = async (words: string): Promise<never> => {
       await answer.bytes[Symbol.asyncIterator]().return?.()
       throw new Wrong(words)
     }
     if (answer.sizeBytes !== holding.sizeBytes) return refuse(`${answer.sizeBytes} bytes are there, ${holding.sizeBytes} were recorded`)
     let seal = sealOf(holding, answer.opaque)
-    if (answer.partBytes !== undefined && !answer.opaque && (seal?.by === 'parts' ? seal.partBytes?.length !== 1 : seal === undefined || seal.by.startsWith('crc')) && /-\d+$/.test(holding.content.etag ?? ''))
-      seal = sealOf(holding, false, await answer.partBytes(this.#signal))
+    const etag = etagOf(holding.content)
+    if (!answer.opaque && (seal === undefined || seal.guessed === true || seal.by.startsWith('crc')) && /-\d+$/.test(etag)) {
+      // The parts of another object are not those of the recorded one.
+      const told = answer.content?.etag === etag ? await answer.partBytes?.(this.#signal, again) : undefined
+      const checksums = told === undefined && bears(answer, holding) ? answer.content?.checksums : undefined
+      seal = sealOf({ ...holding, content: { ...holding.content, checksums: { ...checksums, ...holding.content.checksums } } }, false, told)
+    }
     if (seal === undefined && !bears(answer, holding)) return refuse('nothing over the bytes is recorded, and the answer does not bear what was')
     return seal
   }
 
   async #inPieces(reader: Reader, holding: Holding, source: Source, to: Pouring, pour: Pour, resume: boolean): Promise<Proof> {
     const first = await this.#piece(reader, source, 0, holding.sizeBytes)
-    const seal = await this.#sealOf(first, holding)
+    const seal = await this.#sealOf(first, holding, !resume)
+    const byWord = isByWord(seal, first, holding)
     const { lengthBytes = 0 } = await pour({ kind: 'begin', ...to, resume: resume && seal !== undefined, seal })
     // More than the whole is of another file.
     const from = lengthBytes > holding.sizeBytes ? undefined : lengthBytes
@@ -148,7 +169,7 @@ export class Fetcher {
       while (next < holding.sizeBytes && ahead.length < PIECES_AT_ONCE / this.#large) {
         const at = next
         next = Math.min(at + PIECE_BYTES, holding.sizeBytes)
-        const piece = at === 0 ? this.#chunks(first) : this.#pieceBytes(reader, holding, source, at, seal)
+        const piece = at === 0 ? this.#chunks(first) : this.#pieceBytes(reader, holding, source, at, byWord)
         piece.catch(() => undefined)
         ahead.push(piece)
       }
@@ -164,8 +185,9 @@ export class Fetcher {
     }
     await pouring
     if ((await pour({ kind: 'end' })).holds === true) return seal?.by ?? 'store'
-    // What was there before may be of another try: then all of it is fetched anew, and that is no failure of the store.
+    // What was there before may be of another try, or the parts not alike that were taken to be: then all of it is fetched anew, and that is no failure of the store.
     if (from !== undefined && from > 0) return this.#inPieces(reader, holding, source, to, pour, false)
+    if (byWord && !resume) return 'store'
     throw new Wrong(`of ${wordsOf(source)} other bytes came than were recorded`)
   }
 
@@ -174,11 +196,11 @@ export class Fetcher {
   }
 
   /** A piece is asked for again by itself: the others need not be, and what fails of it in all the tries is not tried again as part of the whole. Throws Unfetched. */
-  async #pieceBytes(reader: Reader, holding: Holding, source: Source, from: number, seal: Seal | undefined): Promise<readonly Uint8Array<ArrayBuffer>[]> {
+  async #pieceBytes(reader: Reader, holding: Holding, source: Source, from: number, byWord: boolean): Promise<readonly Uint8Array<ArrayBuffer>[]> {
     for (let tries = 1; ; tries++) {
       try {
         const answer = await this.#piece(reader, source, from, holding.sizeBytes)
-        if (answer.sizeBytes !== holding.sizeBytes || (seal === undefined && !bears(answer, holding))) throw new Wrong(`${wordsOf(source)} is another object now`)
+        if (answer.sizeBytes !== holding.sizeBytes || (byWord && !bears(answer, holding))) throw new Wrong(`${wordsOf(source)} is another object now`)
         return await this.#chunks(answer)
       } catch (error) {
         if (this.#signal.aborted || !(isFailure(error, 'STORAGE_UNAVAILABLE') || isFailure(error, 'STORAGE_INVALID'))) throw error
@@ -205,6 +227,11 @@ function bears({ content }: Bytes, holding: Holding): boolean {
   if (content === undefined) return false
   if (content.pin !== undefined && (content.pin === recorded.pin || content.pin === latestPin)) return true
   return content.digest === recorded.digest || (content.etag !== undefined && content.etag === recorded.etag)
+}
+
+/** True when the store's word may do, for what is recorded over the bytes tells nothing when it does not fit: a guess that fits is a proof, one that does not is none against them. */
+function isByWord(seal: Seal | undefined, answer: Bytes, holding: Holding): boolean {
+  return (seal === undefined || seal.guessed === true) && bears(answer, holding)
 }
 
 function unfetched(error: unknown, holding: Holding, source: Source): Unfetched {

@@ -31,6 +31,7 @@ import type { Room } from './room.ts'
 import { count, named } from './said.ts'
 import { Shelf } from './shelf.ts'
 import { Threads } from './threads.ts'
+import type { Seal } from './verify.ts'
 import { weigh } from './weigh.ts'
 import type { Scales, Weighed } from './weigh.ts'
 
@@ -191,14 +192,15 @@ class Getting {
   async #weigh(root: string, known: Pick<Scales, 'fresh' | 'trusted' | 'believed'>, room: Room | undefined): Promise<Weighed> {
     const folding = room?.folding ?? foldingOf(root)
     const found = this.#wish.delete && !known.fresh ? await extrasOf(root, this.#pages, this.#receipt, folding) : []
+    const told = async (holding: Holding): Promise<Seal | undefined> => this.#quiet().told(holding, await this.#planner.own(holding))
     const weighed = await weigh({
       ...known, pages: this.#pages, planner: this.#planner, threads: this.#threads, wish: this.#wish, root, receipt: this.#receipt, folding,
-      keep: (at, fingerprint) => this.#shelf.put(at, fingerprint), farOf: this.#parts.farOf, progress: this.#parts.progress, prove: (holding, sources) => this.#prove(holding, sources),
+      keep: (at, fingerprint) => this.#shelf.put(at, fingerprint), farOf: this.#parts.farOf, progress: this.#parts.progress, told, prove: (holding, sources) => this.#prove(holding, sources),
     }, this.#signal)
     refuseRemote(weighed.remote, this.#wish.as)
     this.#refuseOwn(root, weighed)
     const strange = this.#wish.force ? [] : [...weighed.foreign, ...found.flatMap(({ path, ours }) => (ours ? [] : [path]))]
-    const brought = await broughtBy(this.#parts.registry, strange.length === 0 ? [] : this.#receipt.begun(), strange, { root, as: this.#wish.as, threads: this.#threads, farOf: this.#parts.farOf })
+    const brought = await broughtBy(this.#parts.registry, strange.length === 0 ? [] : this.#receipt.begun(), strange, { root, as: this.#wish.as, threads: this.#threads, farOf: this.#parts.farOf, told })
     const extras = found.map((extra) => ({ ...extra, ours: extra.ours || brought.has(extra.path) }))
     this.#clearance = clearanceOf(root, this.#wish, weighed.foreign.filter((path) => !brought.has(path)), weighed.obstacles, extras)
     const { going, conflict } = this.#clearance
@@ -217,9 +219,13 @@ class Getting {
         throw new VarveError('DESTINATION_REFUSED', `of bytes of ${this.#name()} the last known copy is ${source.key}, in the destination itself`, { hint: 'nothing was written: name another destination' })
   }
 
+  /** What it reads comes to nowhere. */
+  #quiet(): Fetcher {
+    return new Fetcher(this.#readers, this.#parts.clock, this.#signal, () => undefined)
+  }
+
   async #prove(holding: Holding, sources: readonly Source[]): Promise<Unfetched | undefined> {
-    const fetcher = new Fetcher(this.#readers, this.#parts.clock, this.#signal, () => undefined)
-    return fetcher.only(holding, sources).then(() => undefined, (error: unknown) => {
+    return this.#quiet().only(holding, sources).then(() => undefined, (error: unknown) => {
       if (error instanceof Unfetched) return error
       throw error
     })

@@ -139,8 +139,8 @@ function opened(file: string, place: string, flags: number): number {
 }
 
 async function writtenProverOf(seal: Seal, fd: number): Promise<Prover> {
-  const [partBytes = 0, ...others] = seal.partBytes ?? []
-  const inLanes = seal.by === 'parts' && others.length === 0 && partBytes <= PART_MOST_BYTES
+  const [[partBytes = 0, ...differing] = [], ...others] = seal.partBytes ?? []
+  const inLanes = seal.by === 'parts' && differing.length === 0 && others.length === 0 && partBytes <= PART_MOST_BYTES
   return inLanes ? new Prover(seal, writtenParts(fd, partBytes)) : proverOf(seal)
 }
 
@@ -212,7 +212,8 @@ async function lookAtFile(task: LookTask, at: number, path: string, seen: BigInt
   const right = await digestFile(path, size, seal)
   // What moved while it was read is not what the digest tells of.
   const after = statSync(path, STAT)
-  return right && after !== undefined && fingerprintOf(after) === fingerprint ? ['right', fingerprint] : ['wrong', fingerprint]
+  if (after === undefined || fingerprintOf(after) !== fingerprint) return ['wrong', fingerprint]
+  return [right ? 'right' : seal.guessed === true ? 'unknown' : 'wrong', fingerprint]
 }
 
 /** A symbolic link at a destination: its fingerprint is that of what it leads to. */

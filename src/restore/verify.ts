@@ -4,7 +4,7 @@ import { crc32 } from 'node:zlib'
 import type { Hash } from 'node:crypto'
 import type { Content, Holding } from '../model/entry.ts'
 
-/** By what bytes were proven. `parts`: an S3 ETag over the MD5s of parts. `store`: nothing over the bytes is recorded, and the answer that bore them bore the recorded pin or ETag. */
+/** By what bytes were proven. `parts`: an S3 ETag over the MD5s of parts. `store`: nothing over the bytes is recorded that could be computed, and the answer that bore them bore the recorded pin or ETag. */
 export type Proof = 'sha256' | 'md5' | 'sha1' | 'parts' | 'crc64nvme' | 'crc32c' | 'crc32' | 'store'
 
 /** A digest that was recorded over the bytes. */
@@ -12,23 +12,33 @@ export interface Seal {
   readonly by: Exclude<Proof, 'store'>
   /** MD5 in hex, checksums in base64, of parts the ETag. */
   readonly value: string
-  /** The sizes that the parts may have had. */
-  readonly partBytes?: readonly number[]
+  /** What sizes the parts may have had, the likeliest first: each from the first part on, of which the only one repeats to the end. */
+  readonly partBytes?: readonly (readonly number[])[]
+  /** The sizes are such as are usual, told by nobody: bytes that do not come to it may be right. */
+  readonly guessed?: true
 }
 
 /**
  * What is recorded over the bytes of `holding`, the strongest first; undefined when there is nothing. `opaque`: the store says that the ETag is no digest. The ETag of a web server
- * proves nothing, whatever it looks like. `partBytes` is what the store tells of the parts.
+ * proves nothing, whatever it looks like. `told` is what the store tells of the parts. Sizes that are guessed come last: all else tells what is wrong, too.
  */
-export function sealOf(holding: Pick<Holding, 'content' | 'sizeBytes' | 'location'>, opaque = false, partBytes?: number): Seal | undefined {
+export function sealOf(holding: Pick<Holding, 'content' | 'sizeBytes' | 'location'>, opaque = false, told?: readonly number[]): Seal | undefined {
   const { content, sizeBytes, location } = holding
   const { checksums = {} } = content
   const recorded = (by: 'sha256' | 'sha1' | 'crc64nvme' | 'crc32c' | 'crc32'): Seal | undefined => (checksums[by] === undefined ? undefined : { by, value: checksums[by] })
-  const etag = location.scheme === 's3' && !opaque ? (content.etag ?? /^etag:(.*)$/s.exec(content.digest)?.[1] ?? '') : ''
+  const etag = location.scheme === 's3' && !opaque ? etagOf(content) : ''
   const md5 = md5Of(content) ?? (/^[0-9a-f]{32}$/.test(etag) ? etag : undefined)
-  const sizes = /^[0-9a-f]{32}-\d+$/.test(etag) ? partSizes(sizeBytes, Number(etag.slice(33)), partBytes) : []
+  const count = /^[0-9a-f]{32}-\d+$/.test(etag) ? Number(etag.slice(33)) : 0
+  const known = count === 1 ? [Math.max(1, sizeBytes)] : count > 1 ? told : undefined
+  const guesses = partSizes(sizeBytes, count).map((size) => [size])
   return recorded('sha256') ?? (md5 === undefined ? undefined : { by: 'md5', value: md5 }) ?? recorded('sha1')
-    ?? (sizes.length > 0 ? { by: 'parts', value: etag, partBytes: sizes } : undefined) ?? recorded('crc64nvme') ?? recorded('crc32c') ?? recorded('crc32')
+    ?? (known === undefined ? undefined : { by: 'parts', value: etag, partBytes: [known] }) ?? recorded('crc64nvme') ?? recorded('crc32c') ?? recorded('crc32')
+    ?? (guesses.length > 0 ? { by: 'parts', value: etag, partBytes: guesses, guessed: true } : undefined)
+}
+
+/** Empty: none is recorded. */
+export function etagOf({ etag, digest }: Content): string {
+  return etag ?? /^etag:(.*)$/s.exec(digest)?.[1] ?? ''
 }
 
 /** An MD5 that is no ETag, in hex. */
@@ -44,10 +54,9 @@ const USUAL = [8, 16, 5, 64, 15, 10, 32, 100, 128, 50, 20, 25, 6, 256, 512, 1024
 const SIZES_MOST = 8
 
 /** The sizes of part of which `count` make up `sizeBytes`, the likeliest first. */
-function partSizes(sizeBytes: number, count: number, told: number | undefined): readonly number[] {
-  const fits = (size: number): boolean => size > 0 && Math.max(1, Math.ceil(sizeBytes / size)) === count
-  if (told !== undefined && fits(told)) return [told]
-  if (count === 1) return [Math.max(1, sizeBytes)]
+function partSizes(sizeBytes: number, count: number): readonly number[] {
+  if (count < 2) return []
+  const fits = (size: number): boolean => size > 0 && Math.ceil(sizeBytes / size) === count
   const least = Math.ceil(sizeBytes / count)
   const whole = Math.ceil(least / MIB)
   // Sizes that were computed from the object's own: the least that does, plainly or rounded up to MiB.
@@ -110,7 +119,7 @@ const plainCrc: Way = () => {
 }
 
 const inParts: Way = ({ partBytes = [] }) => {
-  const sizes = partBytes.map((size) => new Parts(size))
+  const sizes = partBytes.map((one) => new Parts(one))
   return { update: (bytes) => sizes.forEach((parts) => parts.update(bytes)), found: async () => sizes.map((parts) => parts.etag()) }
 }
 
@@ -121,19 +130,19 @@ const WAYS: Readonly<Record<Seal['by'], Way>> = {
 
 /** The ETag of a multipart upload: the MD5 of the MD5s of its parts, and their number. */
 class Parts {
-  readonly #size: number
+  readonly #sizes: readonly number[]
   readonly #digests: Buffer[] = []
   #part: Hash = createHash('md5')
   #filled = 0
 
-  constructor(size: number) {
-    this.#size = size
+  constructor(sizes: readonly number[]) {
+    this.#sizes = sizes
   }
 
   update(bytes: Uint8Array): void {
     for (let at = 0; at < bytes.length; ) {
-      if (this.#filled === this.#size) this.#end()
-      const some = bytes.subarray(at, at + this.#size - this.#filled)
+      while (this.#filled === this.#size()) this.#end()
+      const some = bytes.subarray(at, at + this.#size() - this.#filled)
       this.#part.update(some)
       this.#filled += some.length
       at += some.length
@@ -142,7 +151,15 @@ class Parts {
 
   etag(): string {
     this.#end()
+    // The last may be empty.
+    while (this.#digests.length < this.#sizes.length) this.#end()
     return `${createHash('md5').update(Buffer.concat(this.#digests)).digest('hex')}-${this.#digests.length}`
+  }
+
+  /** Of the part that is being filled. */
+  #size(): number {
+    const { length } = this.#sizes
+    return (length === 1 ? this.#sizes[0] : this.#sizes[this.#digests.length]) ?? Infinity
   }
 
   #end(): void {

@@ -3,6 +3,8 @@ import { identityOf } from '../model/entry.ts'
 import type { Holding } from '../model/entry.ts'
 import type { Loss } from '../model/errors.ts'
 import { directoryOf } from '../model/location.ts'
+import { lookClosely } from './closely.ts'
+import type { Told } from './closely.ts'
 import { farAmong } from './far.ts'
 import type { Unfetched } from './fetch.ts'
 import type { Look } from './local.ts'
@@ -62,6 +64,7 @@ export interface Scales {
   readonly keep: (at: number, fingerprint: string) => Promise<void>
   readonly farOf: Parts['farOf']
   readonly progress: (done: Progress) => void
+  readonly told: Told
   /** Reads the bytes of an entry from where only they can tell whether they are the recorded ones; undefined when they are, else why not. */
   readonly prove: (holding: Holding, sources: readonly Source[]) => Promise<Unfetched | undefined>
 }
@@ -163,14 +166,14 @@ class Weighing {
   }
 
   async #look(from: number, holdings: readonly Holding[], batch: readonly { readonly i: number; readonly kept: Kept | undefined }[], needed: number[], fingerprints: Map<number, string>): Promise<void> {
-    const { wish, root, threads, believed } = this.#scales
+    const { wish, root, threads, believed, told } = this.#scales
     const of = batch.map(({ i }) => holdings[i] as Holding)
-    const { outcomes, fingerprints: seen } = await threads.run({
+    const { outcomes, fingerprints: seen } = await lookClosely(threads, {
       kind: 'look', base: root, paths: of.map(({ path }) => path), sizes: of.map(({ sizeBytes }) => sizeBytes),
       fingerprints: batch.map(({ kept }, at) => (believed && kept !== undefined && holds(kept, of[at] as Holding) ? kept.fingerprint : '')),
       seals: of.map((holding) => sealOf(holding)), digest: wish.deep ? 'all' : 'differing', follow: false,
       far: await farAmong(of, root, this.#scales.farOf), way: wish.as, sources: of.map(({ location, key }) => (location.scheme === 'file' ? key : '')), hard: batch.map(({ kept }) => kept?.way === 'hardlink'),
-    })
+    }, of, told)
     for (const [at, { i, kept }] of batch.entries()) {
       const [outcome, fingerprint, holding] = [outcomes[at] as Look, seen[at] as string, of[at] as Holding]
       const ours = kept !== undefined && isOurs(kept, fingerprint)

@@ -183,8 +183,11 @@ export interface Bytes {
    * to the end calls `return` (a `for await` that is left does), which ends the connection. The memory of a chunk is the reader's own: it may give it away.
    */
   readonly bytes: AsyncIterable<Uint8Array>
-  /** S3, of a multipart object whose store tells it: the size of its first part, of which all but the last are. Asked only when called. */
-  partBytes?(signal: AbortSignal): Promise<number | undefined>
+  /**
+   * S3, of a multipart object: the sizes of its parts, of which an only one is that of all but the last; undefined where the store does not tell them. Asked only when called; with `each`
+   * of every part, else parts that look alike by the first and the last are taken to be alike.
+   */
+  partBytes?(signal: AbortSignal, each: boolean): Promise<readonly number[] | undefined>
 }
 
 /** A hint: it may be late, doubled, out of order or wrong. It says only where to look. */

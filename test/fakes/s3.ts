@@ -32,7 +32,7 @@ export interface How {
   /** A copy of what is archived lies ready. */
   readonly restored?: boolean
   readonly encryption?: string
-  readonly partBytes?: number
+  readonly partBytes?: number | readonly number[]
 }
 
 const FROZEN = ['GLACIER', 'DEEP_ARCHIVE']
@@ -141,7 +141,9 @@ export class FakeS3 {
     const { etag, bytes, how: { partBytes } } = version
     if (mismatches(request, etag)) return fail(request, response, 412, 'PreconditionFailed')
     const parts = /-(\d+)$/.exec(etag)?.[1]
-    const part = query.has('partNumber') && partBytes !== undefined ? { 'content-length': `${partBytes}`, ...(parts !== undefined && { 'x-amz-mp-parts-count': parts }) } : {}
+    const number = Number(query.get('partNumber'))
+    const length = typeof partBytes === 'number' ? Math.min(partBytes, bytes.length - (number - 1) * partBytes) : partBytes?.[number - 1]
+    const part = number > 0 && length !== undefined && length >= 0 ? { 'content-length': `${length}`, ...(parts !== undefined && { 'x-amz-mp-parts-count': parts }) } : {}
     response.writeHead(200, { ...this.#shown(version, request), 'content-length': `${bytes.length}`, ...part }).end()
   }
 

@@ -13,7 +13,7 @@ function holdingOf(content: Content, sizeBytes: number, uri = 's3://bucket/p/'):
   return { path: 'a', sizeBytes, content, location: parseLocation(uri, '/'), key: 'p/a' }
 }
 
-async function proves(holding: Holding, bytes: Buffer, told?: number): Promise<readonly [Proof | undefined, boolean]> {
+async function proves(holding: Holding, bytes: Buffer, told?: readonly number[]): Promise<readonly [Proof | undefined, boolean]> {
   const seal = sealOf(holding, false, told)
   if (seal === undefined) return [undefined, false]
   const prover = await proverOf(seal)
@@ -53,6 +53,22 @@ test.each([[5 * MIB, 12 * MIB + 7], [8 * MIB, 16 * MIB], [8 * MIB, 17 * MIB + 1]
   const etag = `${createHash('md5').update(Buffer.concat(digests)).digest('hex')}-${digests.length}`
   const holding = holdingOf({ digest: `etag:${etag}`, etag }, sizeBytes)
   expect(await proves(holding, bytes)).toEqual(['parts', true])
-  expect(await proves(holding, bytes, partBytes)).toEqual(['parts', true])
+  expect(await proves(holding, bytes, [partBytes])).toEqual(['parts', true])
   if (sizeBytes > 0) expect(await proves(holding, Buffer.concat([Buffer.from([1]), bytes.subarray(1)]))).toEqual(['parts', false])
+})
+
+test.each([[[5 * MIB, 6 * MIB]], [[6 * MIB, 5 * MIB, 1]], [[5 * MIB, 7 * MIB, 3 * MIB]], [[5 * MIB, 0]], [[5 * MIB, 6 * MIB, 0]], [[3, 1, 1, 700_000, 2]]])('parts of %j bytes are proven when they are told, and are not called wrong when they are not', async (sizes) => {
+  const bytes = Buffer.alloc(sizes.reduce((sum, size) => sum + size))
+  for (let at = 0; at + 4 <= bytes.length; at += 4_096) bytes.writeUInt32LE(at, at)
+  let at = 0
+  const digests = sizes.map((size) => createHash('md5').update(bytes.subarray(at, (at += size))).digest())
+  const etag = `${createHash('md5').update(Buffer.concat(digests)).digest('hex')}-${sizes.length}`
+  const holding = holdingOf({ digest: `etag:${etag}`, etag }, bytes.length)
+  expect(await proves(holding, bytes, sizes)).toEqual(['parts', true])
+  expect(await proves(holding, Buffer.concat([Buffer.from([1]), bytes.subarray(1)]), sizes)).toEqual(['parts', false])
+  expect(await proves(holding, Buffer.concat([bytes, Buffer.from([1])]), sizes)).toEqual(['parts', false])
+  const seal = sealOf(holding)
+  expect(seal === undefined || seal.guessed === true).toBe(true)
+  // What was recorded over all of it is sure.
+  expect(sealOf(holdingOf({ digest: `etag:${etag}`, etag, checksums: { crc32: 'AAAA' } }, bytes.length))).toEqual({ by: 'crc32', value: 'AAAA' })
 })

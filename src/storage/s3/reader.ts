@@ -5,10 +5,12 @@ import { formatLocation, formatReference } from '../../model/location.ts'
 import type { Location } from '../../model/location.ts'
 import type { S3Access } from '../../model/watch.ts'
 import { bytesOf, partOfWhole, rangeHeader, shownRange } from '../body.ts'
+import { someAtOnce } from '../some.ts'
 import { standingOf } from '../standing.ts'
 import type { Shown } from '../standing.ts'
 import type { Bytes, Held, Reader, Standing, Wanted } from '../storage.ts'
 import { Bucket } from './bucket.ts'
+import type { Which } from './bucket.ts'
 import { connectS3, forBodies } from './config.ts'
 import { awsFailure, isRefused, openFailure, statusOf } from './failures.ts'
 import { pinOf } from './list.ts'
@@ -18,6 +20,10 @@ import { checksumsOf, explain, withChecksums } from './read.ts'
 const PAGE = 1_000
 // Few keys have more versions than this, and what follows belongs to longer keys.
 const VERSIONS_PAGE = 100
+// As S3 has it.
+const PARTS_MOST = 10_000
+// A HEAD takes some 15 ms.
+const PARTS_AT_ONCE = 16
 // Classes whose bytes must be thawed. All others answer at once, tiers of MinIO and of Ceph among them.
 export const FROZEN: ReadonlySet<string> = new Set(['GLACIER', 'DEEP_ARCHIVE'])
 // Only a HEAD tells whether its object lies in an archive tier.
@@ -85,7 +91,7 @@ class S3Reader implements Reader {
       return {
         sizeBytes, content, opaque: isOpaque(answer),
         bytes: bytesOf(body, part, place, (error) => awsFailure(error, place, 's3:GetObject'), signal, this.#silentMs),
-        ...(content.etag?.includes('-') === true && { partBytes: (either: AbortSignal) => this.#partBytes(key, { ...which, IfMatch: `"${content.etag}"` }, { sizeBytes, etag: content.etag as string }, either) }),
+        ...(content.etag?.includes('-') === true && { partBytes: (either: AbortSignal, each: boolean) => this.#partBytes(key, { ...which, IfMatch: `"${content.etag}"` }, { sizeBytes, etag: content.etag as string }, either, each) }),
       }
     } catch (error) {
       body.on('error', () => undefined).destroy()
@@ -165,12 +171,28 @@ class S3Reader implements Reader {
     return { ...heldOf(row), ...(archived !== undefined && { archived }) }
   }
 
-  /** The size of the first part, where the number of parts is what it makes of the whole. */
-  async #partBytes(key: string, which: ReturnType<typeof whichOf>, whole: { readonly sizeBytes: number; readonly etag: string }, signal: AbortSignal): Promise<number | undefined> {
-    const parts = Number(whole.etag.slice(whole.etag.indexOf('-') + 1))
+  /** As `Bytes.partBytes`. */
+  async #partBytes(key: string, which: Which, { sizeBytes, etag }: { readonly sizeBytes: number; readonly etag: string }, signal: AbortSignal, each: boolean): Promise<readonly number[] | undefined> {
+    const count = Number(etag.slice(etag.indexOf('-') + 1))
+    const tell = async (PartNumber: number, either: AbortSignal): Promise<number | undefined> => {
+      const head = await this.#bucket.head(key, false, either, { ...which, PartNumber })
+      return head.ETag?.replaceAll('"', '') === etag && (head.PartsCount ?? count) === count ? head.ContentLength : undefined
+    }
     try {
-      const { ContentLength: length = 0, PartsCount: count = parts } = await this.#bucket.head(key, false, signal, { ...which, PartNumber: 1 })
-      return length > 0 && count === parts && Math.ceil(whole.sizeBytes / length) === parts ? length : undefined
+      const first = (await tell(1, signal)) ?? 0
+      // The whole, whatever the number, tells nothing.
+      if (first === 0 || count > PARTS_MOST || (first >= sizeBytes && count > 1)) return undefined
+      const last = sizeBytes - (count - 1) * first
+      const alike = last > 0 && last <= first
+      if (alike && (count <= 2 || (!each && (await tell(count, signal)) === last))) return [first]
+      const sizes = [first]
+      let total = first
+      for await (const size of someAtOnce(Array.from({ length: count - 1 }, (_, at) => at + 2), PARTS_AT_ONCE, tell, signal)) {
+        if (size === undefined || (total += size) > sizeBytes) return undefined
+        sizes.push(size)
+      }
+      if (total !== sizeBytes) return undefined
+      return alike && sizes.every((size, at) => size === first || at === count - 1) ? [first] : sizes
     } catch (error) {
       signal.throwIfAborted()
       const failure = openFailure(error, formatReference(this.#location, key), which.VersionId !== undefined)

@@ -141,18 +141,27 @@ test('checksums over the whole object are told, and not looked at here; those ov
   await bytesOf(composite)
 })
 
-test('the size of a part is told where it makes as many parts as the ETag says', async () => {
-  const tell = async (etag: string, partBytes: number): Promise<number | undefined> => {
+test('the sizes of parts are told where they make up the whole, in as many parts as the ETag says', async () => {
+  const tell = async (etag: string, partBytes: number | readonly number[], each = false): Promise<readonly number[] | undefined> => {
     fake.put('d/a', randomBytes(25), etag, { partBytes })
     const opened = await reader.open('d/a', {}, going)
     await bytesOf(opened)
-    return opened.partBytes?.(going)
+    return opened.partBytes?.(going, each)
   }
-  expect(await tell(`${'a'.repeat(32)}-3`, 10)).toBe(10)
-  expect(await tell(`${'a'.repeat(32)}-1`, 25)).toBe(25)
+  expect(await tell(`${'a'.repeat(32)}-3`, 10)).toEqual([10])
+  expect(await tell(`${'a'.repeat(32)}-1`, 25)).toEqual([25])
   // It answers with the whole, whatever the number: that tells nothing.
   expect(await tell(`${'a'.repeat(32)}-3`, 25)).toBe(undefined)
   expect(await tell('a'.repeat(32), 10)).toBe(undefined)
+  const of = (sizes: readonly number[], each = false): ReturnType<typeof tell> => tell(`${'a'.repeat(32)}-${sizes.length}`, sizes, each)
+  for (const sizes of [[10, 15], [15, 9, 1], [9, 9, 7], [9, 7, 9], [25 - 7, 7, 0], [1, ...Array<number>(24).fill(1)]]) {
+    const told = sizes.slice(1, -1).every((size) => size === sizes[0]) && (sizes[0] as number) >= (sizes.at(-1) as number) && sizes.at(-1) !== 0 ? sizes.slice(0, 1) : sizes
+    expect(await of(sizes)).toEqual(told)
+  }
+  // What looks alike by the first and the last is found out when each is asked for.
+  expect([await of([7, 9, 5, 4]), await of([7, 9, 5, 4], true), await of([7, 7, 7, 4], true)]).toEqual([[7], [7, 9, 5, 4], [7]])
+  // Too little, too much, and one that is not told.
+  for (const sizes of [[10, 14], [10, 16], [9, 9]]) expect(await tell(`${'a'.repeat(32)}-3`, sizes)).toBe(undefined)
 })
 
 describe('failures', () => {
