@@ -99,6 +99,7 @@ class Getting {
     if (dryRun) {
       const weighed = await this.#weigh(destination.replace(/\/*$/, '/'), { fresh, trusted, believed }, undefined)
       await this.#each(weighed, async (page) => page.map(({ holding, sources }) => ({ step: stepFrom(holding.path, this.#wish.as === 'copy' || sources[0]?.local !== true ? 'fetch' : 'link', sources[0] as Source, { sizeBytes: holding.sizeBytes }) })))
+      await this.#tellGone([...this.#clearance.going.flatMap(({ parts }) => parts), ...(this.#losses.length === 0 ? this.#extras : [])])
       return this.#end(weighed)
     }
     const room = enter(destination)
@@ -236,16 +237,24 @@ class Getting {
     }
     const fetcher = new Fetcher(this.#readers, this.#parts.clock, this.#signal, came)
     const bringer = new Bringer(room, this.#threads, this.#planner, fetcher, this.#wish.as, this.#signal, came)
+    const gone: Pick<Extra, 'path'>[] = []
     try {
-      for (const { obstacle, parts } of this.#clearance.going) removeExtras(room.root, parts, `${obstacle.path}/`)
+      for (const { obstacle, parts } of this.#clearance.going) for (const one of removeExtras(room.root, parts, `${obstacle.path}/`)) gone.push(one)
       await this.#each(weighed, (page) => bringer.start(page), draft, room.fine)
-      if (this.#losses.length === 0) removeExtras(room.root, this.#extras)
+      if (this.#losses.length === 0) for (const one of removeExtras(room.root, this.#extras)) gone.push(one)
     } catch (error) {
       this.#stop.abort()
       throw error
     } finally {
       await bringer.idle()
+      await this.#tellGone(gone)
     }
+  }
+
+  /** Of a dry run: what would go. */
+  async #tellGone(gone: readonly Pick<Extra, 'path'>[]): Promise<void> {
+    this.#deleted = gone.length
+    await this.#tell?.(gone.toSorted((a, b) => comparePaths(a.path, b.path)).map(({ path }) => ({ path, action: this.#wish.dryRun ? 'delete' : 'deleted' })))
   }
 
   /** Every entry in path order: what is to come is begun a page ahead of what is told. */
@@ -269,9 +278,6 @@ class Getting {
       last.catch(() => undefined)
     }
     await last
-    const gone = [...this.#clearance.going.flatMap(({ parts }) => parts), ...(this.#losses.length === 0 ? this.#extras : [])].sort((a, b) => comparePaths(a.path, b.path))
-    this.#deleted = gone.length
-    await this.#tell?.(gone.map(({ path }) => ({ path, action: this.#wish.dryRun ? 'delete' : 'deleted' })))
   }
 
   /** Less than a page is under way at a time: what lives long fills memory. */
