@@ -32,7 +32,7 @@ import { count, named } from './said.ts'
 import { Shelf } from './shelf.ts'
 import { Threads } from './threads.ts'
 import { weigh } from './weigh.ts'
-import type { Scales, Weighed } from './weigh.ts'
+import type { Fate, Scales, Weighed } from './weigh.ts'
 
 /**
  * Makes the destination hold the version, or what of it was asked for. When it resolves, every entry is in place and was verified. Throws LOST with every loss; without `partial` nothing was
@@ -260,16 +260,17 @@ class Getting {
   /** Every entry in path order: what is to come is begun a page ahead of what is told. */
   async #each(
     weighed: Weighed,
-    begin: (page: readonly { readonly holding: Holding; readonly fate: 'fetch' | 'replace'; readonly sources: readonly Source[] }[]) => Promise<readonly (Brought | Promise<Brought>)[]>,
+    begin: (page: readonly { readonly holding: Holding; readonly fate: Fate; readonly sources: readonly Source[] }[]) => Promise<readonly (Brought | Promise<Brought>)[]>,
     draft?: Draft,
     fine = true,
   ): Promise<void> {
     let last: Promise<void> = Promise.resolve()
     for await (const { from, holdings } of this.#slices()) {
-      const wanted: { holding: Holding; fate: 'fetch' | 'replace'; sources: readonly Source[]; i: number }[] = []
+      const wanted: { holding: Holding; fate: Fate; sources: readonly Source[]; i: number }[] = []
       for (const [i, holding] of holdings.entries()) {
         const fate = weighed.fateOf(from + i)
-        if (fate === 'fetch' || fate === 'replace') wanted.push({ holding, fate, i, sources: weighed.sources.get(from + i) ?? (await this.#planner.own(holding)) })
+        if (fate === 'part') wanted.push({ holding, fate, i, sources: [weighed.placeOf(holding)] })
+        else if (fate === 'fetch' || fate === 'replace') wanted.push({ holding, fate, i, sources: weighed.sources.get(from + i) ?? (await this.#planner.own(holding)) })
       }
       const begun = await begin(wanted)
       await last

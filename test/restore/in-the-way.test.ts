@@ -1,7 +1,7 @@
 // long
 // What lies at a destination otherwise than it is to: links where copies are wanted, folders where files are, and what belongs to somebody.
 import { afterEach, describe, expect, test } from '@jest/globals'
-import { existsSync, linkSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, linkSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fingerprintOf } from '../../src/model/fingerprint.ts'
 import type { Progress, Step, Way } from '../../src/restore/restore.ts'
@@ -89,6 +89,44 @@ describe('the way', () => {
     expect([code, report?.deleted, treeOf(to), lies(to, 'edited')]).toEqual([undefined, 1, { edited: 'new', same: 'three' }, as])
     expect((await world.get('v1', to)).report).toMatchObject({ fetched: 2 })
     expect([lies(to, 'edited'), lies(to, 'same')]).toEqual(['copy', 'copy'])
+  })
+
+  describe.each(['remembered', 'cut off', 'cut off over copies'] as const)('a hard link of an earlier restore, %s, that is one to another file of the source by now', (how) => {
+    async function linked(): Promise<string> {
+      await recorded({ a: 'one', b: 'two' })
+      const to = world.place()
+      if (how === 'cut off over copies') await world.get('v0', to)
+      if (how === 'remembered') await world.get('v0', to, { as: 'hardlink' })
+      else {
+        mkdirSync(to, { recursive: true })
+        for (const name of ['a', 'b']) {
+          rmSync(join(to, name), { force: true })
+          linkSync(join(from, name), join(to, name))
+        }
+      }
+      for (const name of ['a', 'b']) renameSync(join(from, name), join(world.folder, `${name}-moved`))
+      return to
+    }
+    const names = (to: string): readonly number[] => ['a', 'b'].map((name) => statSync(join(to, name)).nlink)
+
+    test.each(['same', 'touched'] as const)('is replaced by a copy: %s', async (since) => {
+      const to = await linked()
+      await again({ a: 'one', b: 'two' })
+      if (since === 'touched') utimesSync(join(world.folder, 'a-moved'), 1, 1)
+      expect(names(to)).toEqual([2, 2])
+      expect((await world.get('v0', to, { dryRun: true })).report).toMatchObject({ fetched: 2, kept: 0 })
+      expect((await world.get('v0', to, { delete: true })).report).toMatchObject({ fetched: 2, kept: 0 })
+      expect(names(to)).toEqual([1, 1])
+      writeFileSync(join(world.folder, 'a-moved'), 'new')
+      expect(treeOf(to)).toEqual({ a: 'one', b: 'two' })
+      expect((await world.get('v0', to)).report).toMatchObject({ fetched: 0, kept: 2 })
+    })
+
+    test('its own bytes are the source of the copy, also where nothing else has them any more', async () => {
+      const to = await linked()
+      expect(await world.get('v0', to)).toMatchObject({ report: { fetched: 2, kept: 0 } })
+      expect([names(to), treeOf(to)]).toEqual([[1, 1], { a: 'one', b: 'two' }])
+    })
   })
 
   test('a link that somebody else made is theirs, and other names of a copy are no links', async () => {
