@@ -60,7 +60,7 @@ export async function broughtBy(registry: Parts['registry'], begun: readonly Beg
 }
 
 // Links to where it was recorded from are such as a restore makes.
-const OURS: readonly Look[] = ['right', 'otherwise']
+const OURS: readonly Look[] = ['right', 'otherwise', 'shared']
 
 function sourceOf({ location, key }: Holding): string {
   return location.scheme === 'file' ? key : ''

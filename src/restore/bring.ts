@@ -76,7 +76,7 @@ export class Bringer {
     }
     for (const { holding, fate, sources } of wanted) {
       this.#signal.throwIfAborted()
-      const replace = fate === 'replace'
+      const replace = fate !== 'fetch'
       const { promise, resolve, reject } = Promise.withResolvers<Brought>()
       promise.catch(() => undefined)
       coming.push(promise)

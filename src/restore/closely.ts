@@ -23,9 +23,9 @@ export async function lookClosely(threads: Threads, task: LookTask, holdings: re
   if (seals.size === 0) return { outcomes, fingerprints }
   const again = [...seals.keys()]
   const of = <T>(all: readonly T[]): T[] => (all.length === 0 ? [] : again.map((at) => all[at] as T))
-  const { paths, sizes, sources = [], far = [], hard = [] } = task
+  const { paths, sizes, sources = [], far = [], hard = [], copies = [] } = task
   const closer = await threads.run({
-    ...task, paths: of(paths), sizes: of(sizes), seals: [...seals.values()], fingerprints: of(task.fingerprints), sources: of(sources), far: of(far), hard: of(hard),
+    ...task, paths: of(paths), sizes: of(sizes), seals: [...seals.values()], fingerprints: of(task.fingerprints), sources: of(sources), far: of(far), hard: of(hard), copies: of(copies),
   })
   const place = new Map(again.map((at, i) => [at, i]))
   const merge = <T>(before: readonly T[], after: readonly T[]): T[] => before.map((one, at) => (place.has(at) ? (after[place.get(at) as number] as T) : one))

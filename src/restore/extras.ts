@@ -1,5 +1,5 @@
 // What lies at a destination and is in no entry: what `--delete` takes away.
-import { lstatSync, readdirSync, rmdirSync, rmSync } from 'node:fs'
+import { lstatSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs'
 import { fingerprintOf } from '../model/fingerprint.ts'
 import { comparePaths, directoryOf } from '../model/location.ts'
 import { isRoomName, ROOM, Twins } from './names.ts'
@@ -15,7 +15,7 @@ export interface Extra {
   readonly ours: boolean
 }
 
-/** In path order; symbolic links are names like others, and never followed. A folder is told when nothing at all is in it. */
+/** In path order; symbolic links are names like others, and never followed. A folder is told when nothing at all is in it, and the version has nothing to lie in it. */
 export async function extrasOf(root: string, pages: Pick<Pages, 'all'>, receipt: Pick<Receipt, 'entries'>, folding?: Folding): Promise<readonly Extra[]> {
   // What a file system lists under another name than it was given may be the version's all the same.
   const twins = folding?.folds === true ? new Twins(folding) : undefined
@@ -27,7 +27,7 @@ export async function extrasOf(root: string, pages: Pick<Pages, 'all'>, receipt:
     let next = await paths.next()
     for (const { path, folder } of walk(root, '')) {
       while (next.done !== true && comparePaths(next.value, path) < 0) next = await paths.next()
-      if (next.done !== true && next.value === path) continue
+      if (next.done !== true && (next.value === path || (folder && next.value.startsWith(path)))) continue
       if (twins?.of(path.replace(/\/$/, '')) !== undefined) continue
       const kept = folder ? undefined : await remembered.of(path)
       extras.push({ path, kind: folder ? 'folder' : 'file', ours: folder || (kept !== undefined && isUntouched(root, kept)) })
@@ -51,15 +51,35 @@ export function contentsOf(root: string, folder: string): readonly Omit<Extra, '
   return [...walk(root, folder)].map(({ path, folder: empty }) => ({ path, kind: empty ? 'folder' : 'file' }))
 }
 
-/** Removes them, and the folders that then hold nothing: of those below `within`, where it is given. */
-export function removeExtras(root: string, extras: readonly Pick<Extra, 'path' | 'kind'>[], within = ''): void {
-  for (const { path, kind } of extras) {
-    if (kind === 'folder') rmdirSync(root + path)
-    else rmSync(root + path, { force: true })
-    for (let folder = directoryOf(kind === 'folder' ? path.slice(0, -1) : path); folder !== '' && folder.startsWith(within); folder = directoryOf(folder.slice(0, -1))) {
-      if (readdirSync(root + folder).length > 0) break
-      rmdirSync(root + folder)
-    }
+/** Removes them, and the folders that then hold nothing: of those below `within`, where it is given. Told is each that is gone; a folder that got something meanwhile stays, as does what became one. */
+export function* removeExtras<One extends Pick<Extra, 'path' | 'kind'>>(root: string, extras: readonly One[], within = ''): Generator<One, void> {
+  for (const extra of extras) {
+    const { path, kind } = extra
+    if (!isGone(kind === 'folder' ? rmdirSync : unlinkSync, root + path)) continue
+    yield extra
+    for (let folder = directoryOf(kind === 'folder' ? path.slice(0, -1) : path); folder !== '' && folder.startsWith(within); folder = directoryOf(folder.slice(0, -1)))
+      if (contains(root + folder) || !isGone(rmdirSync, root + folder)) break
+  }
+}
+
+/** A mount says that it is in use before it says that something lies in it. */
+function contains(folder: string): boolean {
+  try {
+    return readdirSync(folder).length > 0
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
+    throw error
+  }
+}
+
+function isGone(remove: (path: string) => void, path: string): boolean {
+  try {
+    remove(path)
+    return true
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException
+    if (!['ENOENT', 'ENOTEMPTY', 'EEXIST', 'EISDIR', 'ENOTDIR'].includes(code)) throw error
+    return code === 'ENOENT'
   }
 }
 

@@ -33,7 +33,7 @@ import { Shelf } from './shelf.ts'
 import { Threads } from './threads.ts'
 import type { Seal } from './verify.ts'
 import { weigh } from './weigh.ts'
-import type { Scales, Weighed } from './weigh.ts'
+import type { Fate, Scales, Weighed } from './weigh.ts'
 
 /**
  * Makes the destination hold the version, or what of it was asked for. When it resolves, every entry is in place and was verified. Throws LOST with every loss; without `partial` nothing was
@@ -100,6 +100,7 @@ class Getting {
     if (dryRun) {
       const weighed = await this.#weigh(destination.replace(/\/*$/, '/'), { fresh, trusted, believed }, undefined)
       await this.#each(weighed, async (page) => page.map(({ holding, sources }) => ({ step: stepFrom(holding.path, this.#wish.as === 'copy' || sources[0]?.local !== true ? 'fetch' : 'link', sources[0] as Source, { sizeBytes: holding.sizeBytes }) })))
+      await this.#tellGone([...this.#clearance.going.flatMap(({ parts }) => parts), ...(this.#losses.length === 0 ? this.#extras : [])])
       return this.#end(weighed)
     }
     const room = enter(destination)
@@ -242,31 +243,40 @@ class Getting {
     }
     const fetcher = new Fetcher(this.#readers, this.#parts.clock, this.#signal, came)
     const bringer = new Bringer(room, this.#threads, this.#planner, fetcher, this.#wish.as, this.#signal, came)
+    const gone: Pick<Extra, 'path'>[] = []
     try {
-      for (const { obstacle, parts } of this.#clearance.going) removeExtras(room.root, parts, `${obstacle.path}/`)
+      for (const { obstacle, parts } of this.#clearance.going) for (const one of removeExtras(room.root, parts, `${obstacle.path}/`)) gone.push(one)
       await this.#each(weighed, (page) => bringer.start(page), draft, room.fine)
-      if (this.#losses.length === 0) removeExtras(room.root, this.#extras)
+      if (this.#losses.length === 0) for (const one of removeExtras(room.root, this.#extras)) gone.push(one)
     } catch (error) {
       this.#stop.abort()
       throw error
     } finally {
       await bringer.idle()
+      await this.#tellGone(gone)
     }
+  }
+
+  /** Of a dry run: what would go. */
+  async #tellGone(gone: readonly Pick<Extra, 'path'>[]): Promise<void> {
+    this.#deleted = gone.length
+    await this.#tell?.(gone.toSorted((a, b) => comparePaths(a.path, b.path)).map(({ path }) => ({ path, action: this.#wish.dryRun ? 'delete' : 'deleted' })))
   }
 
   /** Every entry in path order: what is to come is begun a page ahead of what is told. */
   async #each(
     weighed: Weighed,
-    begin: (page: readonly { readonly holding: Holding; readonly fate: 'fetch' | 'replace'; readonly sources: readonly Source[] }[]) => Promise<readonly (Brought | Promise<Brought>)[]>,
+    begin: (page: readonly { readonly holding: Holding; readonly fate: Fate; readonly sources: readonly Source[] }[]) => Promise<readonly (Brought | Promise<Brought>)[]>,
     draft?: Draft,
     fine = true,
   ): Promise<void> {
     let last: Promise<void> = Promise.resolve()
     for await (const { from, holdings } of this.#slices()) {
-      const wanted: { holding: Holding; fate: 'fetch' | 'replace'; sources: readonly Source[]; i: number }[] = []
+      const wanted: { holding: Holding; fate: Fate; sources: readonly Source[]; i: number }[] = []
       for (const [i, holding] of holdings.entries()) {
         const fate = weighed.fateOf(from + i)
-        if (fate === 'fetch' || fate === 'replace') wanted.push({ holding, fate, i, sources: weighed.sources.get(from + i) ?? (await this.#planner.own(holding)) })
+        if (fate === 'part') wanted.push({ holding, fate, i, sources: [weighed.placeOf(holding)] })
+        else if (fate === 'fetch' || fate === 'replace') wanted.push({ holding, fate, i, sources: weighed.sources.get(from + i) ?? (await this.#planner.own(holding)) })
       }
       const begun = await begin(wanted)
       await last
@@ -275,9 +285,6 @@ class Getting {
       last.catch(() => undefined)
     }
     await last
-    const gone = [...this.#clearance.going.flatMap(({ parts }) => parts), ...(this.#losses.length === 0 ? this.#extras : [])].sort((a, b) => comparePaths(a.path, b.path))
-    this.#deleted = gone.length
-    await this.#tell?.(gone.map(({ path }) => ({ path, action: this.#wish.dryRun ? 'delete' : 'deleted' })))
   }
 
   /** Less than a page is under way at a time: what lives long fills memory. */

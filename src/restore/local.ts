@@ -1,10 +1,11 @@
 // Runs in a worker: synchronous calls here are the fastest that Node has, and hold up nobody.
 import { hash } from 'node:crypto'
-import { closeSync, constants, copyFileSync, fstatSync, linkSync, lstatSync, mkdirSync, openSync, readlinkSync, readSync, realpathSync, renameSync, rmSync, statSync, symlinkSync, writeSync } from 'node:fs'
+import { closeSync, constants, copyFileSync, fstatSync, linkSync, lstatSync, openSync, readlinkSync, readSync, realpathSync, renameSync, rmSync, statSync, symlinkSync, writeSync } from 'node:fs'
 import type { BigIntStats } from 'node:fs'
-import { fingerprintOf } from '../model/fingerprint.ts'
+import { fingerprintOf, sameFile } from '../model/fingerprint.ts'
 import { directoryOf } from '../model/location.ts'
 import { placed } from './disk.ts'
+import { makeWay, wayTo } from './folders.ts'
 import { PART_MOST_BYTES, writtenParts } from './parts.ts'
 import { Prover, proverOf } from './verify.ts'
 import type { Seal } from './verify.ts'
@@ -33,13 +34,15 @@ export interface LookTask {
   readonly far?: readonly boolean[]
   /** Those that are hard links to something as long as their fingerprint holds. */
   readonly hard?: readonly boolean[]
+  /** At a destination: what tells that it is the copy that a restore put there; empty where none did. */
+  readonly copies?: readonly string[]
 }
 
 /**
  * `same`: by fingerprint. `right`, `wrong`: by digest, or by size. `otherwise`: not in the way that is asked for, and what lies there is the recorded bytes, or a link to where they were recorded
- * from. `unknown`: nothing is recorded that would tell. `barred`: no file, or something on the way is no folder. `failing`: of a source, its disk does not give it.
+ * from. `shared`: the recorded bytes, in a file that has other names and is to have none. `unknown`: nothing is recorded that would tell. `barred`: no file, or something on the way is no folder. `failing`: of a source, its disk does not give it.
  */
-export type Look = 'absent' | 'same' | 'right' | 'wrong' | 'otherwise' | 'unknown' | 'barred' | 'denied' | 'failing'
+export type Look = 'absent' | 'same' | 'right' | 'wrong' | 'otherwise' | 'shared' | 'unknown' | 'barred' | 'denied' | 'failing'
 
 /** Files are to be read, verified, and put into place. */
 export interface PlaceTask {
@@ -229,13 +232,23 @@ async function lookAtLink(task: LookTask, at: number, path: string): Promise<rea
   return [own ? 'otherwise' : 'wrong', fingerprint]
 }
 
-/** What was found of a file's bytes, in the light of the way in which they are to be there. A reflink is a copy to whoever looks at it. */
+/**
+ * What was found of a file's bytes, in the light of the way in which they are to be there. A reflink is a copy to whoever looks at it. A link of an earlier restore may by now be one to a file of
+ * any name, and who was cut off wrote nothing down: so only of the copy that a restore put there other names are somebody's wish.
+ */
 function asAsked(task: LookTask, at: number, seen: BigIntStats, outcome: Look): Look {
   if (task.way === undefined || (outcome !== 'same' && outcome !== 'right' && outcome !== 'wrong')) return outcome
-  const kin = seen.nlink === 1n && (task.way === 'copy' || task.way === 'reflink') ? 'stranger' : outcome === 'same' && task.hard?.[at] === true ? 'link' : kinOf(seen, task.base + (task.paths[at] as string), task.far?.[at] === true ? '' : (task.sources?.[at] ?? ''))
+  const copied = isCopied(task.way)
+  if (copied && seen.nlink === 1n) return outcome
   const right = outcome !== 'wrong'
+  const kin = !copied && outcome === 'same' && task.hard?.[at] === true ? 'link' : kinOf(seen, task.base + (task.paths[at] as string), task.far?.[at] === true ? '' : (task.sources?.[at] ?? ''))
+  if (copied && right && kin === 'stranger' && task.seals[at] !== undefined && !sameFile(task.copies?.[at] ?? '', fingerprintOf(seen))) return 'shared'
   if (kin === 'itself' || (right && task.way !== 'symlink' && (kin === 'link') === (task.way === 'hardlink'))) return outcome
   return right || kin === 'link' ? 'otherwise' : 'wrong'
+}
+
+function isCopied(way: Way): boolean {
+  return way === 'copy' || way === 'reflink'
 }
 
 /** What the file at `place` is to that at `source`: that very file, another name of it, or neither. */
@@ -306,7 +319,8 @@ async function placeOne(task: PlaceTask, at: number): Promise<readonly [Put, str
   const target = task.root + path
   // Where a source lies at its own destination no link may take its place.
   const there = task.replace[at] === true ? lstatSync(target, STAT) : undefined
-  if (there?.isFile() === true && kinOf(there, target, task.sources[at] as string) === 'itself') {
+  const parted = isCopied(task.way) && task.sources[at] === target && there?.nlink !== 1n
+  if (there?.isFile() === true && !parted && kinOf(there, target, task.sources[at] as string) === 'itself') {
     const right = (await lookAtFile({ ...AT_PLACE, sizes: task.sizes, seals: task.seals }, at, target, there))[0] === 'right'
     return right ? ['done', fingerprintOf(there)] : ['wrong', '']
   }
@@ -368,33 +382,4 @@ function settle(root: string, path: string, temporary: string, replace: boolean)
   if (there !== undefined && !replace) return 'occupied'
   renameSync(temporary, target)
   return undefined
-}
-
-// Folders below a root that are known to be there, and no links. What others change meanwhile is not ours to guard against; a bound, so that memory stays flat.
-const FOLDERS_MOST = 10_000
-const known = new Set<string>()
-
-function wayTo(root: string, folder: string): 'clear' | 'absent' | 'barred' {
-  if (folder === '' || known.has(root + folder)) return 'clear'
-  for (let end = folder.indexOf('/'); end >= 0; end = folder.indexOf('/', end + 1)) {
-    const one = root + folder.slice(0, end)
-    if (known.has(`${one}/`)) continue
-    const seen = lstatSync(one, { throwIfNoEntry: false })
-    if (seen === undefined) return 'absent'
-    if (!seen.isDirectory()) return 'barred'
-    remember(`${one}/`)
-  }
-  return 'clear'
-}
-
-function makeWay(root: string, folder: string): 'clear' | 'barred' {
-  const way = wayTo(root, folder)
-  if (way !== 'absent') return way
-  mkdirSync(root + folder, { recursive: true })
-  return wayTo(root, folder) === 'clear' ? 'clear' : 'barred'
-}
-
-function remember(folder: string): void {
-  if (known.size >= FOLDERS_MOST) known.clear()
-  known.add(folder)
 }

@@ -27,12 +27,14 @@ const LOOKED_AT_ONCE = 256
 const ELSEWHERE_AT_ONCE = 10_000
 const READ_AT_ONCE = 4
 
-/** What becomes of an entry. `lost` stays undone. */
-export const FATES = ['lost', 'kept', 'fetch', 'replace'] as const
+/** What becomes of an entry. `lost` stays undone; `part` has its bytes in place, in a file with other names, and gets a copy of them. */
+export const FATES = ['lost', 'kept', 'fetch', 'replace', 'part'] as const
 export type Fate = (typeof FATES)[number]
 
 export interface Weighed {
   fateOf(at: number): Fate
+  /** Of what parts: the place itself. */
+  placeOf(holding: Holding): Source
   /** Where else than at its own place an entry's bytes are. */
   readonly sources: ReadonlyMap<number, readonly Source[]>
   readonly losses: readonly Loss[]
@@ -160,7 +162,7 @@ class Weighing {
     // For what is lost nothing need go.
     const obstacles = this.#obstacles.filter(({ before }) => before.some((at) => FATES[fates[at] as number] !== 'lost')).map(({ obstacle }) => obstacle)
     return {
-      fateOf: (at) => FATES[fates[at] as number] as Fate, sources, losses: this.#losses, foreign: this.#foreign, obstacles, remote: this.#remote,
+      fateOf: (at) => FATES[fates[at] as number] as Fate, placeOf: ({ path }) => this.#place(path), sources, losses: this.#losses, foreign: this.#foreign, obstacles, remote: this.#remote,
       fetch: { entries: this.#fetchEntries, bytes: this.#fetchBytes },
     }
   }
@@ -173,13 +175,17 @@ class Weighing {
       fingerprints: batch.map(({ kept }, at) => (believed && kept !== undefined && holds(kept, of[at] as Holding) ? kept.fingerprint : '')),
       seals: of.map((holding) => sealOf(holding)), digest: wish.deep ? 'all' : 'differing', follow: false,
       far: await farAmong(of, root, this.#scales.farOf), way: wish.as, sources: of.map(({ location, key }) => (location.scheme === 'file' ? key : '')), hard: batch.map(({ kept }) => kept?.way === 'hardlink'),
+      copies: batch.map(({ kept }) => (kept?.way === 'copy' ? kept.fingerprint : '')),
     }, of, told)
     for (const [at, { i, kept }] of batch.entries()) {
       const [outcome, fingerprint, holding] = [outcomes[at] as Look, seen[at] as string, of[at] as Holding]
       const ours = kept !== undefined && isOurs(kept, fingerprint)
       // Of what nothing is recorded over the bytes, only the receipt can tell that they are right.
       if (outcome === 'same' || outcome === 'right' || (outcome === 'unknown' && believed && ours && holds(kept, holding))) fingerprints.set(i, fingerprint)
-      else {
+      else if (outcome === 'shared') {
+        this.#fates[from + i] = FATES.indexOf('part')
+        this.#toFetch(holding, true)
+      } else {
         needed.push(i)
         if (outcome === 'absent') continue
         if (outcome === 'barred') this.#meet(from + i, holding)
@@ -189,6 +195,11 @@ class Weighing {
         }
       }
     }
+  }
+
+  #place(path: string): Source {
+    const { root } = this.#scales
+    return { location: { scheme: 'file', bucket: '', prefix: root }, key: root + path, wanted: {}, local: true }
   }
 
   /** Many entries may have the same in their way. */

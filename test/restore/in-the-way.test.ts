@@ -1,10 +1,10 @@
 // long
 // What lies at a destination otherwise than it is to: links where copies are wanted, folders where files are, and what belongs to somebody.
 import { afterEach, describe, expect, test } from '@jest/globals'
-import { existsSync, linkSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, linkSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fingerprintOf } from '../../src/model/fingerprint.ts'
-import type { Way } from '../../src/restore/restore.ts'
+import type { Progress, Step, Way } from '../../src/restore/restore.ts'
 import { MNIST } from '../suite/registry-world.ts'
 import { folderIn, lostOf, RestoreWorld, treeOf } from './world.ts'
 
@@ -91,6 +91,44 @@ describe('the way', () => {
     expect([lies(to, 'edited'), lies(to, 'same')]).toEqual(['copy', 'copy'])
   })
 
+  describe.each(['remembered', 'cut off', 'cut off over copies'] as const)('a hard link of an earlier restore, %s, that is one to another file of the source by now', (how) => {
+    async function linked(): Promise<string> {
+      await recorded({ a: 'one', b: 'two' })
+      const to = world.place()
+      if (how === 'cut off over copies') await world.get('v0', to)
+      if (how === 'remembered') await world.get('v0', to, { as: 'hardlink' })
+      else {
+        mkdirSync(to, { recursive: true })
+        for (const name of ['a', 'b']) {
+          rmSync(join(to, name), { force: true })
+          linkSync(join(from, name), join(to, name))
+        }
+      }
+      for (const name of ['a', 'b']) renameSync(join(from, name), join(world.folder, `${name}-moved`))
+      return to
+    }
+    const names = (to: string): readonly number[] => ['a', 'b'].map((name) => statSync(join(to, name)).nlink)
+
+    test.each(['same', 'touched'] as const)('is replaced by a copy: %s', async (since) => {
+      const to = await linked()
+      await again({ a: 'one', b: 'two' })
+      if (since === 'touched') utimesSync(join(world.folder, 'a-moved'), 1, 1)
+      expect(names(to)).toEqual([2, 2])
+      expect((await world.get('v0', to, { dryRun: true })).report).toMatchObject({ fetched: 2, kept: 0 })
+      expect((await world.get('v0', to, { delete: true })).report).toMatchObject({ fetched: 2, kept: 0 })
+      expect(names(to)).toEqual([1, 1])
+      writeFileSync(join(world.folder, 'a-moved'), 'new')
+      expect(treeOf(to)).toEqual({ a: 'one', b: 'two' })
+      expect((await world.get('v0', to)).report).toMatchObject({ fetched: 0, kept: 2 })
+    })
+
+    test('its own bytes are the source of the copy, also where nothing else has them any more', async () => {
+      const to = await linked()
+      expect(await world.get('v0', to)).toMatchObject({ report: { fetched: 2, kept: 0 } })
+      expect([names(to), treeOf(to)]).toEqual([[1, 1], { a: 'one', b: 'two' }])
+    })
+  })
+
   test('a link that somebody else made is theirs, and other names of a copy are no links', async () => {
     await recorded({ a: 'one', b: 'two' })
     const to = world.place()
@@ -170,6 +208,55 @@ describe('an obstacle', () => {
     expect(treeOf(outside)).toEqual({ target: 'theirs' })
     expect((await world.get('v0', to, { force: true })).code).toBeUndefined()
     expect([treeOf(to), treeOf(outside), lstatSync(join(to, 'd')).isDirectory(), lstatSync(join(to, 'b')).isFile()]).toEqual([{ 'b': 'two', 'c': 'three', 'd/a': 'one' }, { target: 'theirs' }, true, true])
+  })
+})
+
+describe('what goes with delete', () => {
+  const deletedIn = (steps: readonly Step[]): readonly string[] => steps.filter(({ action }) => ['delete', 'deleted'].includes(action)).map(({ path }) => path)
+
+  test('an empty folder that the version fills stays, and all else goes', async () => {
+    await worldWith({ 'a': 'one', 'x/f': 'two', 'y/q': 'three', 'y/y/z/w': 'four' })
+    const to = world.place()
+    for (const folder of ['a0', 'x', 'y/y/z', 'y/y0', 'zold']) mkdirSync(join(to, folder), { recursive: true })
+    writeFileSync(join(to, 'zz'), 'mine')
+    const gone = ['a0/', 'y/y0/', 'zold/', 'zz']
+    expect(deletedIn((await world.get('v0', to, { delete: true, force: true, dryRun: true })).steps)).toEqual(gone)
+    const { code, report, steps } = await world.get('v0', to, { delete: true, force: true })
+    expect([code, report?.deleted, deletedIn(steps)]).toEqual([undefined, 4, gone])
+    expect(treeOf(to)).toEqual({ 'a': 'one', 'x/f': 'two', 'y/q': 'three', 'y/y/z/w': 'four' })
+    expect(readdirSync(to)).toEqual(['a', 'x', 'y'])
+    expect(readdirSync(join(to, 'y'))).toEqual(['q', 'y'])
+  })
+
+  test('what a restore left that was cut off when it had emptied a folder for a file is no hindrance', async () => {
+    await worldWith({ 'x/y': 'file' })
+    await recordAlso({ 'x/y/z': 'one' })
+    const to = world.place()
+    await world.get('v1', to)
+    rmSync(join(to, 'x', 'y', 'z'))
+    const { code, steps } = await world.get('v1', to, { delete: true })
+    expect([code, deletedIn(steps), treeOf(to)]).toEqual([undefined, [], { 'x/y/z': 'one' }])
+    rmSync(join(to, 'x', 'y', 'z'))
+    expect([(await world.get('v0', to, { delete: true })).code, treeOf(to)]).toEqual([undefined, { 'x/y': 'file' }])
+  })
+
+  test('a folder that got something meanwhile, and a file that became a folder, stay and are not told; the rest goes', async () => {
+    await worldWith({ a: 'one' })
+    const to = world.place()
+    for (const folder of ['m', 'n/o', 'z']) mkdirSync(join(to, folder), { recursive: true })
+    for (const name of ['n/p', 'q']) writeFileSync(join(to, name), 'mine')
+    let came = false
+    const progress = ({ of }: Progress): void => {
+      // Bytes come: what is there was looked at.
+      if (came || of === undefined) return
+      came = true
+      writeFileSync(join(to, 'm', 'new'), 'new')
+      rmSync(join(to, 'q'))
+      mkdirSync(join(to, 'q'))
+    }
+    const { code, report, steps } = await world.get('v0', to, { delete: true, force: true }, { progress })
+    expect([came, code, report?.deleted, deletedIn(steps)]).toEqual([true, undefined, 3, ['n/o/', 'n/p', 'z/']])
+    expect([treeOf(to), readdirSync(to)]).toEqual([{ 'a': 'one', 'm/new': 'new' }, ['a', 'm', 'q']])
   })
 })
 
