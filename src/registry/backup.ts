@@ -86,11 +86,11 @@ export function replaceRegistry(folder: string, file: string, force: boolean, no
     if (existsSync(`${file}-wal`) && statSync(`${file}-wal`).size > 0)
       throw new VarveError('REGISTRY_REFUSED', `${file} is a database in use, with a log beside it`, { hint: 'name what varve backup wrote' })
     checkRights(folder, 'write')
+    refuseNetwork(folder)
     const url = pathToFileURL(file)
     url.searchParams.set('immutable', '1')
     // What is no backup leaves nothing where nothing was.
     if (!existsSync(target)) checkWhole(url, file)
-    refuseNetwork(folder)
     makeFolder(folder)
     if (daemonRuns(folder)) throw new VarveError('REGISTRY_REFUSED', `a daemon works on ${folder}`, { hint: 'stop it first' })
     const there = existsSync(target)
