@@ -92,6 +92,6 @@ export function describe(error: unknown): string {
 /** Takes `user:password@` and `?query` out of every URL in `text`. */
 export function scrub(text: string): string {
   return text
-    .replace(/\b([a-z][a-z0-9+.-]*:\/\/)[^\s/@?#"']*@/gi, '$1')
+    .replace(/\b([a-z][a-z0-9+.-]*:\/\/)[^\s/?#"']*@/gi, '$1')
     .replace(/\b(https?:\/\/[^\s?#"']*)\?[^\s"']*/gi, '$1?…')
 }

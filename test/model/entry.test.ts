@@ -67,6 +67,7 @@ describe('errors', () => {
   test('carry no credentials, no URL query and no line break', () => {
     expect(words(new Error('redis://user:secret@h:1/0 and https://h/p?X-Amz-Signature=abc#f\nnext'))).toBe('redis://h:1/0 and https://h/p?… next')
     expect(scrub('redis://:secret@h:1/0')).toBe('redis://h:1/0')
+    expect(scrub('redis://:sec@ret@h:1/0, http://u:p@ss@h/x')).toBe('redis://h:1/0, http://h/x')
   })
   test('know whether trying again may help; an unknown one is retried', () => {
     expect(isRetryable(new VarveError('LOCATION_DENIED', 'x'))).toBe(false)

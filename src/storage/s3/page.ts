@@ -89,12 +89,12 @@ function parseRow(row: string, encoded: boolean, versions: boolean): PageRow {
   const written = field(row, 'Key')
   const lastModified = field(row, 'LastModified')
   const latest = versions ? field(row, 'IsLatest') : 'true'
-  if (written === undefined || lastModified === undefined || latest === undefined)
+  if (written === undefined || lastModified === undefined || (latest !== 'true' && latest !== 'false'))
     throw broken(`a row lacks its key, time or state: ${row.slice(0, 300)}`)
   const { key, garbled } = encoded ? decodeKey(written) : { key: written, garbled: written.includes('\ufffd') }
   const etag = marker ? '' : (field(row, 'ETag') ?? '').replaceAll('"', '')
   const size = marker ? '0' : (field(row, 'Size') ?? '')
-  if (!/^\d+$/.test(size)) throw broken(`it shows no size for ${JSON.stringify(key)}`)
+  if (!/^\d+$/.test(size) || !Number.isSafeInteger(Number(size))) throw broken(`it shows no size for ${JSON.stringify(key)}`)
   if (etag === '' && !marker) throw broken(`it shows no ETag for ${JSON.stringify(key)}`)
   const versionId = field(row, 'VersionId') || undefined
   const storageClass = field(row, 'StorageClass')

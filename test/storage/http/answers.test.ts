@@ -239,6 +239,11 @@ describe('a length that lies', () => {
     expect(await site.look()).toMatchObject({ versions: 2, state: 'clean' })
   })
 
+  test('not, where the range that is answered leaves the whole open', async () => {
+    web.answer = told(2e6, 'three', part('bytes 1999999-1999999/*'))
+    expect(await (await webSite(at())).look()).toMatchObject({ versions: 1, state: 'clean' })
+  })
+
   test('not, though it is long, is proven by one byte, once for each change; a server without ranges is believed', async () => {
     web.served = { body: Buffer.alloc(2e6), etag: '"a"', ranges: {} }
     const site = await webSite(at())

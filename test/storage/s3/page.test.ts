@@ -61,6 +61,12 @@ describe('a page', () => {
   test.each(['Key', 'LastModified', 'ETag', 'Size', 'IsTruncated'])('without %s cannot be right', (name) => {
     expect(() => parsePage(whole.replace(new RegExp(`<${name}>.*</${name}>`), ''), 'ListBucketResult', 'fake')).toThrow(/cannot be right/)
   })
+  test('of a size that no number holds, or of a row that is neither the present state nor an older one, cannot be right', () => {
+    expect(() => parsePage(whole.replace('<Size>1<', `<Size>1${'0'.repeat(25)}<`), 'ListBucketResult', 'fake')).toThrow(/no size for "a"/)
+    const version = (latest: string): string => `<ListVersionsResult><IsTruncated>false</IsTruncated>${row.replaceAll('Contents', 'Version').replace('<Size>', `<IsLatest>${latest}</IsLatest><Size>`)}</ListVersionsResult>`
+    expect(['true', 'false'].map((latest) => parsePage(version(latest), 'ListVersionsResult', 'fake').rows[0]?.latest)).toEqual([true, false])
+    for (const latest of ['True', 'yes', '']) expect(() => parsePage(version(latest), 'ListVersionsResult', 'fake')).toThrow(/lacks its key, time or state/)
+  })
   test.each([
     ['ListBucketResult', '<NextContinuationToken>t</NextContinuationToken>'], ['ListVersionsResult', '<NextKeyMarker>b</NextKeyMarker><NextVersionIdMarker>v</NextVersionIdMarker>'],
   ] as const)('of a %s that says that nothing follows, and where, cannot be right; an empty marker says nothing', (root, next) => {
