@@ -1,7 +1,7 @@
 // Runs in a worker: synchronous calls here are the fastest that Node has, and hold up nobody.
 import { hash } from 'node:crypto'
-import { closeSync, constants, copyFileSync, fstatSync, linkSync, lstatSync, openSync, readlinkSync, readSync, realpathSync, renameSync, rmSync, statSync, symlinkSync, writeSync } from 'node:fs'
-import type { BigIntStats } from 'node:fs'
+import { closeSync, constants, copyFileSync, fchmodSync, fchownSync, fstatSync, linkSync, lstatSync, openSync, readlinkSync, readSync, realpathSync, renameSync, rmSync, statSync, symlinkSync, writeSync } from 'node:fs'
+import type { BigIntStats, Stats } from 'node:fs'
 import { fingerprintOf, sameFile } from '../model/fingerprint.ts'
 import { directoryOf } from '../model/location.ts'
 import { placed } from './disk.ts'
@@ -333,7 +333,7 @@ async function placeOne(task: PlaceTask, at: number): Promise<readonly [Put, str
 }
 
 /** Brings the bytes of a source, verified, to the temporary name. */
-async function fetchTo({ sources, sizes, seals, way, temporary }: PlaceTask, at: number): Promise<Put> {
+async function fetchTo({ root, paths, sources, sizes, seals, way, temporary }: PlaceTask, at: number): Promise<Put> {
   const [source, size, seal] = [sources[at] as string, sizes[at] as number, seals[at] as Seal]
   let from: number | undefined
   try {
@@ -344,7 +344,9 @@ async function fetchTo({ sources, sizes, seals, way, temporary }: PlaceTask, at:
   let to: number | undefined
   try {
     if (way === 'copy') {
-      to = openSync(temporary, 'w')
+      const parts = source === root + (paths[at] as string)
+      to = openSync(temporary, 'w', parts ? 0o600 : 0o666)
+      if (parts) dress(to, fstatSync(from))
       return (await pour(from, to, size, seal)) === 'right' ? 'done' : 'wrong'
     }
     rmSync(temporary, { force: true })
@@ -365,6 +367,17 @@ async function fetchTo({ sources, sizes, seals, way, temporary }: PlaceTask, at:
     closeSync(from)
     if (to !== undefined) closeSync(to)
   }
+}
+
+/** A copy that takes the place of the very file it is made from is nobody else's, and no more open. */
+function dress(to: number, { uid, gid, mode }: Stats): void {
+  try {
+    fchownSync(to, uid, gid)
+  } catch (error) {
+    // Only root may give files away.
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') throw error
+  }
+  fchmodSync(to, mode & 0o777)
 }
 
 function sourceVerdict(error: unknown): 'absent' | 'denied' | 'wrong' | 'failing' {

@@ -1,7 +1,7 @@
 // long
 // What lies at a destination otherwise than it is to: links where copies are wanted, folders where files are, and what belongs to somebody.
 import { afterEach, describe, expect, test } from '@jest/globals'
-import { existsSync, linkSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, linkSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fingerprintOf } from '../../src/model/fingerprint.ts'
 import type { Progress, Step, Way } from '../../src/restore/restore.ts'
@@ -124,8 +124,10 @@ describe('the way', () => {
 
     test('its own bytes are the source of the copy, also where nothing else has them any more', async () => {
       const to = await linked()
+      chmodSync(join(to, 'a'), 0o600)
       expect(await world.get('v0', to)).toMatchObject({ report: { fetched: 2, kept: 0 } })
       expect([names(to), treeOf(to)]).toEqual([[1, 1], { a: 'one', b: 'two' }])
+      expect(statSync(join(to, 'a')).mode & 0o777).toBe(0o600)
     })
   })
 
