@@ -87,7 +87,7 @@ export function line({ path, action, from, pin, reason, words }: Step): string {
   if (action === 'lost') return `lost      ${visible(path)}  (${reason}) ${visible(words ?? '')}`
   if (action === 'conflict') return `conflict  ${visible(path)}  ${visible(words ?? '')}`
   const whence = from === undefined ? '' : `  from ${visible(from)}${pin === undefined ? '' : ` ${visible(pin)}`}`
-  return `${action.padEnd(8)}  ${visible(path)}${whence}`
+  return `${action.padEnd(8)}  ${visible(path)}${whence}${words === undefined ? '' : `  (${visible(words)})`}`
 }
 
 function summary({ name, entries, fetched, fetchedBytes, linked, linkedBytes, byWord, kept, deleted }: Report, { destination, dryRun }: GetWish): string {

@@ -312,7 +312,7 @@ class Getting {
         if (step.proof === 'store') this.#byWord++
         this.#fetchedBytes += sizeBytes
       }
-      if (step.action !== 'lost') steps.push(step)
+      if (step.action !== 'lost') steps.push(weighed.fateOf(from + i) === 'part' ? { ...step, words: PARTED } : step)
       if (fingerprint !== '' && (fine || isOld(fingerprint, now))) await draft?.add({ path, holds: identityOf(content, sizeBytes), sizeBytes, fingerprint, way: kept || step.action === 'linked' ? lyingBy(this.#wish.as) : 'copy' })
     }
     await this.#tell?.(steps)
@@ -353,6 +353,9 @@ class Getting {
     return { name: this.#name(), entries, fetched: this.#fetched, fetchedBytes: this.#fetchedBytes, linked: this.#linked, linkedBytes: this.#linkedBytes, byWord: this.#byWord, kept: this.#kept, deleted: this.#deleted }
   }
 }
+
+// What lies there has the right bytes, and another name.
+const PARTED = 'made from the file that lies there, which has other names (hard links) and stays as it is under these'
 
 const BROUGHT_AT_ONCE = 1_000
 
