@@ -14,7 +14,8 @@ import { UNPINNED } from './restorability.ts'
 const PAGE = 10_000
 const ROWS_MOST = 100_000
 
-type Point = AuditPoint & { readonly collection: number }
+/** A row of any collection. */
+export type Point = AuditPoint & { readonly collection: number }
 
 /** Rows whose bytes were known in the open rows at the paths that `gone` selects, and nowhere else: they are lost, until somebody finds them elsewhere. */
 export async function disown(tx: Statements, collection: number, gone: string, named: Named): Promise<readonly Point[]> {

@@ -1,8 +1,8 @@
 // Rows that a commit closed because nobody looks at their places any more: that says nothing of their bytes.
-import type { AuditPoint } from '../model/fate.ts'
 import { bucketIdentity, lonePath } from '../model/location.ts'
 import type { Location } from '../model/location.ts'
 import type { Statements } from './database.ts'
+import type { Point } from './fallout.ts'
 import { UNKEPT } from './keeping.ts'
 import { placesOf } from './places.ts'
 import { UNPINNED } from './restorability.ts'
@@ -20,14 +20,14 @@ export interface Move {
  * Of what this commit closed without a pin that lasts, at places that it did not look at, the fate is `left`; what was left before, at places that it looked at again, is as any other. Answers the
  * latter. `lone` are the paths of places that turned out to be one object: nothing under their names was looked at.
  */
-export async function writeLeft(tx: Statements, { collection, number, location, lay }: Move, whole: boolean, lone: readonly string[]): Promise<readonly (AuditPoint & { readonly collection: number })[]> {
+export async function writeLeft(tx: Statements, { collection, number, location, lay }: Move, whole: boolean, lone: readonly string[]): Promise<readonly Point[]> {
   const places = await placesOf(tx, location)
   // Else the places are what they were, and each of them a prefix as before.
   if (location === lay && !(whole && places.some(({ scheme, object }) => object !== undefined && (scheme === 's3' || scheme === 'gs')))) return []
-  const again: (AuditPoint & { readonly collection: number })[] = []
+  const again: Point[] = []
   const left = `fate f JOIN past p ON p.collection = f.collection AND p.path = f.path AND p.since = f.since WHERE f.collection = :collection AND f.fate = 'left'`
   for (const { seen, id } of await seenOf(tx, `FROM ${left}`, { collection }, places, lone))
-    again.push(...(await tx.all<AuditPoint & { readonly collection: number }>(
+    again.push(...(await tx.all<Point>(
       `DELETE FROM fate WHERE collection = :collection AND fate = 'left' AND (path, since) IN (SELECT p.path, p.since FROM ${left} AND p.location = :id AND ${SEEN}) RETURNING collection, path, since`,
       { collection, id, seen },
     )))

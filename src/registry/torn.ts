@@ -1,10 +1,8 @@
 // Open rows that a look could not read anew: what they were made of has been written over since.
-import type { AuditPoint } from '../model/fate.ts'
 import type { Statements } from './database.ts'
 import { disown } from './fallout.ts'
+import type { Point } from './fallout.ts'
 import { UNPINNED } from './restorability.ts'
-
-type Point = AuditPoint & { readonly collection: number }
 
 // Nothing else says of an open row without a pin what became of its bytes.
 const TOLD = `collection = :collection AND until IS NULL AND NOT pinned AND fate <> 'risk'`

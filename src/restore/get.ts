@@ -201,7 +201,7 @@ class Getting {
     refuseRemote(weighed.remote, this.#wish.as)
     this.#refuseOwn(root, weighed)
     const strange = this.#wish.force ? [] : [...weighed.foreign, ...found.flatMap(({ path, ours }) => (ours ? [] : [path]))]
-    const brought = await broughtBy(this.#parts.registry, strange.length === 0 ? [] : this.#receipt.begun(), strange, { root, as: this.#wish.as, threads: this.#threads, farOf: this.#parts.farOf, told })
+    const brought = await broughtBy(this.#parts.registry, strange.length === 0 ? [] : this.#receipt.begun(), strange, { root, threads: this.#threads, farOf: this.#parts.farOf, told }, this.#wish.as)
     const extras = found.map((extra) => ({ ...extra, ours: extra.ours || brought.has(extra.path) }))
     this.#clearance = clearanceOf(root, this.#wish, weighed.foreign.filter((path) => !brought.has(path)), weighed.obstacles, extras)
     const { going, conflict } = this.#clearance

@@ -4,8 +4,7 @@ import type { Holding } from '../model/entry.ts'
 import type { Loss } from '../model/errors.ts'
 import { directoryOf } from '../model/location.ts'
 import { lookClosely } from './closely.ts'
-import type { Told } from './closely.ts'
-import { farAmong } from './far.ts'
+import type { Destination } from './closely.ts'
 import type { Unfetched } from './fetch.ts'
 import type { Look } from './local.ts'
 import { Names } from './names.ts'
@@ -18,9 +17,7 @@ import type { Missing, Planner } from './plan.ts'
 import type { Source } from './readers.ts'
 import { isOurs, lyingBy, Remembered } from './receipt.ts'
 import type { Kept, Receipt } from './receipt.ts'
-import type { GetWish, Parts, Progress } from './terms.ts'
-import type { Threads } from './threads.ts'
-import { sealOf } from './verify.ts'
+import type { GetWish, Progress } from './terms.ts'
 
 const LOOKED_AT_ONCE = 256
 // Each question to the registry for the same content reads every row: many are asked for at once.
@@ -47,13 +44,10 @@ export interface Weighed {
   readonly fetch: { readonly entries: number; readonly bytes: number }
 }
 
-export interface Scales {
+export interface Scales extends Destination {
   readonly pages: Pages
   readonly planner: Planner
-  readonly threads: Threads
   readonly wish: GetWish
-  /** Ends in `/`. */
-  readonly root: string
   readonly folding: Folding
   /** Nothing lies at the destination. */
   readonly fresh: boolean
@@ -64,9 +58,7 @@ export interface Scales {
   readonly believed: boolean
   /** Told of each entry that is in place, in path order, with its fingerprint. */
   readonly keep: (at: number, fingerprint: string) => Promise<void>
-  readonly farOf: Parts['farOf']
   readonly progress: (done: Progress) => void
-  readonly told: Told
   /** Reads the bytes of an entry from where only they can tell whether they are the recorded ones; undefined when they are, else why not. */
   readonly prove: (holding: Holding, sources: readonly Source[]) => Promise<Unfetched | undefined>
 }
@@ -168,15 +160,13 @@ class Weighing {
   }
 
   async #look(from: number, holdings: readonly Holding[], batch: readonly { readonly i: number; readonly kept: Kept | undefined }[], needed: number[], fingerprints: Map<number, string>): Promise<void> {
-    const { wish, root, threads, believed, told } = this.#scales
+    const { wish, believed } = this.#scales
     const of = batch.map(({ i }) => holdings[i] as Holding)
-    const { outcomes, fingerprints: seen } = await lookClosely(threads, {
-      kind: 'look', base: root, paths: of.map(({ path }) => path), sizes: of.map(({ sizeBytes }) => sizeBytes),
+    const { outcomes, fingerprints: seen } = await lookClosely(this.#scales, of, {
       fingerprints: batch.map(({ kept }, at) => (believed && kept !== undefined && holds(kept, of[at] as Holding) ? kept.fingerprint : '')),
-      seals: of.map((holding) => sealOf(holding)), digest: wish.deep ? 'all' : 'differing', follow: false,
-      far: await farAmong(of, root, this.#scales.farOf), way: wish.as, sources: of.map(({ location, key }) => (location.scheme === 'file' ? key : '')), hard: batch.map(({ kept }) => kept?.way === 'hardlink'),
+      digest: wish.deep ? 'all' : 'differing', way: wish.as, hard: batch.map(({ kept }) => kept?.way === 'hardlink'),
       copies: batch.map(({ kept }) => (kept?.way === 'copy' ? kept.fingerprint : '')),
-    }, of, told)
+    })
     for (const [at, { i, kept }] of batch.entries()) {
       const [outcome, fingerprint, holding] = [outcomes[at] as Look, seen[at] as string, of[at] as Holding]
       const ours = kept !== undefined && isOurs(kept, fingerprint)
